@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attaches volumes to hosts the way Nova does: reserve, update, connect, complete."""
+
+import dataclasses
+import time
+import uuid
+from typing import Any
+
+from lab.clients import Clients
+from lab.errors import LabError
+from lab.node import Node
+
+
+def wait_for_status(
+    cinder: Any, volume_id: str, status: str, timeout: float = 90
+) -> Any:
+    """Wait until a volume has a status; give the volume.
+
+    Raises:
+        LabError: it went to an error, or did not get there in ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        volume = cinder.volumes.get(volume_id)
+        if volume.status == status:
+            return volume
+        late = time.monotonic() > deadline
+        if late or volume.status.startswith("error"):
+            raise LabError(
+                f"volume {volume_id} is {volume.status} and not {status}"
+                + (f" after {timeout:.0f} s" if late else "")
+            )
+        time.sleep(0.3)
+
+
+def wait_until_deleted(cinder: Any, volume_id: str, timeout: float = 90) -> None:
+    """Wait until a volume is gone.
+
+    Raises:
+        LabError: it is still there after ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while any(volume.id == volume_id for volume in cinder.volumes.list()):
+        if time.monotonic() > deadline:
+            raise LabError(f"volume {volume_id} is not gone after {timeout:.0f} s")
+        time.sleep(0.3)
+
+
+@dataclasses.dataclass
+class Attached:
+    """A volume attached to a server on a host.
+
+    Attributes:
+        node: the host.
+        server: the server's id.
+        attachment: the attachment's id.
+        information: the connection information that Cinder gave.
+        device: os-brick's device information; ``path`` is the block device.
+    """
+
+    node: Node
+    server: str
+    attachment: str
+    information: dict[str, Any]
+    device: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        """The volume's block device on the host."""
+        return str(self.device["path"])
+
+    def write(self, block: int, text: str) -> None:
+        """Write a text into one block, past the host's caches."""
+        self.node.call("lab.guest.blocks", "write", self.path, block, text)
+
+    def read(self, block: int) -> str:
+        """Read the text of one block, past the host's caches."""
+        return str(self.node.call("lab.guest.blocks", "read", self.path, block))
+
+
+def attach(
+    clients: Clients, user: str, node: Node, volume_id: str, mode: str = "rw"
+) -> Attached:
+    """Attach a volume to a new server on ``node`` for a user, up to its device."""
+    cinder = clients.volume(user)
+    server = str(uuid.uuid4())
+    reserved = cinder.attachments.create(volume_id, None, server, mode)
+    with node.session() as host:
+        connector = host("lab.guest.host", "properties")
+        connector["mountpoint"] = "/dev/vdb"
+        updated = cinder.attachments.update(_id(reserved), connector)
+        information = dict(_field(updated, "connection_info"))
+        device = host("lab.guest.host", "connect", information)
+    cinder.attachments.complete(_id(reserved))
+    return Attached(node, server, _id(reserved), information, device)
+
+
+def detach(clients: Clients, user: str, attached: Attached) -> None:
+    """Disconnect the host and delete the attachment, with a service token as Nova."""
+    attached.node.call(
+        "lab.guest.host", "disconnect", attached.information, attached.device
+    )
+    clients.volume(user, "nova").attachments.delete(attached.attachment)
+
+
+# cinderclient gives an attachment as a dict from create, as an object from the rest.
+def _field(attachment: Any, name: str) -> Any:
+    if isinstance(attachment, dict):
+        return attachment[name]
+    return getattr(attachment, name)
+
+
+def _id(attachment: Any) -> str:
+    return str(_field(attachment, "id"))

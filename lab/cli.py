@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's command line: up, status, shell, run, logs, down, demo."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lab import demo
+from lab.cluster import Cluster
+from lab.errors import LabError, tail
+from lab.plan import CONTROL
+from lab.progress import Terminal
+from lab.workdir import WorkFolder
+
+HOW_TO = """
+The cluster is up. Play with it:
+
+  tox -e lab -- run control openstack volume type list    a client, as user admin
+  tox -e lab -- run --user member control cinder list     as an ordinary member
+  tox -e lab -- shell control                             a shell with OS_* set
+  tox -e lab -- shell storage                             a root shell on a node
+  tox -e lab -- run compute1 iscsiadm -m session
+  tox -e lab -- status | logs cinder-volume | down
+
+Users: admin, manager, member, reader (project demo), other (project other).
+Only processes in the lab reach its addresses, so clients run through "run control".
+"""
+
+
+def _running(work: WorkFolder) -> Cluster:
+    cluster = Cluster.find(work)
+    if cluster is None:
+        raise LabError('no lab is up; bring one up with "tox -e lab -- up"')
+    return cluster
+
+
+def _up(work: WorkFolder, _options: argparse.Namespace) -> int:
+    progress = Terminal()
+    with work.lock():
+        if Cluster.find(work) is not None:
+            progress.say('The lab is up already; see "tox -e lab -- status".')
+            return 0
+        Cluster.up(work, progress).sandbox.detach()
+    progress("up")
+    progress.say(HOW_TO)
+    return 0
+
+
+def _status(work: WorkFolder, _options: argparse.Namespace) -> int:
+    cluster = _running(work)
+    for name, daemon in cluster.control.daemons.items():
+        state = "up" if daemon.alive() else "DOWN"
+        Terminal.say(f"control    {name:18} {CONTROL:15} {state}")
+    for node in cluster.nodes.values():
+        state = "up" if node.kernel.alive() else "DOWN"
+        address = node.plan.management_address
+        Terminal.say(f"node       {node.name:18} {address:15} {state}")
+    for name, pool in cluster.pools().items():
+        shared = pool["capabilities"].get("multiattach", pool.get("multiattach"))
+        Terminal.say(f"pool       {name}  multiattach={shared}")
+    Terminal.say(f"logs       {work.logs}")
+    return 0
+
+
+def _run(work: WorkFolder, options: argparse.Namespace) -> int:
+    cluster = _running(work)
+    if options.node == "control":
+        return _control(cluster, options.user, options.command)
+    command = options.command
+    return cluster.nodes[options.node].stream(command, sys.stdout.write)
+
+
+def _shell(work: WorkFolder, options: argparse.Namespace) -> int:
+    cluster = _running(work)
+    if options.node == "control":
+        return _control(cluster, options.user, ["bash"])
+    return cluster.nodes[options.node].shell(cluster.sandbox)
+
+
+def _control(cluster: Cluster, user: str, command: Sequence[str]) -> int:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, **cluster.clients.openrc(user), "PATH": path}
+    wrapped = cluster.sandbox.wrap(command)
+    return subprocess.run(wrapped, env=environment, check=False).returncode
+
+
+def _logs(work: WorkFolder, options: argparse.Namespace) -> int:
+    for log in sorted(work.logs.glob(f"{options.name or '*'}*.log")):
+        Terminal.say(f"== {log}")
+        Terminal.say(tail(log, options.lines))
+    return 0
+
+
+def _down(work: WorkFolder, _options: argparse.Namespace) -> int:
+    with work.lock():
+        cluster = Cluster.find(work)
+        if cluster is None:
+            Terminal.say("No lab is up.")
+            return 0
+        cluster.down()
+    Terminal.say(f"The lab is down. Its logs stay in {work.logs}")
+    return 0
+
+
+def _demo(work: WorkFolder, options: argparse.Namespace) -> int:
+    with work.lock():
+        return demo.run(work, keep=options.keep)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(
+        name: str, action: Callable[[WorkFolder, argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(action=action)
+        return added
+
+    nodes = ("control", "storage", "compute1", "compute2")
+    verb("up", _up, "bring the cluster up")
+    verb("status", _status, "tell what runs")
+    for name, action, text in (
+        ("shell", _shell, "open a shell on a node"),
+        ("run", _run, "run a command on a node"),
+    ):
+        added = verb(name, action, text)
+        added.add_argument("--user", default="admin", help="whose OS_* on control")
+        added.add_argument("node", choices=nodes)
+        if name == "run":
+            added.add_argument("command", nargs=argparse.REMAINDER)
+    logs = verb("logs", _logs, "show the last lines of the logs")
+    logs.add_argument("name", nargs="?", help="of this daemon or node only")
+    logs.add_argument("--lines", type=int, default=20)
+    verb("down", _down, "end the cluster")
+    shown = verb("demo", _demo, "share one volume between two hosts, start to end")
+    shown.add_argument("--keep", action="store_true", help="leave the cluster up")
+    return parser
+
+
+def main() -> int:
+    """Do what the command line asks; give the exit status."""
+    options = _parser().parse_args()
+    # A hang-up or a kill ends the lab in the same orderly way as Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return int(options.action(WorkFolder(), options))
+    except LabError as error:
+        Terminal.complain(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        Terminal.complain("interrupted")
+        return 130

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cluster: a control plane, a storage node and two compute nodes."""
+
+import functools
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from lab.clients import Clients
+from lab.errors import LabError, LogError
+from lab.network import start_networks
+from lab.node import Node
+from lab.plan import CLUSTER
+from lab.sandbox import Sandbox
+from lab.services.control import ControlPlane, start_control_plane
+from lab.workdir import WorkFolder
+
+Progress = Callable[[str], None]
+
+_VOLUME_SERVICE = "cinder-volume"
+
+
+class Cluster:
+    """A running cluster; get one from :meth:`up` or :meth:`find`.
+
+    The thread that uses it has joined the lab's network.
+
+    Attributes:
+        nodes: the nodes by name.
+    """
+
+    def __init__(self, work: WorkFolder, sandbox: Sandbox) -> None:
+        self.work = work
+        self.sandbox = sandbox
+        self.nodes = {plan.name: Node(sandbox, work, plan) for plan in CLUSTER}
+
+    @functools.cached_property
+    def control(self) -> ControlPlane:
+        """The daemons of the control plane."""
+        return ControlPlane(self.sandbox, self.work)
+
+    @functools.cached_property
+    def clients(self) -> Clients:
+        """Cinder clients for the lab's users."""
+        return Clients(self.work)
+
+    @classmethod
+    def up(cls, work: WorkFolder, progress: Progress) -> "Cluster":
+        """Bring a cluster up; it ends with this process unless it is detached.
+
+        Raises:
+            LabError: a step failed; nothing of the cluster is left.
+        """
+        work.prepare()
+        progress("making the namespaces and the networks")
+        sandbox = Sandbox.create(work)
+        try:
+            networks = start_networks(sandbox, work)
+            sandbox.join_network()
+            cluster = cls(work, sandbox)
+            progress(f"booting the kernels of {', '.join(cluster.nodes)}")
+            for node in cluster.nodes.values():
+                node.boot(networks)
+            cluster._start_services(progress)
+        except BaseException:
+            sandbox.close()
+            raise
+        work.save({"pid": sandbox.pid, "born": sandbox.born})
+        return cluster
+
+    @classmethod
+    def find(cls, work: WorkFolder) -> "Cluster | None":
+        """Give the cluster that runs in this work folder, None where none does."""
+        state = work.load()
+        if state is None:
+            return None
+        sandbox = Sandbox(work, state["pid"], state["born"])
+        if not sandbox.alive():
+            work.forget()
+            return None
+        sandbox.join_network()
+        return cls(work, sandbox)
+
+    def down(self) -> None:
+        """End the cluster; its logs stay in the work folder."""
+        self.sandbox.close()
+        self.work.forget()
+
+    def _start_services(self, progress: Progress) -> None:
+        with ThreadPoolExecutor() as pool:
+            waits = [pool.submit(self._await, n, progress) for n in self.nodes.values()]
+            control = pool.submit(
+                start_control_plane, self.sandbox, self.work, progress
+            )
+            for wait in waits:
+                wait.result()
+            control.result()
+        progress("starting cinder-volume on node storage")
+        self.start_volume_service()
+        self.wait_for_volume_service()
+        progress("cinder-volume reports its back ends to the scheduler")
+
+    @staticmethod
+    def _await(node: Node, progress: Progress) -> None:
+        node.wait_until_up()
+        progress(f"node {node.name} is up")
+
+    def start_volume_service(self) -> None:
+        """Start cinder-volume on the storage node."""
+        conf = self.work.inside("etc", "cinder", "cinder.conf")
+        argv = [_VOLUME_SERVICE, "--config-file", conf]
+        self.nodes["storage"].call("lab.guest.daemons", "start", _VOLUME_SERVICE, argv)
+
+    def wait_for_volume_service(self, timeout: float = 120) -> None:
+        """Wait until the scheduler knows what the back ends can do.
+
+        Raises:
+            LogError: they do not come up; the log of cinder-volume tells why.
+        """
+        log = self.work.log(_VOLUME_SERVICE)
+        storage = self.nodes["storage"]
+        deadline = time.monotonic() + timeout
+        while not self.pools():
+            if time.monotonic() > deadline:
+                raise LogError(f"no back end came up in {timeout:.0f} s", log)
+            if not storage.call("lab.guest.daemons", "alive", _VOLUME_SERVICE):
+                raise LogError("cinder-volume ended", log)
+            time.sleep(0.5)
+
+    def pools(self) -> dict[str, dict[str, Any]]:
+        """Give the pools that the scheduler knows, by name, with their capabilities."""
+        found = self.clients.volume("admin").pools.list(detailed=True)
+        return {pool.name: pool.to_dict() for pool in found}
+
+    def check_kernels(self) -> None:
+        """Raise where a kernel has reported a fault of its own.
+
+        Raises:
+            LabError: with the lines in question.
+        """
+        for node in self.nodes.values():
+            if lines := node.kernel.trouble():
+                shown = "\n".join(f"    | {line}" for line in lines)
+                raise LabError(
+                    f"the kernel of node {node.name} reports trouble:\n{shown}\n"
+                    f"  the whole log: {node.kernel.console}"
+                )

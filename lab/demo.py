@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo: one multi-attach volume shared by two hosts, from nothing to the end."""
+
+import contextlib
+from collections.abc import Iterator
+
+import prettytable
+
+from lab import attachments
+from lab.attachments import Attached
+from lab.cluster import Cluster
+from lab.errors import LabError
+from lab.progress import Terminal
+from lab.workdir import WorkFolder
+
+USER = "member"  # an ordinary member of the project
+BACKEND = "lvm-shared"
+
+
+class Demo:
+    """The story, told step by step; each step either holds or raises LabError."""
+
+    def __init__(self, cluster: Cluster, progress: Terminal) -> None:
+        self._cluster = cluster
+        self._progress = progress
+        self._cinder = cluster.clients.volume(USER)
+        self._admin = cluster.clients.volume("admin")
+        self.held: list[str] = []
+
+    def _holds(self, truth: bool, what: str, otherwise: str) -> None:
+        if not truth:
+            raise LabError(f"it does not hold that {what}: {otherwise}")
+        self.held.append(what)
+        self._progress(f"  holds: {what}")
+
+    def tell(self) -> None:
+        """Run the whole story and clean up behind it.
+
+        Raises:
+            LabError: at the first step that does not hold.
+        """
+        with self._volume_type() as kind, self._volume(kind) as volume:
+            first, second = (self._attach(n, volume) for n in ("compute1", "compute2"))
+            self._show("both hosts attached", volume)
+            self._share(first, second)
+            self._detach_beside_io(first, second)
+            self._show("one host detached", volume)
+            attachments.detach(self._cluster.clients, USER, second)
+            self._show("both hosts detached", volume)
+        self._leaves_nothing()
+        self._cluster.check_kernels()
+        self.held.append("no kernel reports a fault")
+
+    @contextlib.contextmanager
+    def _volume_type(self) -> Iterator[str]:
+        self._progress("making the volume type 'shared' with multiattach='<is> True'")
+        kind = self._admin.volume_types.create("shared")
+        kind.set_keys({"multiattach": "<is> True", "volume_backend_name": BACKEND})
+        yield str(kind.id)
+        self._admin.volume_types.delete(kind)
+
+    @contextlib.contextmanager
+    def _volume(self, kind: str) -> Iterator[str]:
+        self._progress(f"creating a volume of it, as the project's {USER}")
+        volume = self._cinder.volumes.create(1, name="shared-disk", volume_type=kind)
+        volume = attachments.wait_for_status(self._cinder, volume.id, "available")
+        self._holds(
+            volume.multiattach is True,
+            "the new volume is multi-attach",
+            f"its multiattach is {volume.multiattach}",
+        )
+        yield str(volume.id)
+        self._progress("deleting the volume")
+        self._cinder.volumes.delete(volume.id)
+        attachments.wait_until_deleted(self._cinder, volume.id)
+
+    def _attach(self, name: str, volume: str) -> Attached:
+        self._progress(f"attaching it on {name}: reserve, update, connect, complete")
+        node = self._cluster.nodes[name]
+        attached = attachments.attach(self._cluster.clients, USER, node, volume)
+        self._progress(f"  {name} has it as {attached.path}")
+        return attached
+
+    def _share(self, first: Attached, second: Attached) -> None:
+        for writer, reader in ((first, second), (second, first)):
+            text = f"written on {writer.node.name}"
+            block = 10 if writer is first else 11
+            writer.write(block, text)
+            found = reader.read(block)
+            self._holds(
+                found == text,
+                f"{reader.node.name} reads what {writer.node.name} wrote",
+                f"it read {found!r} instead of {text!r}",
+            )
+
+    def _detach_beside_io(self, leaving: Attached, staying: Attached) -> None:
+        host = staying.node
+        self._progress(f"detaching {leaving.node.name} while {host.name} writes on")
+        run = host.call("lab.guest.steady", "begin", staying.path, 20)
+        attachments.detach(self._cluster.clients, USER, leaving)
+        seen = host.call("lab.guest.steady", "end", run)
+        self._holds(
+            seen["writes"] > 0 and not seen["errors"],
+            f"{host.name} wrote on without an error while {leaving.node.name} "
+            f"was detached ({seen['writes']} writes, the longest "
+            f"{seen['longest'] * 1000:.0f} ms)",
+            f"its writes failed: {seen['errors'][:3]}",
+        )
+        gone = leaving.node.run("iscsiadm -m session || true")
+        self._holds(
+            "No active sessions" in gone,
+            f"{leaving.node.name} has no session any more",
+            gone,
+        )
+
+    def _leaves_nothing(self) -> None:
+        storage = self._cluster.nodes["storage"]
+        targets = storage.run("ls -d /sys/kernel/config/target/iscsi/iqn.* || true")
+        self._holds(
+            "No such file" in targets,
+            "no target is left on the storage node",
+            targets,
+        )
+
+    def _show(self, title: str, volume: str) -> None:
+        now = self._cinder.volumes.get(volume)
+        table = prettytable.PrettyTable(["attachment", "server", "host", "mode"])
+        table.title = f"{title}: volume {now.status}, multiattach {now.multiattach}"
+        for row in now.attachments:
+            host = row["host_name"] or "(only an admin sees it)"
+            shown = self._cinder.attachments.show(row["attachment_id"])
+            mode = shown.attach_mode
+            table.add_row([row["attachment_id"], row["server_id"], host, mode])
+        self._progress.say(str(table))
+
+
+def _finish(demo: Demo, progress: Terminal, error: LabError | None) -> int:
+    progress.say()
+    for line in demo.held:
+        progress.say(f"  [ok] {line}")
+    if error is not None:
+        progress.say(f"  [FAILED] {error}")
+    result = "FAILED" if error else "all of it holds"
+    progress.say(f"\nThe demo: {result} ({progress.elapsed():.0f} s in all)")
+    return 1 if error else 0
+
+
+def run(work: WorkFolder, *, keep: bool) -> int:
+    """Run the demo in a cluster, its own or the one that is up; give the exit status.
+
+    Args:
+        work: the lab's folder.
+        keep: leave the cluster up.
+    """
+    progress = Terminal()
+    cluster = Cluster.find(work)
+    own = cluster is None
+    if cluster is None:
+        cluster = Cluster.up(work, progress)
+    demo = Demo(cluster, progress)
+    error = None
+    try:
+        demo.tell()
+    except LabError as failed:
+        error = failed
+    finally:
+        _leave(cluster, progress, own=own, keep=keep)
+    return _finish(demo, progress, error)
+
+
+def _leave(cluster: Cluster, progress: Terminal, *, own: bool, keep: bool) -> None:
+    if own and not keep:
+        cluster.down()
+    elif own:
+        cluster.sandbox.detach()
+        progress.say("The lab stays up: tox -e lab -- status | shell NODE | down")

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong in the lab, told so that the cause can be read off."""
+
+from pathlib import Path
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """Give the last ``lines`` lines of a log, indented, or say that it is empty."""
+    try:
+        text = log.read_text(errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        text = []
+    return "\n".join(f"    | {line}" for line in text) or "    | (nothing was logged)"
+
+
+class LabError(Exception):
+    """A step of the lab did not hold; the message names it and its cause."""
+
+
+class LogError(LabError):
+    """A step failed and the last lines of a log tell why."""
+
+    def __init__(self, what: str, log: Path) -> None:
+        super().__init__(f"{what}\n  the last lines of {log}:\n{tail(log)}")
+
+
+class LostNodeError(LogError):
+    """A node's kernel is gone, hangs or does not answer."""
+
+    def __init__(self, node: str, step: str, log: Path) -> None:
+        super().__init__(f"node {node} was lost while it was to {step}", log)
+
+
+class CommandError(LabError):
+    """A command that was to succeed ended with another status than 0."""
+
+    def __init__(self, where: str, argv: list[str], status: int, output: str) -> None:
+        shown = "\n".join(f"    | {line}" for line in output.splitlines()[-15:])
+        super().__init__(
+            f"on {where}: {' '.join(argv)} ended with status {status}\n{shown}"
+        )
+        self.status = status
+        self.output = output

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads and writes single blocks of a device, past the caches of the host."""
+
+import mmap
+import os
+from pathlib import Path
+
+BLOCK = 4096
+
+
+def write(path: str, block: int, text: str) -> None:
+    """Write a text into one block of 4 KiB, past every cache of this host.
+
+    Raises:
+        OSError: the host's kernel or the target refused it.
+    """
+    with mmap.mmap(-1, BLOCK) as page:
+        page.write(text.encode().ljust(BLOCK, b"\0"))
+        device = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_SYNC)
+        try:
+            os.pwrite(device, page, block * BLOCK)
+        finally:
+            os.close(device)
+
+
+def read(path: str, block: int) -> str:
+    """Read the text of one block, past every cache of this host."""
+    with mmap.mmap(-1, BLOCK) as page:
+        device = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        try:
+            os.preadv(device, [page], block * BLOCK)
+        finally:
+            os.close(device)
+        return page[:].rstrip(b"\0").decode()
+
+
+def identity(path: str) -> dict[str, str]:
+    """Give the kernel's name of a device, its serial number and world-wide name."""
+    name = Path(path).resolve().name
+    device = Path("/sys/block", name, "device")
+    serial = (device / "vpd_pg80").read_bytes()[4:].decode(errors="replace")
+    wwid = (device / "wwid").read_text().strip()
+    return {"name": name, "serial": serial.strip(), "wwn": wwid}

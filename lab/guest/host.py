@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a compute node gets a volume: os-brick connects and disconnects it."""
+
+import os
+from typing import Any
+
+from os_brick import privileged
+from os_brick import setup as setup_brick
+from os_brick.initiator import connector
+from oslo_concurrency import lockutils
+from oslo_config import cfg
+
+from lab.plan import COMPUTE_NODES
+
+
+def _prepare() -> None:
+    # The node's agent is root, so os-brick may act in this process: starting its
+    # privileged daemon anew for every call would take longer than the call.
+    for context in (privileged.default, privileged.brick_privsep_hide_output):
+        context.set_client_mode(False)
+    lockutils.set_defaults("/run/lock")
+    setup_brick(cfg.CONF)
+
+
+def properties(multipath: bool = False) -> dict[str, Any]:
+    """Give this host's connector, as Nova sends it to Cinder."""
+    _prepare()
+    name = os.uname().nodename
+    (plan,) = (node for node in COMPUTE_NODES if node.name == name)
+    return dict(
+        connector.get_connector_properties(
+            "sudo", plan.storage_address, multipath, False, host=name
+        )
+    )
+
+
+def _connector(information: dict[str, Any]) -> Any:
+    _prepare()
+    return connector.InitiatorConnector.factory(
+        information["driver_volume_type"], "sudo", device_scan_attempts=5
+    )
+
+
+def connect(information: dict[str, Any]) -> dict[str, Any]:
+    """Connect a volume; give os-brick's device information (``path``, ...)."""
+    device = _connector(information).connect_volume(dict(information))
+    return {name: str(value) for name, value in device.items()}
+
+
+def disconnect(information: dict[str, Any], device: dict[str, Any]) -> None:
+    """Flush and disconnect a volume."""
+    _connector(information).disconnect_volume(dict(information), dict(device))

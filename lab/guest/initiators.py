@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several iSCSI initiators on one kernel, each with a name of its own.
+
+For the one-kernel node: os-brick knows one initiator for each kernel, so these log in
+by iscsiadm, through an interface record that carries the initiator's name.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lab.guest.system import run
+
+_SESSIONS = Path("/sys/class/iscsi_session")
+
+
+def connector(name: str) -> dict[str, Any]:
+    """Give the connector of the host ``name``."""
+    return {
+        "initiator": f"iqn.2026-11.example.lab:{name}",
+        "host": name,
+        "ip": "127.0.0.1",
+        "multipath": False,
+        "platform": "x86_64",
+        "os_type": "linux",
+    }
+
+
+def login(name: str, information: dict[str, Any]) -> str:
+    """Log the host ``name`` in to a volume; give the path of its block device.
+
+    Raises:
+        RuntimeError: the target refused, or the device did not come up.
+    """
+    known = run("iscsiadm", "-m", "iface").splitlines()
+    if not any(line.startswith(f"{name} ") for line in known):
+        run("iscsiadm", "-m", "iface", "-I", name, "-o", "new")
+    iqn = connector(name)["initiator"]
+    _update(["iscsiadm", "-m", "iface", "-I", name], {"iface.initiatorname": iqn})
+    node = _node(name, information)
+    run(*node, "-o", "new")
+    settings = {"node.session.auth.authmethod": information["auth_method"]}
+    settings["node.session.auth.username"] = information["auth_username"]
+    settings["node.session.auth.password"] = information["auth_password"]
+    _update(node, settings)
+    run(*node, "--login")
+    return _device(iqn, information["target_iqn"])
+
+
+def logout(name: str, information: dict[str, Any]) -> None:
+    """Log the host ``name`` out of a volume."""
+    run(*_node(name, information), "--logout")
+
+
+def sessions() -> list[tuple[str, str]]:
+    """Give (initiator, target) of each session that is logged in."""
+    found = []
+    for session in sorted(_SESSIONS.glob("session*")):
+        if (session / "state").read_text().strip() == "LOGGED_IN":
+            names = ("initiatorname", "targetname")
+            initiator, target = ((session / n).read_text().strip() for n in names)
+            found.append((initiator, target))
+    return found
+
+
+def _node(name: str, information: dict[str, Any]) -> list[str]:
+    target, portal = information["target_iqn"], information["target_portal"]
+    return ["iscsiadm", "-m", "node", "-T", target, "-p", portal, "-I", name]
+
+
+def _update(record: list[str], settings: dict[str, str]) -> None:
+    for key, value in settings.items():
+        run(*record, "-o", "update", "-n", key, "-v", value)
+
+
+def _device(initiator: str, target: str, timeout: float = 20) -> str:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        for session in _SESSIONS.glob("session*"):
+            ours = (session / "initiatorname").read_text().strip() == initiator
+            if ours and (session / "targetname").read_text().strip() == target:
+                blocks = list((session / "device").glob("target*/*/block/*"))
+                if blocks and Path("/dev", blocks[0].name).exists():
+                    return f"/dev/{blocks[0].name}"
+        time.sleep(0.05)
+    raise RuntimeError(f"no block device came up for {initiator} at {target}")

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One User-Mode Linux kernel: boot it, watch its console, cut its power."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.errors import LogError, LostNodeError
+from lab.network import Network
+from lab.plan import NodePlan
+from lab.sandbox import Sandbox
+from lab.workdir import PROJECT, WorkFolder
+
+_INIT = PROJECT / "lab" / "guest" / "init.sh"
+_XSTATE = PROJECT / "lab" / "kernel" / "xstate.c"
+
+#: What a kernel prints when one of its threads did what it must never do.
+TROUBLE = re.compile(
+    r"Kernel panic|Oops|BUG:|WARNING: CPU|general protection|Call Trace"
+    r"|blocked for more than|self-detected stall|refcount_t:"
+)
+
+
+def build_shim(work: WorkFolder) -> str:
+    """Compile ``xstate.c`` and give its path inside the lab."""
+    library = work.path / "xstate.so"
+    if not library.exists():
+        compiled = subprocess.run(
+            ["cc", "-O2", "-shared", "-fPIC", "-o", library, _XSTATE, "-ldl"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        work.log("xstate").write_text(compiled.stderr)
+        if compiled.returncode:
+            raise LogError("the C compiler failed on xstate.c", work.log("xstate"))
+    return work.inside(library.name)
+
+
+class Kernel:
+    """The kernel of one node.
+
+    Its process group's number is kept in a file, so that a later command can end it.
+    """
+
+    def __init__(self, sandbox: Sandbox, work: WorkFolder, plan: NodePlan) -> None:
+        self._sandbox = sandbox
+        self._work = work
+        self._plan = plan
+        self.console = work.log(plan.name)
+        self._group_file = work.path / "nodes" / plan.name / "kernel.group"
+
+    def boot(self, networks: Sequence[Network]) -> None:
+        """Start the kernel; it boots in the background."""
+        folder = self._work.path / "nodes" / self._plan.name
+        folder.mkdir(exist_ok=True)
+        self._plan.save(folder)
+        process = self._sandbox.spawn(
+            ["linux.uml", *self._arguments(networks)],
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME": self._work.inside("tmp"),
+                "LD_PRELOAD": build_shim(self._work),
+            },
+            log=self.console,
+        )
+        self._group_file.write_text(str(process.pid))
+
+    def _arguments(self, networks: Sequence[Network]) -> list[str]:
+        plan = self._plan
+        arguments = [
+            f"mem={plan.memory}M",
+            "root=/dev/root rootfstype=hostfs rootflags=/ rw",
+            f"init={_INIT}",
+            f"lab_node={plan.name}",
+            f"lab_python={sys.executable}",
+            f"lab_project={PROJECT}",
+            f"umid={plan.name}",
+            f"uml_dir={self._work.inside('nodes', plan.name)}",
+            "con=null con0=null,fd:1 con0=fd:0,fd:1",
+            "panic=-1",
+            # A kernel that waits for a host process steals no time from the others.
+            "quiet loglevel=5",
+        ]
+        arguments += [
+            f"eth{n}=daemon,,unix,{network.socket}"
+            for n, network in enumerate(networks)
+        ]
+        if plan.disk:
+            arguments.append(f"ubd0={self._disk()}")
+        return " ".join(arguments).split()
+
+    def _disk(self) -> str:
+        # In the lab's own memory, and kept over a power failure of the node.
+        path = f"/dev/shm/{self._plan.name}.disk"  # noqa: S108 - mounted by the anchor
+        self._sandbox.run(
+            ["truncate", f"--size={self._plan.disk}G", path],
+            env={"PATH": "/usr/bin"},
+            log=self.console,
+            timeout=10,
+        )
+        return path
+
+    def wait_for(self, words: str, step: str, timeout: float, since: int = 0) -> None:
+        """Wait until the console says ``words``.
+
+        Args:
+            words: what to wait for.
+            step: what the node is doing meanwhile, for the error.
+            timeout: in seconds.
+            since: the size of the console's log to start from, in characters.
+
+        Raises:
+            LostNodeError: the kernel ended before.
+            LogError: it did not say so in time.
+        """
+        deadline = time.monotonic() + timeout
+        while words not in self.said(since):
+            if not self.alive():
+                raise LostNodeError(self._plan.name, step, self.console)
+            if time.monotonic() > deadline:
+                raise LogError(
+                    f"node {self._plan.name} did not {step} in {timeout:.0f} s",
+                    self.console,
+                )
+            time.sleep(0.1)
+
+    def said(self, since: int = 0) -> str:
+        """Give what the console printed, from character ``since`` on."""
+        try:
+            return self.console.read_text(errors="replace")[since:]
+        except FileNotFoundError:
+            return ""
+
+    def trouble(self, since: int = 0) -> list[str]:
+        """Give the lines in which the kernel reports a fault of its own."""
+        return [line for line in self.said(since).splitlines() if TROUBLE.search(line)]
+
+    def alive(self) -> bool:
+        """Say whether the kernel's processes run."""
+        try:
+            group = int(self._group_file.read_text())
+            os.killpg(group, 0)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return (
+            Path(f"/proc/{group}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        )
+
+    def cut_power(self) -> None:
+        """End the kernel at once, as a power failure does; wait until it is gone."""
+        try:
+            os.killpg(int(self._group_file.read_text()), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        while self.alive():
+            time.sleep(0.02)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node of the lab as the host sees it: boot it, call into it, run commands in it."""
+
+import contextlib
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import rpyc
+from rpyc.utils.classic import obtain
+
+from lab.errors import CommandError, LabError, LostNodeError
+from lab.kernel.uml import Kernel
+from lab.network import Network
+from lab.plan import AGENT_PORT, NodePlan
+from lab.sandbox import Sandbox
+from lab.workdir import WorkFolder
+
+
+class Call:
+    """A process of its own inside the node, in which Python functions can be called.
+
+    What it started ends with it. Get one from :meth:`Node.open`.
+    """
+
+    def __init__(self, node: "Node", connection: Any) -> None:
+        self._node = node
+        self._connection = connection
+        self.pid: int = connection.modules.os.getpid()
+
+    def __call__(self, module: str, function: str, *args: Any, **named: Any) -> Any:
+        """Call ``module.function`` in the node and give a copy of its result.
+
+        Raises:
+            LostNodeError: the node went away meanwhile.
+            Exception: whatever the function raised, with the node's traceback.
+        """
+        try:
+            remote = getattr(self._connection.modules[module], function)
+            return obtain(remote(*args, **named))
+        except (EOFError, TimeoutError, ConnectionError) as lost:
+            if hasattr(lost, "_remote_tb"):  # the function raised it, the node lives
+                raise
+            raise LostNodeError(
+                self._node.name, f"run {module}.{function}", self._node.kernel.console
+            ) from lost
+
+    def start(self, module: str, function: str, *args: Any) -> Callable[[], Any]:
+        """Begin the call and give a function that waits for its result."""
+        remote = getattr(self._connection.modules[module], function)
+        result = rpyc.async_(remote)(*args)
+
+        def wait() -> Any:
+            result.wait()
+            return obtain(result.value)
+
+        return wait
+
+    def close(self) -> None:
+        """End the process in the node."""
+        self._connection.close()
+
+
+class Node:
+    """One node of the lab.
+
+    Args:
+        sandbox: the lab's namespaces; the calling thread must have joined its network.
+        work: the lab's folder.
+        plan: what the node is.
+    """
+
+    def __init__(self, sandbox: Sandbox, work: WorkFolder, plan: NodePlan) -> None:
+        self.plan = plan
+        self.name = plan.name
+        self.kernel = Kernel(sandbox, work, plan)
+
+    def boot(self, networks: Sequence[Network]) -> None:
+        """Start the node's kernel; :meth:`wait_until_up` waits for the rest."""
+        self._since = len(self.kernel.said())
+        self.kernel.boot(networks)
+
+    def wait_until_up(self, timeout: float = 120) -> None:
+        """Wait until the node takes commands.
+
+        Raises:
+            LabError: it does not within ``timeout`` seconds; the console tells why.
+        """
+        self.kernel.wait_for("lab-boot: serving", "boot", timeout, self._since)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.open().close()
+            except LostNodeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def open(self, timeout: float = 300) -> Call:
+        """Make a process in the node to call Python in.
+
+        Args:
+            timeout: the longest that one call may take, in seconds.
+        """
+        try:
+            connection = rpyc.classic.connect(
+                self.plan.management_address, AGENT_PORT, keepalive=True
+            )
+        except (OSError, EOFError) as refused:
+            raise LostNodeError(
+                self.name, "take a connection", self.kernel.console
+            ) from refused
+        connection._config["sync_request_timeout"] = timeout
+        return Call(self, connection)
+
+    @contextlib.contextmanager
+    def session(self, timeout: float = 300) -> Iterator[Call]:
+        """Give a :class:`Call` that ends with the block."""
+        call = self.open(timeout)
+        try:
+            yield call
+        finally:
+            call.close()
+
+    def call(self, module: str, function: str, *args: Any, **named: Any) -> Any:
+        """Call ``module.function`` in a process of its own in the node, once."""
+        with self.session() as call:
+            return call(module, function, *args, **named)
+
+    def stream(
+        self, argv: Sequence[str], write: Callable[[str], object], timeout: float = 600
+    ) -> int:
+        """Run a command, hand over its output line by line, and give its status."""
+        with self.session(timeout) as call:
+            return int(call("lab.guest.command", "stream", list(argv), write))
+
+    def run(self, command: str, timeout: float = 120) -> str:
+        """Run a shell command to its end and give its output.
+
+        Raises:
+            CommandError: it ended with another status than 0, or not in time.
+        """
+        with self.session(timeout + 30) as call:
+            status, output = call("lab.guest.command", "run", command, timeout)
+        if status:
+            raise CommandError(self.name, shlex.split(command), status, output)
+        return str(output)
+
+    def power_off(self, timeout: float = 30) -> None:
+        """Take the node down in an orderly way, or by force when it does not answer."""
+        with contextlib.suppress(LabError):
+            self.call("lab.guest.system", "power_off")
+        deadline = time.monotonic() + timeout
+        while self.kernel.alive() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.kernel.cut_power()
+
+    def shell(self, sandbox: Sandbox) -> int:
+        """Connect the terminal to a shell on the node and give its exit status."""
+        address = f"TCP:{self.plan.management_address}:7001"
+        terminal = "FILE:/dev/tty,raw,echo=0"
+        return subprocess.run(
+            sandbox.wrap(["socat", terminal, address]), check=False
+        ).returncode

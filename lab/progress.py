@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells a person what is going on, and since when."""
+
+import sys
+import threading
+import time
+
+
+class Terminal:
+    """Progress lines with the seconds since the start, safe to call from threads."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __call__(self, text: str) -> None:
+        """Print one line of progress."""
+        with self._lock:
+            print(f"[{self.elapsed():6.1f} s] {text}", flush=True)
+
+    def elapsed(self) -> float:
+        """Give the seconds since the start."""
+        return time.monotonic() - self._start
+
+    @staticmethod
+    def say(text: str = "") -> None:
+        """Print a text as it is."""
+        print(text, flush=True)
+
+    @staticmethod
+    def complain(text: str) -> None:
+        """Print an error."""
+        print(text, file=sys.stderr, flush=True)

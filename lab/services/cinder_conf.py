@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cinder's configuration, the same for the control plane and the storage node.
+
+``etc/cinder/cinder.conf`` is what every service reads. What differs on the control
+plane (its own name, address and folders) is in ``control.conf``, read after it.
+"""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.plan import CONTROL, STORAGE_NODE, VOLUME_GROUP
+from lab.services.accounts import AUTH_URL, DOMAIN, REGION, USERS, Passwords
+from lab.services.daemon import BIN
+from lab.services.files import Settings, read_settings, write_settings
+from lab.services.mariadb import connection
+from lab.services.rabbitmq import transport_url
+from lab.workdir import WorkFolder
+
+#: The control plane's name in Cinder's list of services.
+CONTROL_HOST = "control"
+
+#: Each node's own folder for Cinder's state: never shared, as its locks are files.
+STATE = "/var/lib/cinder"
+
+BACKEND = "lvm-shared"
+
+
+def backend(name: str, **options: str) -> dict[str, str]:
+    """Give the section of a back end with this driver; options may be replaced."""
+    return {
+        "volume_driver": "taikun_cinder.driver.MultiattachLVMDriver",
+        "volume_backend_name": name,
+        "volume_group": VOLUME_GROUP,
+        "lvm_type": "default",
+        "target_helper": "lioadm",
+        "target_protocol": "iscsi",
+        "target_ip_address": STORAGE_NODE.storage_address,
+        # The node's disk is a sparse file in memory: zeroing a deleted volume would
+        # fill the memory with zeroes, and take longer than most tests.
+        "volume_clear": "none",
+        **options,
+    }
+
+
+def _login(user: str, passwords: Passwords) -> dict[str, str]:
+    return {
+        "auth_type": "password",
+        "auth_url": AUTH_URL,
+        "username": user,
+        "password": passwords[user],
+        "user_domain_name": DOMAIN,
+        "project_name": USERS[user].project,
+        "project_domain_name": DOMAIN,
+        "region_name": REGION,
+    }
+
+
+def _defaults(etc: Path, passwords: Passwords) -> dict[str, str]:
+    return {
+        "debug": "true",
+        "transport_url": transport_url(passwords),
+        "state_path": STATE,
+        "auth_strategy": "keystone",
+        "api_paste_config": str(etc / "api-paste.ini"),
+        "resource_query_filters_file": str(etc / "resource_filters.json"),
+        "rootwrap_config": str(etc / "rootwrap.conf"),
+        # A node's kernel is slow under load. It must not be thought dead, nor a call
+        # be given up, while it only works its way through.
+        "service_down_time": "120",
+        "rpc_response_timeout": "180",
+        "report_interval": "10",
+        # The scheduler holds requests back for this long after its start.
+        "scheduler_driver_init_wait_time": "1",
+        # Scenarios make as many volumes as they like.
+        "quota_volumes": "-1",
+        "quota_snapshots": "-1",
+        "quota_gigabytes": "-1",
+    }
+
+
+def default_settings(work: WorkFolder, passwords: Passwords) -> Settings:
+    """Give the settings of a lab with one back end, free to be changed by the caller.
+
+    New back ends must be named in ``DEFAULT``'s ``enabled_backends`` too, which
+    :func:`add_backends` does.
+    """
+    etc = Path(work.inside("etc", "cinder"))
+    settings = {
+        "DEFAULT": _defaults(etc, passwords),
+        "database": {"connection": connection(passwords)},
+        "coordination": {"backend_url": "file://$state_path"},
+        "oslo_concurrency": {"lock_path": f"{STATE}/locks"},
+        "oslo_policy": {
+            "policy_file": str(etc / "policy.yaml"),
+            "policy_dirs": str(etc / "policy.d"),
+        },
+        "keystone_authtoken": {
+            **_login("cinder", passwords),
+            "www_authenticate_uri": AUTH_URL,
+            "interface": "public",  # there is no other in the catalogue
+            "service_token_roles": "service",
+            "service_token_roles_required": "true",
+        },
+        "service_user": {
+            **_login("cinder", passwords),
+            "send_service_user_token": "true",
+        },
+        "nova": _login("nova", passwords),
+    }
+    add_backends(settings, {BACKEND: backend(BACKEND)})
+    return settings
+
+
+def add_backends(settings: Settings, backends: Mapping[str, dict[str, str]]) -> None:
+    """Put back ends into ``settings``; one of the same name is replaced."""
+    settings.update(backends)
+    enabled = settings["DEFAULT"].get("enabled_backends", "").split(",")
+    names = dict.fromkeys([name for name in enabled if name] + list(backends))
+    settings["DEFAULT"]["enabled_backends"] = ",".join(names)
+
+
+def _control_settings(work: WorkFolder) -> Settings:
+    state = work.inside("cinder")
+    return {
+        "DEFAULT": {"host": CONTROL_HOST, "my_ip": CONTROL, "state_path": state},
+        "oslo_concurrency": {"lock_path": f"{state}/locks"},
+    }
+
+
+def _copy_installed_files(work: WorkFolder) -> None:
+    """Take over the files that Cinder and os-brick install beside their code."""
+    installed = Path(sys.prefix, "etc")
+    etc = work.path / "etc/cinder"
+    try:
+        for name in ("api-paste.ini", "resource_filters.json"):
+            shutil.copyfile(installed / "cinder" / name, etc / name)
+        for package in ("cinder", "os-brick"):
+            filters = installed / package / "rootwrap.d"
+            shutil.copytree(filters, etc / "rootwrap.d", dirs_exist_ok=True)
+    except FileNotFoundError as missing:
+        raise LabError(
+            f"Cinder's files are not in {installed}/cinder; install cinder with pip "
+            "into the environment of the Python that runs the lab"
+        ) from missing
+    rootwrap = {
+        "filters_path": work.inside("etc", "cinder", "rootwrap.d"),
+        "exec_dirs": f"{BIN},/usr/sbin,/usr/bin,/sbin,/bin",
+    }
+    write_settings(etc / "rootwrap.conf", {"DEFAULT": rootwrap})
+
+
+def write_files(work: WorkFolder, passwords: Passwords) -> None:
+    """Lay ``etc/cinder`` with everything that a Cinder service reads."""
+    etc = work.path / "etc/cinder"
+    (etc / "policy.d").mkdir(parents=True)
+    (work.path / "cinder").mkdir()
+    _copy_installed_files(work)
+    write_settings(etc / "control.conf", _control_settings(work))
+    save(work, default_settings(work, passwords))
+
+
+def save(work: WorkFolder, settings: Settings) -> None:
+    """Write ``cinder.conf``; the services read it when they are started again."""
+    write_settings(work.path / "etc/cinder/cinder.conf", settings)
+
+
+def load(work: WorkFolder) -> Settings:
+    """Read ``cinder.conf`` as it is now."""
+    return read_settings(work.path / "etc/cinder/cinder.conf")
