@@ -31,6 +31,14 @@ class LostNodeError(LogError):
         super().__init__(f"node {node} was lost while it was to {step}", log)
 
 
+class EndedError(LabError):
+    """The process in a node that was called ended, or did not answer in time."""
+
+    def __init__(self, node: str, step: str, timeout: float | None = None) -> None:
+        how = "ended" if timeout is None else f"gave no answer for {timeout:.0f} s"
+        super().__init__(f"on {node}: the process that was to {step} {how}")
+
+
 class CommandError(LabError):
     """A command that was to succeed ended with another status than 0."""
 

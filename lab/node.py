@@ -2,6 +2,8 @@
 """A node of the lab as the host sees it: boot it, call into it, run commands in it."""
 
 import contextlib
+import functools
+import pickle
 import shlex
 import subprocess
 import time
@@ -9,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import rpyc
-from rpyc.utils.classic import obtain
 
-from lab.errors import CommandError, LabError, LostNodeError
+from lab.errors import CommandError, EndedError, LabError, LostNodeError
 from lab.kernel.uml import Kernel
 from lab.network import Network
 from lab.plan import AGENT_PORT, NodePlan
@@ -25,42 +26,67 @@ class Call:
     What it started ends with it. Get one from :meth:`Node.open`.
     """
 
-    def __init__(self, node: "Node", connection: Any) -> None:
+    def __init__(self, node: "Node", connection: Any, timeout: float) -> None:
         self._node = node
         self._connection = connection
-        self.pid: int = connection.modules.os.getpid()
+        self._timeout = timeout
+        self._dispatch = rpyc.async_(connection.modules["lab.guest.agent"].dispatch)
 
     def __call__(self, module: str, function: str, *args: Any, **named: Any) -> Any:
         """Call ``module.function`` in the node and give a copy of its result.
 
         Raises:
             LostNodeError: the node went away meanwhile.
+            EndedError: the process did, or it took too long.
             Exception: whatever the function raised, with the node's traceback.
         """
-        try:
-            remote = getattr(self._connection.modules[module], function)
-            return obtain(remote(*args, **named))
-        except (EOFError, TimeoutError, ConnectionError) as lost:
-            if hasattr(lost, "_remote_tb"):  # the function raised it, the node lives
-                raise
-            raise LostNodeError(
-                self._node.name, f"run {module}.{function}", self._node.kernel.console
-            ) from lost
+        return self.start(module, function, *args, **named)()
 
-    def start(self, module: str, function: str, *args: Any) -> Callable[[], Any]:
+    def start(
+        self, module: str, function: str, *args: Any, **named: Any
+    ) -> Callable[[], Any]:
         """Begin the call and give a function that waits for its result."""
-        remote = getattr(self._connection.modules[module], function)
-        result = rpyc.async_(remote)(*args)
+        what = f"run {module}.{function}"
+        given = pickle.dumps((args, named))
+        with self._lost(what):
+            result = self._dispatch(module, function, given)
+        return functools.partial(self._wait, result, what)
 
-        def wait() -> Any:
-            result.wait()
-            return obtain(result.value)
+    def lines(self, argv: Sequence[str], write: Callable[[str], object]) -> int:
+        """Run a command, hand over each line of its output, and give its status."""
+        what = f"run {argv[0]}"
+        with self._lost(what):
+            given = pickle.dumps(((list(argv),), {}))
+            result = self._dispatch("lab.guest.command", "stream", given, write)
+        return int(self._wait(result, what))
 
-        return wait
+    def _wait(self, result: Any, what: str) -> Any:
+        deadline = time.monotonic() + self._timeout
+        with self._lost(what):
+            while not result.ready:
+                self._connection.serve(0.2)
+                # A node without power says nothing: no packet ends the connection.
+                if not self._node.kernel.alive():
+                    raise EOFError
+                if time.monotonic() > deadline:
+                    raise EndedError(self._node.name, what, self._timeout)
+        return pickle.loads(result.value)  # noqa: S301 - from our own node
+
+    @contextlib.contextmanager
+    def _lost(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, ConnectionError) as lost:
+            if self._node.kernel.alive():
+                raise EndedError(self._node.name, what) from lost
+            raise LostNodeError(
+                self._node.name, what, self._node.kernel.console
+            ) from lost
 
     def close(self) -> None:
         """End the process in the node."""
-        self._connection.close()
+        if self._node.kernel.alive():
+            self._connection.close()
 
 
 class Node:
@@ -114,8 +140,7 @@ class Node:
             raise LostNodeError(
                 self.name, "take a connection", self.kernel.console
             ) from refused
-        connection._config["sync_request_timeout"] = timeout
-        return Call(self, connection)
+        return Call(self, connection, timeout)
 
     @contextlib.contextmanager
     def session(self, timeout: float = 300) -> Iterator[Call]:
@@ -136,7 +161,7 @@ class Node:
     ) -> int:
         """Run a command, hand over its output line by line, and give its status."""
         with self.session(timeout) as call:
-            return int(call("lab.guest.command", "stream", list(argv), write))
+            return call.lines(argv, write)
 
     def run(self, command: str, timeout: float = 120) -> str:
         """Run a shell command to its end and give its output.

@@ -63,6 +63,13 @@ class NodePlan:
             "eth1": [STORAGE.format(self.number), STORAGE_IPV6.format(self.number)],
         }
 
+    def mac_address(self, interface: int) -> str:
+        """Give the hardware address of eth0, eth1, ...
+
+        It is fixed, or the others would look for a node in vain after its reboot.
+        """
+        return f"02:00:00:00:{interface:02x}:{self.number:02x}"
+
     def save(self, folder: Path) -> None:
         """Write the plan where the node's boot reads it."""
         (folder / "node.json").write_text(json.dumps(dataclasses.asdict(self)))

@@ -17,7 +17,7 @@ from lab.workdir import PROJECT, WorkFolder
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 
-def _birth(pid: int) -> str | None:
+def birth(pid: int) -> str | None:
     """Give the start time of a process in clock ticks, None when it is not there."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -38,7 +38,7 @@ class Sandbox:
     def __init__(self, work: WorkFolder, pid: int, born: str | None = None) -> None:
         self._work = work
         self.pid = pid
-        self.born = born or _birth(pid)
+        self.born = born or birth(pid)
         self._owner: subprocess.Popen[str] | None = None
 
     @classmethod
@@ -79,7 +79,7 @@ class Sandbox:
 
     def alive(self) -> bool:
         """Say whether the lab's first process, and so the lab, still runs."""
-        return _birth(self.pid) == self.born
+        return birth(self.pid) == self.born
 
     def close(self) -> None:
         """End every process of the lab at once and wait until all are gone."""
@@ -101,10 +101,7 @@ class Sandbox:
     def spawn(
         self, argv: Sequence[str], *, env: Mapping[str, str], log: Path, **more: Any
     ) -> subprocess.Popen[bytes]:
-        """Start a daemon inside, its output to ``log``, in a process group of its own.
-
-        The group's number is the number of the returned process.
-        """
+        """Start a daemon inside, its output to ``log``, in a session of its own."""
         with log.open("ab") as output:
             return subprocess.Popen(
                 self.wrap(argv),
@@ -114,6 +111,17 @@ class Sandbox:
                 start_new_session=True,
                 **{"stdin": subprocess.DEVNULL, **more},
             )
+
+    @staticmethod
+    def child(process: subprocess.Popen[bytes], timeout: float = 10) -> int:
+        """Give the number of what :meth:`spawn` started, behind nsenter."""
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        deadline = time.monotonic() + timeout
+        while process.poll() is None and time.monotonic() < deadline:
+            if found := children.read_text().split():
+                return int(found[0])
+            time.sleep(0.005)
+        raise LabError(f"{process.args!r} did not start inside the lab")
 
     def run(
         self, argv: Sequence[str], *, env: Mapping[str, str], log: Path, timeout: float

@@ -12,29 +12,44 @@ from lab.workdir import WorkFolder
 
 
 class SingleNode:
-    """A storage node on its own; it lives as long as this process.
+    """A storage node on its own; it lives as long as this process, or until down.
 
-    Use it as a context manager.
+    Args:
+        work: a folder for it.
+
+    Attributes:
+        node: the node.
+        sandbox: its namespaces; a thread that calls into the node joins the network.
     """
 
     def __init__(self, work: WorkFolder) -> None:
         self._work = work
 
-    def __enter__(self) -> "SingleNode":
+    def up(self) -> None:
+        """Bring it up.
+
+        Raises:
+            LabError: a step failed; nothing of it is left.
+        """
         self._work.prepare()
-        self._sandbox = Sandbox.create(self._work)
+        self.sandbox = Sandbox.create(self._work)
         try:
-            self._networks = start_networks(self._sandbox, self._work)
-            self._sandbox.join_network()
-            self.node = Node(self._sandbox, self._work, STORAGE_NODE)
+            self._networks = start_networks(self.sandbox, self._work)
+            self.sandbox.join_network()
+            self.node = Node(self.sandbox, self._work, STORAGE_NODE)
             self.boot()
         except BaseException:
-            self._sandbox.close()
+            self.sandbox.close()
             raise
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._sandbox.close()
+    def down(self) -> None:
+        """End it."""
+        self.sandbox.close()
+
+    def keep(self) -> None:
+        """Let the node live on when this process ends, to be looked at by hand."""
+        self._work.save({"pid": self.sandbox.pid, "born": self.sandbox.born})
+        self.sandbox.detach()
 
     def boot(self) -> None:
         """Boot the node, the first time or after its power was cut."""

@@ -8,12 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from lab.errors import LogError, LostNodeError
 from lab.network import Network
 from lab.plan import NodePlan
-from lab.sandbox import Sandbox
+from lab.sandbox import Sandbox, birth
 from lab.workdir import PROJECT, WorkFolder
 
 _INIT = PROJECT / "lab" / "guest" / "init.sh"
@@ -45,7 +44,7 @@ def build_shim(work: WorkFolder) -> str:
 class Kernel:
     """The kernel of one node.
 
-    Its process group's number is kept in a file, so that a later command can end it.
+    Its process's number is kept in a file, so that a later command can end it.
     """
 
     def __init__(self, sandbox: Sandbox, work: WorkFolder, plan: NodePlan) -> None:
@@ -53,7 +52,7 @@ class Kernel:
         self._work = work
         self._plan = plan
         self.console = work.log(plan.name)
-        self._group_file = work.path / "nodes" / plan.name / "kernel.group"
+        self._note = work.path / "nodes" / plan.name / "kernel.pid"
 
     def boot(self, networks: Sequence[Network]) -> None:
         """Start the kernel; it boots in the background."""
@@ -69,7 +68,8 @@ class Kernel:
             },
             log=self.console,
         )
-        self._group_file.write_text(str(process.pid))
+        pid = self._sandbox.child(process)
+        self._note.write_text(f"{pid} {birth(pid)}")
 
     def _arguments(self, networks: Sequence[Network]) -> list[str]:
         plan = self._plan
@@ -88,7 +88,7 @@ class Kernel:
             "quiet loglevel=5",
         ]
         arguments += [
-            f"eth{n}=daemon,,unix,{network.socket}"
+            f"eth{n}=daemon,{plan.mac_address(n)},unix,{network.socket}"
             for n, network in enumerate(networks)
         ]
         if plan.disk:
@@ -142,21 +142,22 @@ class Kernel:
         return [line for line in self.said(since).splitlines() if TROUBLE.search(line)]
 
     def alive(self) -> bool:
-        """Say whether the kernel's processes run."""
+        """Say whether the kernel runs."""
+        return self._pid() is not None
+
+    def _pid(self) -> int | None:
         try:
-            group = int(self._group_file.read_text())
-            os.killpg(group, 0)
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return (
-            Path(f"/proc/{group}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        )
+            pid, born = self._note.read_text().split()
+        except FileNotFoundError:
+            return None
+        return int(pid) if birth(int(pid)) == born else None
 
     def cut_power(self) -> None:
         """End the kernel at once, as a power failure does; wait until it is gone."""
-        try:
-            os.killpg(int(self._group_file.read_text()), signal.SIGKILL)
-        except (FileNotFoundError, ProcessLookupError):
+        pid = self._pid()
+        if pid is None:
             return
+        # The kernel leads the group of the host processes in which its own ones run.
+        os.killpg(pid, signal.SIGKILL)
         while self.alive():
             time.sleep(0.02)

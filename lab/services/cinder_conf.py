@@ -74,7 +74,8 @@ def _defaults(etc: Path, passwords: Passwords) -> dict[str, str]:
         "report_interval": "10",
         # The scheduler holds requests back for this long after its start.
         "scheduler_driver_init_wait_time": "1",
-        # Scenarios make as many volumes as they like.
+        # Scenarios make as many volumes as they like. Cinder copies these into its
+        # database with the schema: a later change here changes nothing.
         "quota_volumes": "-1",
         "quota_snapshots": "-1",
         "quota_gigabytes": "-1",

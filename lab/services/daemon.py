@@ -91,6 +91,7 @@ class Daemon:
         """
         if self.alive():
             raise LabError(f"{self.name} runs already; restart it instead")
+        self._wait_until_silent()
         self._process = self._sandbox.spawn(self.argv, env=self.env, log=self.log)
         self._record.parent.mkdir(exist_ok=True)
         self._record.write_text(str(self._process.pid))
@@ -114,6 +115,17 @@ class Daemon:
     def alive(self) -> bool:
         """Say whether any process of the daemon runs."""
         return bool(self._members())
+
+    def _wait_until_silent(self) -> None:
+        """Wait until no trace of an earlier start could be taken for readiness.
+
+        RabbitMQ, for one, notices only after a moment that a killed consumer is gone.
+        """
+        deadline = time.monotonic() + 20
+        while self._serves():
+            if time.monotonic() > deadline:
+                raise LogError(f"something answers in place of {self.name}", self.log)
+            time.sleep(0.05)
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self._timeout
@@ -147,7 +159,8 @@ class Daemon:
 
         They are those of its session that are in the lab's PID namespace: a foreign
         process that got an old number again is never taken for one of ours. The
-        session's own number is nsenter's, which waits outside.
+        session's own number is nsenter's, which waits outside. A zombie counts: while
+        threads of it are still ending, its sockets are open.
         """
         try:
             session = self._record.read_text()
@@ -159,8 +172,7 @@ class Daemon:
             try:
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
                 # proc(5): state, parent, process group, session
-                ours = stat[3] == session and stat[0] not in "ZX"
-                if ours and (entry / "ns/pid").stat().st_ino == lab:
+                if stat[3] == session and (entry / "ns/pid").stat().st_ino == lab:
                     members[int(entry.name)] = int(stat[1])
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended while we looked

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors, with messages that say what is wrong and what to do."""
+
+from cinder import exception
+
+
+class InvalidInitiator(exception.InvalidConnectorException):
+    """A connector names no initiator that LIO could know."""
+
+    message = (
+        "Host %(host)s cannot attach a volume by iSCSI: %(cause)s. Give the host an "
+        "InitiatorName like iqn.2026-11.com.example:name in "
+        "/etc/iscsi/initiatorname.iscsi (iscsi-iname makes one), restart iscsid and "
+        "the service that attaches (for servers: nova-compute), and attach again. "
+        "Nothing was changed."
+    )
+
+
+class UnknownInitiator(exception.InvalidConnectorException):
+    """A connector to be disconnected does not say whose connection it is."""
+
+    message = (
+        "Volume %(volume)s cannot be detached from host %(host)s: the connector has "
+        "no 'initiator', so it does not say whose access is to end. Repeat the call "
+        "with the connector that the attachment shows (openstack volume attachment "
+        "show). Nothing was changed."
+    )
+
+
+class BackendRefused(exception.VolumeDriverException):
+    """A back end's configuration or its node cannot work."""
+
+    message = (
+        "Back end [%(backend)s] is not started, because %(count)d thing(s) must be "
+        "put right first:%(problems)s"
+    )

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's two sizes as fixtures; after each test its kernels must be healthy."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.cluster import Cluster
+from lab.node import Node
+from lab.progress import Terminal
+from lab.single import SingleNode
+from lab.workdir import PROJECT, WorkFolder
+
+FOLDER = PROJECT / ".lab-tests"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--keep-lab",
+        action="store_true",
+        help="leave the lab of the tests up, to look around in it",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with what it needs, and let those of one lab run together."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        for marker in ("node", "cluster"):
+            if marker in names:
+                item.add_marker(marker)
+    items.sort(key=lambda item: "cluster" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def _requirements() -> None:
+    """Say what is missing instead of failing somewhere in the middle."""
+    tools = ("linux.uml", "uml_switch", "nsenter", "socat", "iscsid", "lvm", "cc")
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
+    if missing or os.geteuid() != 0:
+        pytest.fail(
+            "the lab needs root, and the packages that bindep.txt names (run "
+            f"tools/with-packages tox); these commands are missing: {missing}"
+        )
+
+
+def _tell_how_to_look(request: pytest.FixtureRequest, folder: Path) -> bool:
+    keep = bool(request.config.getoption("--keep-lab"))
+    if keep:
+        Terminal.say(
+            f"\nThe lab stays up: TAIKUN_LAB_DIR={folder} tox -e lab -- shell storage"
+            " (or status, logs, down)"
+        )
+    return keep
+
+
+@contextlib.contextmanager
+def _healthy(*nodes: Node) -> Iterator[None]:
+    since = {node.name: len(node.kernel.said()) for node in nodes}
+    yield
+    for node in nodes:
+        trouble = node.kernel.trouble(since[node.name])
+        assert not trouble, f"the kernel of {node.name} reports: {trouble}"
+
+
+@pytest.fixture(scope="session")
+def _the_node(
+    request: pytest.FixtureRequest, _requirements: None
+) -> Iterator[SingleNode]:
+    folder = FOLDER / "node"
+    single = SingleNode(WorkFolder(folder))
+    single.up()
+    yield single
+    if _tell_how_to_look(request, folder):
+        single.keep()
+    else:
+        single.down()
+
+
+@pytest.fixture(scope="session")
+def _the_cluster(
+    request: pytest.FixtureRequest, _requirements: None
+) -> Iterator[Cluster]:
+    folder = FOLDER / "cluster"
+    cluster = Cluster.up(WorkFolder(folder), Terminal())
+    yield cluster
+    if _tell_how_to_look(request, folder):
+        cluster.sandbox.detach()
+    else:
+        cluster.down()
+
+
+@pytest.fixture
+def node(_the_node: SingleNode) -> Iterator[SingleNode]:
+    """The one-kernel node, empty, with a check of its kernel behind the test."""
+    _the_node.sandbox.join_network()
+    _the_node.node.call("lab.guest.reset", "forget_everything")
+    with _healthy(_the_node.node):
+        yield _the_node
+
+
+@pytest.fixture
+def cluster(_the_cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, with a check of its kernels behind the test."""
+    _the_cluster.sandbox.join_network()
+    with _healthy(*_the_cluster.nodes.values()):
+        yield _the_cluster

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Law 1: an attached host never loses its disk because of someone else.
+
+Each story is told twice: with this driver, where the host's writes go on, and with the
+in-tree driver, where they fail. The second shows that the first can fail.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.guest.faults import UNLUCKY
+from lab.guest.iscsi import REPLACEMENT_TIMEOUT
+from lab.node import Call
+from lab.single import SingleNode
+
+OURS = "taikun_cinder.driver.MultiattachLVMDriver"
+IN_TREE = "cinder.volume.drivers.lvm.LVMVolumeDriver"
+
+
+class Story:
+    """One multi-attach volume and the hosts that use it."""
+
+    def __init__(self, single: SingleNode, backend: Call) -> None:
+        self._single = single
+        self._backend = backend
+        self.volume = self.driver("create_volume")
+        self._attached: dict[str, dict[str, Any]] = {}
+
+    def driver(self, method: str, *arguments: Any) -> Any:
+        """Call the back end."""
+        return self._backend("lab.guest.volume", "call", method, *arguments)
+
+    def guest(self, module: str, function: str, *arguments: Any) -> Any:
+        """Call something else in the node."""
+        return self._single.node.call(f"lab.guest.{module}", function, *arguments)
+
+    def connector(self, host: str) -> dict[str, Any]:
+        """Give a host's connector."""
+        return dict(self.guest("initiators", "connector", host))
+
+    def attach(self, host: str) -> str:
+        """Attach the volume to a host and log the host in; give its device."""
+        information = self.driver("attach", self.volume, self.connector(host))
+        self._attached[host] = information
+        return str(self.guest("initiators", "login", host, information))
+
+    def detach(self, host: str) -> None:
+        """Log a host out and delete its attachment."""
+        information = self._attached.pop(host)
+        self.guest("initiators", "logout", host, information)
+        self.driver("detach", information["attachment_id"])
+
+    def attachment(self, host: str) -> str:
+        """Give the id of a host's attachment."""
+        return str(self._attached[host]["attachment_id"])
+
+    @contextlib.contextmanager
+    def writing(self, device: str) -> Iterator[dict[str, Any]]:
+        """Write to a device during the block and a while after; tell what was seen."""
+        seen: dict[str, Any] = {}
+        run = self.guest("steady", "begin", device, 100)
+        yield seen
+        # A target that went away is an error to the application only after the
+        # initiator has waited for it, 5 s in the lab.
+        time.sleep(REPLACEMENT_TIMEOUT + 2)
+        seen.update(self.guest("steady", "end", run))
+
+    def forget(self, host: str) -> None:
+        """Log out a host whose attachment was ended in another way."""
+        with contextlib.suppress(RuntimeError):
+            self.guest("initiators", "logout", host, self._attached.pop(host))
+
+    def targets(self) -> list[str]:
+        """Give the targets that the kernel has."""
+        iscsi = "/sys/kernel/config/target/iscsi"
+        return str(self._single.node.run(f"ls {iscsi} | grep ^iqn || true")).split()
+
+
+@contextlib.contextmanager
+def told(single: SingleNode, driver: str) -> Iterator[Story]:
+    """Tell a story with a driver."""
+    with single.backend(driver) as backend:
+        yield Story(single, backend)
+
+
+def _attach_fails(story: Story) -> None:
+    story.guest("faults", "fail_unlucky_initiators")
+    attachment = story.driver("reserve", story.volume)
+    with pytest.raises(Exception, match=r"(?i)initialize connection failed"):
+        story.driver("update", attachment, story.connector(f"{UNLUCKY}-b"))
+    story.driver("detach", attachment)
+
+
+def _bad_initiator(story: Story) -> None:
+    attachment = story.driver("reserve", story.volume)
+    connector = {**story.connector("b"), "initiator": "no-iqn-at-all"}
+    with pytest.raises(Exception, match=r"no-iqn-at-all|[Ii]nitialize"):
+        story.driver("update", attachment, connector)
+    story.driver("detach", attachment)
+
+
+def _another_detaches(story: Story) -> None:
+    story.attach("b")
+    story.detach("b")
+
+
+def _os_detach(story: Story) -> None:
+    story.attach("b")
+    story.driver("legacy_detach", story.volume, story.attachment("b"))
+    story.forget("b")
+
+
+HARMFUL = {
+    "attach_fails": _attach_fails,
+    "bad_initiator": _bad_initiator,
+    "os_detach": _os_detach,
+}
+
+
+@pytest.mark.parametrize("event", [*HARMFUL, "another_detaches"])
+def test_an_attached_host_keeps_its_disk_when_another(
+    node: SingleNode, event: str
+) -> None:
+    happens = {**HARMFUL, "another_detaches": _another_detaches}[event]
+    with told(node, OURS) as story:
+        device = story.attach("a")
+        with story.writing(device) as seen:
+            happens(story)
+        assert seen["errors"] == []
+        assert seen["writes"] > 0
+        assert seen["longest"] < REPLACEMENT_TIMEOUT
+
+
+@pytest.mark.parametrize("event", HARMFUL)
+def test_the_story_can_fail_as_the_in_tree_driver_shows(
+    node: SingleNode, event: str
+) -> None:
+    with told(node, IN_TREE) as story:
+        device = story.attach("a")
+        with story.writing(device) as seen:
+            HARMFUL[event](story)
+        assert seen["errors"] != []
+
+
+def test_the_last_detach_leaves_nothing(node: SingleNode) -> None:
+    with told(node, OURS) as story:
+        story.attach("a")
+        story.attach("b")
+        story.detach("a")
+        assert story.targets() != []
+        story.detach("b")
+        assert story.targets() == []
+
+
+def test_two_attachments_of_one_host_share_its_access(node: SingleNode) -> None:
+    with told(node, OURS) as story:
+        device = story.attach("a")
+        second = story.driver("attach", story.volume, story.connector("a"))
+        with story.writing(device) as seen:
+            story.driver("detach", second["attachment_id"])
+        assert seen["errors"] == []

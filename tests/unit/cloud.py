@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small cloud: Cinder's real volume manager and database, and hosts that attach."""
+
+import dataclasses
+import uuid
+from concurrent import futures
+
+from cinder import context, objects
+from cinder.volume import manager
+
+from tests.unit.memory import MemoryVolumeGroup, Session
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A host that attaches volumes."""
+
+    name: str
+
+    @property
+    def connector(self):
+        return {
+            "host": self.name,
+            "initiator": f"iqn.2026-11.com.example:{self.name}",
+            "multipath": False,
+        }
+
+
+#: The connectors of two hosts.
+A, B = Host("compute1").connector, Host("compute2").connector
+
+
+@dataclasses.dataclass
+class Attached:
+    """A server's use of a volume: its attachment, and the host's session."""
+
+    id: str
+    session: Session | None = None
+
+
+class Cloud:
+    """Cinder's manager with the driver under test; plays cinder-api and the hosts."""
+
+    def __init__(self, section, volume_type):
+        self.context = context.RequestContext("user", "project", is_admin=True)
+        self.manager = manager.VolumeManager(
+            volume_driver="taikun_cinder.driver.MultiattachLVMDriver",
+            service_name=section,
+            host=f"node@{section}",
+        )
+        self._type = volume_type
+        self.start_driver()
+
+    def restart_driver(self):
+        """Start the driver anew; the kernel keeps its exports."""
+        exports = self.target.exports
+        self.driver.__init__(configuration=self.driver.configuration)
+        self.start_driver()
+        self.target.exports = exports
+
+    def start_driver(self):
+        self.driver.vg = MemoryVolumeGroup()
+        self.driver.set_initialized()
+
+    @property
+    def driver(self):
+        return self.manager.driver
+
+    @property
+    def target(self):
+        return self.driver.target_driver
+
+    def volume(self, **values):
+        """Make a volume, and give its id."""
+        new = objects.Volume(
+            self.context,
+            **{
+                "size": 1,
+                "host": f"{self.manager.host}#pool",
+                "status": "available",
+                "attach_status": "detached",
+                "volume_type_id": self._type.id,
+                "multiattach": True,
+                "use_quota": False,
+                "user_id": "user",
+                "project_id": "project",
+                "display_name": "",
+                "availability_zone": "nova",
+            }
+            | values,
+        )
+        new.create()
+        return new.id
+
+    def load(self, volume_id):
+        """Read the volume as each request does."""
+        return objects.Volume.get_by_id(self.context, volume_id)
+
+    def acls(self, volume_id):
+        """Give who may log in, and None if there is no target at all."""
+        return self.target.acls(self.load(volume_id))
+
+    def reserve(self, volume_id):
+        row = objects.VolumeAttachment(
+            self.context,
+            volume_id=volume_id,
+            attach_status="reserved",
+            instance_uuid=str(uuid.uuid4()),
+        )
+        row.create()
+        return Attached(row.id)
+
+    def attach(self, volume_id, connector):
+        """Reserve, attach and log in, as Nova does for one server."""
+        return self.connect(volume_id, connector, self.reserve(volume_id))
+
+    def connect(self, volume_id, connector, attached):
+        volume = self.load(volume_id)
+        self.manager.attachment_update(
+            self.context, volume, dict(connector), attached.id
+        )
+        self._mark_attached(attached)
+        attached.session = self.target.login(volume, connector["initiator"])
+        return attached
+
+    def detach(self, volume_id, attached):
+        """Detach as cinder-api does: the row goes after the manager has answered."""
+        volume = self.load(volume_id)
+        self.manager.attachment_delete(self.context, attached.id, volume)
+        self.forget(volume_id, attached)
+
+    def forget(self, volume_id, attached):
+        """Delete the row."""
+        self.load(volume_id).finish_detach(attached.id)
+
+    def os_attach(self, volume_id, connector):
+        """Attach by Cinder's older calls, as Ironic does: no connector is written."""
+        volume = self.load(volume_id)
+        self.manager.initialize_connection(self.context, volume, dict(connector))
+        session = self.target.login(volume, connector["initiator"])
+        row = self.manager.attach_volume(
+            self.context, volume_id, str(uuid.uuid4()), None, "/dev/sdb", "rw", volume
+        )
+        return Attached(row.id, session)
+
+    def os_detach(self, volume_id, attached, connector=None):
+        """Detach by Cinder's older calls."""
+        if connector:
+            self.manager.terminate_connection(self.context, volume_id, connector)
+        self.manager.detach_volume(
+            self.context, volume_id, attached.id, self.load(volume_id)
+        )
+
+    def _mark_attached(self, attached):
+        row = objects.VolumeAttachment.get_by_id(self.context, attached.id)
+        row.attach_status = "attached"
+        row.save()
+
+
+def in_threads(*calls):
+    """Make the calls at the same time, and raise what one of them raised."""
+    with futures.ThreadPoolExecutor() as pool:
+        for done in [pool.submit(call) for call in calls]:
+            done.result()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cinder's configuration, database and locks, as real as they come cheaply."""
+
+import itertools
+import warnings
+
+import pytest
+
+warnings.filterwarnings("ignore", message="(?s).*Eventlet", category=DeprecationWarning)
+
+from cinder import objects  # noqa: E402
+
+# As cinder-volume does first of all: Cinder's modules name its objects as they load.
+objects.register_all()
+
+from cinder import context, coordination, rpc  # noqa: E402
+from cinder.common import config  # noqa: E402, F401 - registers Cinder's options
+from cinder.db import api as db  # noqa: E402
+from cinder.db import models  # noqa: E402
+from cinder.volume import configuration as volume_configuration  # noqa: E402
+from cinder.volume import driver, manager  # noqa: E402
+from cinder.volume.drivers import lvm  # noqa: E402
+from cinder.volume.targets import lio  # noqa: E402
+from oslo_config import cfg  # noqa: E402
+from sqlalchemy import event  # noqa: E402
+
+from taikun_cinder import preflight  # noqa: E402
+from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
+from tests.unit.cloud import Cloud  # noqa: E402
+from tests.unit.memory import MemoryTarget, MemoryVolumeGroup  # noqa: E402
+
+_sections = (f"lvm-{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="session")
+def cinder(tmp_path_factory):
+    """Cinder with a database in a file, so that threads share it."""
+    folder = tmp_path_factory.mktemp("cinder")
+    conf = cfg.CONF
+    conf([], project="cinder", default_config_files=[])
+    conf.set_override("connection", f"sqlite:///{folder}/cinder.sqlite", "database")
+    conf.set_override("sqlite_synchronous", False, "database")
+    conf.set_override("backend_url", f"file://{folder}/locks", "coordination")
+    conf.set_override("state_path", str(folder))
+    conf.set_override("lock_path", str(folder), "oslo_concurrency")
+    rpc.messaging.get_rpc_transport(conf, "fake:/")  # registers the option
+    conf.set_override("transport_url", "fake:/")
+    _let_transactions_queue(db.get_engine())
+    models.BASE.metadata.create_all(db.get_engine())
+    rpc.init(conf)
+    coordination.COORDINATOR.start()
+    yield conf
+    coordination.COORDINATOR.stop()
+
+
+def _let_transactions_queue(engine):
+    # SQLite fails at once when two that began by reading both want to write.
+    # MariaDB and PostgreSQL let them wait; so does SQLite if they begin by locking.
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def begin_by_locking(connection, cursor, statement, parameters, *others):
+        wanted = "BEGIN IMMEDIATE" if statement == "BEGIN" else statement
+        return wanted, parameters
+
+
+@pytest.fixture(scope="session")
+def volume_type(cinder):
+    new = objects.VolumeType(
+        context.get_admin_context(),
+        name="shared",
+        description="",
+        is_public=True,
+        extra_specs={"multiattach": "<is> True"},
+        projects=[],
+    )
+    new.create()
+    return new
+
+
+@pytest.fixture
+def configure(cinder):
+    """Return a function that writes a back end's section as cinder.conf would."""
+
+    def section(**options):
+        name = next(_sections)
+        conf = volume_configuration.Configuration(
+            manager.volume_backend_opts, config_group=name
+        )
+        conf.append_config_values(driver.volume_opts)
+        conf.append_config_values(lvm.volume_opts)
+        chosen = {"target_helper": "lioadm", "volume_clear": "none"} | options
+        for option, value in chosen.items():
+            cinder.set_override(option, value, name)
+        return conf
+
+    return section
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Give a node whose kernel has all that LIO needs."""
+    node = preflight.Node(tmp_path / "proc", tmp_path / "sys", tmp_path / "modules")
+    osrelease = node.proc / "sys/kernel/osrelease"
+    osrelease.parent.mkdir(parents=True)
+    osrelease.write_text("6.12.1-lab\n")
+    (node.proc / "mounts").write_text(
+        "sysfs /sys sysfs rw 0 0\nconfigfs /sys/kernel/config configfs rw 0 0\n"
+    )
+    for module in preflight.MODULES:
+        (node.sys / "module" / module).mkdir(parents=True)
+    return node
+
+
+@pytest.fixture
+def lvm_command(tmp_path, monkeypatch):
+    """Commands like LVM's; they find a volume group by the lvm.conf that is given."""
+    programs = {
+        "sudo": 'shift 2; exec "$@"',
+        "lvm": 'echo "  LVM version:     2.03.31(2) (2025-02-27)"',
+        "vgs": (
+            f'[ "$LVM_SYSTEM_DIR" = {tmp_path} ] || exit 0\n'
+            'for last; do :; done; case "$last" in\n'
+            "  --nosuffix|cinder-volumes) echo '  cinder-volumes:10.0:5.0:2:uuid' ;;\n"
+            "  *) exit 5 ;;\n"
+            "esac"
+        ),
+    }
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, script in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    (tmp_path / "lvm.conf").touch()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return tmp_path / "lvm.conf"
+
+
+@pytest.fixture
+def make_driver(configure, node, monkeypatch):
+    """Return a function that starts a driver over memory instead of LIO and LVM."""
+    monkeypatch.setattr(lio, "LioAdm", MemoryTarget)
+    monkeypatch.setattr(MultiattachLVMDriver, "node", node)
+
+    def make(**options):
+        return MultiattachLVMDriver(
+            MemoryVolumeGroup(), configuration=configure(**options)
+        )
+
+    return make
+
+
+@pytest.fixture
+def cloud(configure, node, volume_type, monkeypatch):
+    """A cinder-volume with this driver, and hosts that attach by it."""
+    monkeypatch.setattr(lio, "LioAdm", MemoryTarget)
+    monkeypatch.setattr(MultiattachLVMDriver, "node", node)
+    monkeypatch.setattr("taikun_cinder.exports.PATIENCE", 1.0)
+    return Cloud(configure().config_group, volume_type)
+
+
+@pytest.fixture
+def log(caplog):
+    """What the driver logged, as text."""
+    caplog.set_level("INFO", logger="taikun_cinder")
+    return caplog

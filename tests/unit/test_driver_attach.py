@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A failed attach harms nobody (law 1), and bad input changes nothing (law 8)."""
+
+import pytest
+from cinder import exception
+
+from tests.unit.cloud import A, B
+
+
+def test_failed_second_attach_keeps_the_export_of_attached_hosts(cloud, log):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    cloud.target.fails_for.add(B["initiator"])
+    with pytest.raises(exception.VolumeBackendAPIException):
+        cloud.attach(volume, B)
+    assert first.session.alive
+    assert f"{volume} is kept" in log.text
+    assert "compute1 (iqn.2026-11.com.example:compute1)" in log.text
+
+
+def test_malformed_initiator_changes_nothing_and_says_what_to_do(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    with pytest.raises(exception.InvalidInput, match=r"compute2.*'iqn\.bad'.*iscsi-"):
+        cloud.attach(volume, B | {"initiator": "iqn.bad"})
+    assert first.session.alive
+    assert cloud.acls(volume) == {A["initiator"]}
+
+
+def test_malformed_initiator_makes_no_export(cloud):
+    volume = cloud.volume()
+    with pytest.raises(exception.InvalidInput):
+        cloud.attach(volume, B | {"initiator": "iqn.bad"})
+    assert cloud.acls(volume) is None
+
+
+def test_attach_that_cinder_did_not_validate_makes_no_export_either(cloud):
+    volume = cloud.volume()
+    with pytest.raises(exception.InvalidConnectorException):
+        cloud.driver.create_export(
+            cloud.context, cloud.load(volume), B | {"initiator": "iqn.bad"}
+        )
+    assert cloud.acls(volume) is None
+
+
+def test_failed_only_attach_leaves_no_export(cloud):
+    volume = cloud.volume()
+    cloud.target.fails_for.add(A["initiator"])
+    with pytest.raises(exception.VolumeBackendAPIException):
+        cloud.attach(volume, A)
+    assert cloud.acls(volume) is None
+
+
+def test_failed_attach_keeps_a_connection_whose_attachment_is_not_written(cloud):
+    volume = cloud.volume()
+    cloud.reserve(volume)
+    loaded = cloud.load(volume)
+    loaded.update(cloud.driver.create_export(cloud.context, loaded, A))
+    loaded.save()
+    cloud.driver.initialize_connection(loaded, A)
+    session = cloud.target.login(loaded, A["initiator"])
+    cloud.target.fails_for.add(B["initiator"])
+    with pytest.raises(exception.VolumeBackendAPIException):
+        cloud.attach(volume, B)
+    assert session.alive

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A detach ends its own access, and no other (laws 1 and 2)."""
+
+import pytest
+from cinder import exception
+
+from tests.unit.cloud import A, B
+
+
+def test_last_detach_removes_the_export(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.detach(volume, first)
+    assert cloud.acls(volume) == {B["initiator"]}
+    assert not first.session.alive
+    assert second.session.alive
+    cloud.detach(volume, second)
+    assert cloud.acls(volume) is None
+
+
+def test_terminate_connection_answers_with_a_bool(cloud):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    cloud.attach(volume, B)
+    loaded = cloud.load(volume)
+    assert cloud.driver.terminate_connection(loaded, A) is True
+    assert cloud.driver.terminate_connection(loaded, B) is False
+
+
+def test_os_detach_of_one_of_two_keeps_the_other(cloud, log):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.os_detach(volume, first)
+    assert second.session.alive
+    assert "compute2" in log.text
+
+
+def test_os_detach_with_its_connector_ends_access_of_that_host_only(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.os_detach(volume, first, A)
+    assert second.session.alive
+    assert cloud.acls(volume) == {B["initiator"]}
+    cloud.os_detach(volume, second, B)
+    assert cloud.acls(volume) is None
+
+
+def test_attachments_without_a_connector_keep_the_export_too(cloud):
+    volume = cloud.volume()
+    first, second = cloud.os_attach(volume, A), cloud.os_attach(volume, B)
+    cloud.os_detach(volume, first, A)
+    assert second.session.alive
+    cloud.os_detach(volume, second, B)
+    assert cloud.acls(volume) is None
+
+
+def test_attachments_without_a_connector_survive_a_restart_of_the_service(cloud):
+    volume = cloud.volume()
+    first, second = cloud.os_attach(volume, A), cloud.os_attach(volume, B)
+    cloud.restart_driver()
+    cloud.os_detach(volume, first, A)
+    assert second.session.alive
+
+
+def test_detach_repeated_without_rows_that_name_hosts_keeps_the_other(cloud):
+    volume = cloud.volume()
+    first, second = cloud.os_attach(volume, A), cloud.os_attach(volume, B)
+    cloud.restart_driver()
+    cloud.manager.terminate_connection(cloud.context, volume, A)
+    cloud.os_detach(volume, first, A)
+    assert second.session.alive
+
+
+def test_connection_that_cinder_makes_for_itself_lives_until_it_is_ended(cloud):
+    volume = cloud.volume()
+    cloud.manager.initialize_connection(cloud.context, cloud.load(volume), A)
+    session = cloud.target.login(cloud.load(volume), A["initiator"])
+    cloud.manager.remove_export(cloud.context, volume)
+    assert session.alive
+    cloud.manager.terminate_connection(cloud.context, volume, A)
+    cloud.manager.remove_export(cloud.context, volume)
+    assert cloud.acls(volume) is None
+
+
+@pytest.mark.parametrize("multiattach", [True, False])
+def test_acl_of_a_host_goes_with_its_last_attachment(cloud, multiattach):
+    volume = cloud.volume(multiattach=multiattach)
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.detach(volume, first)
+    assert second.session.alive
+    cloud.detach(volume, second)
+    assert cloud.acls(volume) is None
+
+
+def test_initiator_is_the_same_in_any_case(cloud):
+    volume = cloud.volume()
+    shouted = A | {"initiator": A["initiator"].upper()}
+    first, second = cloud.attach(volume, A), cloud.attach(volume, shouted)
+    cloud.detach(volume, first)
+    assert second.session.alive
+    cloud.detach(volume, second)
+    assert cloud.acls(volume) is None
+
+
+def test_attachment_updated_twice_counts_once(cloud):
+    volume = cloud.volume()
+    only = cloud.attach(volume, A)
+    cloud.connect(volume, A, only)
+    cloud.detach(volume, only)
+    assert cloud.acls(volume) is None
+
+
+def test_detach_without_a_connector_ends_all_access_and_warns(cloud, log):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    cloud.attach(volume, B)
+    loaded = cloud.load(volume)
+    assert cloud.driver.terminate_connection(loaded, None, force=True) is False
+    assert cloud.acls(volume) == set()
+    warning = next(one for one in log.records if one.levelname == "WARNING")
+    assert "compute1" in warning.getMessage()
+    assert "compute2" in warning.getMessage()
+    cloud.driver.remove_export(cloud.context, loaded)
+    assert cloud.acls(volume) is None
+
+
+def test_detach_without_a_connector_of_a_volume_that_nobody_has(cloud):
+    volume = cloud.volume()
+    assert cloud.driver.terminate_connection(cloud.load(volume), None) is False
+
+
+def test_detach_without_an_initiator_changes_nothing(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    with pytest.raises(exception.InvalidConnectorException, match=r"compute1.*Nothing"):
+        cloud.driver.terminate_connection(cloud.load(volume), {"host": "compute1"})
+    assert first.session.alive
+    cloud.detach(volume, first)
+    assert cloud.acls(volume) is None
+
+
+def test_detach_of_a_stranger_keeps_all_others(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    loaded = cloud.load(volume)
+    stranger = {"initiator": "iqn.fake", "ip": "127.0.0.1"}
+    assert cloud.driver.terminate_connection(loaded, stranger) is True
+    assert first.session.alive

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is refused at start, with its cure."""
+
+import shutil
+
+import pytest
+from cinder.volume import configuration, manager
+
+from taikun_cinder import preflight
+from taikun_cinder.exception import BackendRefused
+
+
+def _groups(*names):
+    return lambda configuration: list(names)
+
+
+_ours = _groups("cinder-volumes")
+
+
+@pytest.fixture
+def refusal(configure, node):
+    """Return a function that gives the message of a refused node."""
+
+    def message(groups=_ours, **options):
+        with pytest.raises(BackendRefused) as refused:
+            preflight.refuse_node(configure(**options), node, groups)
+        return str(refused.value)
+
+    return message
+
+
+def test_node_that_has_all_is_accepted(configure, node):
+    preflight.refuse_node(configure(), node, _ours)
+
+
+def test_missing_volume_group_names_the_option_the_section_and_what_there_is(
+    refusal,
+):
+    said = refusal(_groups("system", "backup"), volume_group="fast")
+    for words in ("volume group fast", "option volume_group", "[lvm-", "vgcreate fast"):
+        assert words in said
+    assert "found: system, backup" in said
+
+
+def test_volume_groups_that_cannot_be_listed_are_refused_with_the_cause(refusal):
+    def no_lvm(configuration):
+        raise FileNotFoundError("vgs")
+
+    said = refusal(no_lvm)
+    assert "cannot be listed: vgs" in said
+    assert "Install lvm2" in said
+
+
+@pytest.mark.parametrize(
+    "mounts", ["", "sysfs /sys sysfs rw 0 0\n", "configfs /config configfs rw 0 0\n"]
+)
+def test_missing_configfs_says_how_to_mount_it(refusal, node, mounts):
+    (node.proc / "mounts").write_text(mounts)
+    said = refusal()
+    assert "configfs is not mounted at /sys/kernel/config" in said
+    assert "systemctl start sys-kernel-config.mount" in said
+
+
+@pytest.mark.parametrize("module", preflight.MODULES)
+def test_missing_module_is_named_with_the_running_kernel(refusal, node, module):
+    (node.sys / "module" / module).rmdir()
+    said = refusal()
+    assert f"6.12.1-lab has no module {module}" in said
+    assert f"modprobe {module}" in said
+
+
+@pytest.mark.parametrize(
+    ("index", "line"),
+    [
+        ("modules.dep", "kernel/drivers/target/{}.ko: kernel/fs/configfs.ko"),
+        ("modules.dep", "kernel/drivers/target/{}.ko.zst:"),
+        ("modules.builtin", "kernel/drivers/target/{}.ko"),
+    ],
+)
+def test_module_that_can_be_loaded_or_is_built_in_is_accepted(
+    configure, node, index, line
+):
+    shutil.rmtree(node.sys / "module")
+    folder = node.modules / node.release
+    folder.mkdir(parents=True)
+    lines = [line.format(module) for module in preflight.MODULES]
+    (folder / index).write_text("\n".join(lines))
+    preflight.refuse_node(configure(), node, _ours)
+
+
+def test_module_of_another_kernel_does_not_count(refusal, node):
+    shutil.rmtree(node.sys / "module")
+    folder = node.modules / "5.10.0-old"
+    folder.mkdir(parents=True)
+    (folder / "modules.dep").write_text("kernel/target_core_mod.ko:\n")
+    assert "6.12.1-lab has no module target_core_mod" in refusal()
+
+
+def test_module_that_others_need_does_not_count_as_there(refusal, node):
+    shutil.rmtree(node.sys / "module")
+    folder = node.modules / node.release
+    folder.mkdir(parents=True)
+    (folder / "modules.dep").write_text("kernel/x.ko: kernel/target_core_mod.ko\n")
+    assert "has no module target_core_mod" in refusal()
+
+
+def test_all_problems_are_told_at_once(refusal, node):
+    shutil.rmtree(node.sys / "module")
+    (node.proc / "mounts").write_text("")
+    said = refusal(_groups())
+    assert "5 thing(s)" in said
+    assert "found: none" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "cure"),
+    [
+        ("target_helper", "tgtadm", "target_helper = lioadm"),
+        ("target_helper", "nvmet", "target_helper = lioadm"),
+        ("target_protocol", "iser", "target_protocol = iscsi"),
+        ("target_protocol", "nvmet_tcp", "target_protocol = iscsi"),
+        ("lvm_share_target", True, "lvm_share_target = False"),
+    ],
+)
+def test_wrong_option_is_refused_with_its_value_and_cure(
+    configure, node, option, value, cure
+):
+    conf = configure(**{option: value})
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_configuration(conf, node)
+    assert f"{option} is {value}" in str(refused.value)
+    assert f"Set {cure} in section [{conf.config_group}]" in str(refused.value)
+
+
+def test_wrong_option_is_told_together_with_what_the_node_lacks(configure, node):
+    (node.proc / "mounts").write_text("")
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_configuration(configure(target_helper="tgtadm"), node)
+    assert "target_helper" in str(refused.value)
+    assert "configfs" in str(refused.value)
+
+
+def test_section_that_says_nothing_is_judged_by_cinders_defaults(
+    cinder, node, lvm_command
+):
+    # As the manager passes it: with no more than the manager's own options.
+    bare = configuration.Configuration(manager.volume_backend_opts, "lvm-bare")
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_configuration(bare, node)
+    assert "target_helper is tgtadm" in str(refused.value)
+    assert "None" not in str(refused.value)
+
+
+def test_right_options_are_accepted(configure, node):
+    preflight.refuse_configuration(configure(), node)
