@@ -123,14 +123,13 @@ class Demo:
         )
 
     def _show(self, title: str, volume: str) -> None:
-        now = self._cinder.volumes.get(volume)
-        table = prettytable.PrettyTable(["attachment", "server", "host", "mode"])
+        now = self._admin.volumes.get(volume)  # only an admin sees the hosts
+        table = prettytable.PrettyTable(["attachment", "host", "mode", "status"])
         table.title = f"{title}: volume {now.status}, multiattach {now.multiattach}"
         for row in now.attachments:
-            host = row["host_name"] or "(only an admin sees it)"
-            shown = self._cinder.attachments.show(row["attachment_id"])
-            mode = shown.attach_mode
-            table.add_row([row["attachment_id"], row["server_id"], host, mode])
+            shown = self._admin.attachments.show(row["attachment_id"])
+            mode, status = shown.attach_mode, shown.status
+            table.add_row([row["attachment_id"], row["host_name"], mode, status])
         self._progress.say(str(table))
 
 

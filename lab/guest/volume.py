@@ -18,7 +18,7 @@ from cinder import objects
 
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
-from cinder import context, coordination, rpc  # noqa: E402
+from cinder import context, coordination, privsep, rpc  # noqa: E402
 from cinder.common import config  # noqa: E402,F401 - registers the options
 from cinder.db import migration  # noqa: E402
 from cinder.objects import fields  # noqa: E402
@@ -109,6 +109,9 @@ class Backend:
     ) -> None:
         _configure({**_OPTIONS, **(options or {})})
         _make_database()
+        # As root, in this process: starting the privileged daemon takes as long as a
+        # test. The cluster runs it for real.
+        privsep.sys_admin_pctxt.set_client_mode(False)
         rpc.init(CONF)
         coordination.COORDINATOR.start()
         self.context = context.get_admin_context()
