@@ -96,7 +96,8 @@ class Sandbox:
     def wrap(self, argv: Sequence[str]) -> list[str]:
         """Give the command that runs ``argv`` inside the namespaces."""
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid"]
-        return [*enter, "--ipc", "--uts", "--wd=/", "--", *argv]
+        # With the lab's own root, or a caller in a chroot would end up outside of it.
+        return [*enter, "--ipc", "--uts", "--root", "--wdns=/", "--", *argv]
 
     def spawn(
         self, argv: Sequence[str], *, env: Mapping[str, str], log: Path, **more: Any
