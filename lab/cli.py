@@ -60,8 +60,7 @@ def _status(work: WorkFolder, _options: argparse.Namespace) -> int:
         address = node.plan.management_address
         Terminal.say(f"node       {node.name:18} {address:15} {state}")
     for name, pool in cluster.pools().items():
-        shared = pool["capabilities"].get("multiattach", pool.get("multiattach"))
-        Terminal.say(f"pool       {name}  multiattach={shared}")
+        Terminal.say(f"pool       {name}  multiattach={pool['multiattach']}")
     Terminal.say(f"logs       {work.logs}")
     return 0
 

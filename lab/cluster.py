@@ -131,7 +131,7 @@ class Cluster:
     def pools(self) -> dict[str, dict[str, Any]]:
         """Give the pools that the scheduler knows, by name, with their capabilities."""
         found = self.clients.volume("admin").pools.list(detailed=True)
-        return {pool.name: pool.to_dict() for pool in found}
+        return {pool.name: pool.to_dict()["capabilities"] for pool in found}
 
     def check_kernels(self) -> None:
         """Raise where a kernel has reported a fault of its own.

@@ -2,6 +2,7 @@
 """The demo: one multi-attach volume shared by two hosts, from nothing to the end."""
 
 import contextlib
+import traceback
 from collections.abc import Iterator
 
 import prettytable
@@ -162,6 +163,9 @@ def run(work: WorkFolder, *, keep: bool) -> int:
         demo.tell()
     except LabError as failed:
         error = failed
+    except Exception as failed:  # a client's or os-brick's own error: name the step
+        error = LabError(f"{progress.last}: {type(failed).__name__}: {failed}")
+        work.log("demo").write_text(traceback.format_exc())
     finally:
         _leave(cluster, progress, own=own, keep=keep)
     return _finish(demo, progress, error)

@@ -7,15 +7,21 @@ import time
 
 
 class Terminal:
-    """Progress lines with the seconds since the start, safe to call from threads."""
+    """Progress lines with the seconds since the start, safe to call from threads.
+
+    Attributes:
+        last: the last line, that is: what is being done.
+    """
 
     def __init__(self) -> None:
         self._start = time.monotonic()
         self._lock = threading.Lock()
+        self.last = ""
 
     def __call__(self, text: str) -> None:
         """Print one line of progress."""
         with self._lock:
+            self.last = text.strip()
             print(f"[{self.elapsed():6.1f} s] {text}", flush=True)
 
     def elapsed(self) -> float:
