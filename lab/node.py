@@ -15,7 +15,7 @@ import rpyc
 from lab.errors import CommandError, EndedError, LabError, LostNodeError
 from lab.kernel.uml import Kernel
 from lab.network import Network
-from lab.plan import AGENT_PORT, NodePlan
+from lab.plan import AGENT_PORT, SHELL_PORT, NodePlan
 from lab.sandbox import Sandbox
 from lab.workdir import WorkFolder
 
@@ -186,7 +186,7 @@ class Node:
 
     def shell(self, sandbox: Sandbox) -> int:
         """Connect the terminal to a shell on the node and give its exit status."""
-        address = f"TCP:{self.plan.management_address}:7001"
+        address = f"TCP:{self.plan.management_address}:{SHELL_PORT}"
         terminal = "FILE:/dev/tty,raw,echo=0"
         return subprocess.run(
             sandbox.wrap(["socat", terminal, address]), check=False

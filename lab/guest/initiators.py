@@ -29,13 +29,18 @@ def connector(name: str) -> dict[str, Any]:
 def login(name: str, information: dict[str, Any]) -> str:
     """Log the host ``name`` in to a volume; give the path of its block device.
 
+    Args:
+        name: the host.
+        information: the connection's data, as a driver gives it. It may name another
+            ``initiator`` than the host's own.
+
     Raises:
         RuntimeError: the target refused, or the device did not come up.
     """
     known = run("iscsiadm", "-m", "iface").splitlines()
     if not any(line.startswith(f"{name} ") for line in known):
         run("iscsiadm", "-m", "iface", "-I", name, "-o", "new")
-    iqn = connector(name)["initiator"]
+    iqn = str(information.get("initiator") or connector(name)["initiator"])
     _update(["iscsiadm", "-m", "iface", "-I", name], {"iface.initiatorname": iqn})
     node = _node(name, information)
     run(*node, "-o", "new")

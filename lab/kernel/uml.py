@@ -84,7 +84,7 @@ class Kernel:
             f"uml_dir={self._work.inside('nodes', plan.name)}",
             "con=null con0=null,fd:1 con0=fd:0,fd:1",
             "panic=-1",
-            # A kernel that waits for a host process steals no time from the others.
+            # Warnings and worse come to the console; the boot's chatter does not.
             "quiet loglevel=5",
         ]
         arguments += [

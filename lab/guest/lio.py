@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our own LIO target in a node, called by itself: no driver and no Cinder around it."""
+
+import contextlib
+import errno
+import os
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_concurrency import lockutils
+
+from lab.guest.system import run
+from lab.plan import VOLUME_GROUP
+from taikun_cinder import privsep
+from taikun_cinder.access import steps
+from taikun_cinder.privsep import lio as privileged
+from taikun_cinder.targets import lio_calls
+from taikun_cinder.targets.lio import LioTarget
+
+ROOT = Path("/sys/kernel/config/target")
+
+
+def prepare() -> None:
+    """Act as root in this process, which an agent's process is, and not in a daemon."""
+    privsep.context.set_client_mode(False)
+    lockutils.set_defaults("/run/lock")
+
+
+def call(method: str, *arguments: Any) -> Any:
+    """Call a method of the target."""
+    prepare()
+    return getattr(LioTarget(), method)(*arguments)
+
+
+def together(calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+    """Call several methods at once, a thread each; give each one's result or error."""
+    prepare()
+    results: list[Any] = [None] * len(calls)
+
+    def work(number: int, method: str, arguments: Sequence[Any]) -> None:
+        try:
+            results[number] = getattr(LioTarget(), method)(*arguments)
+        except Exception as error:
+            results[number] = error
+
+    threads = [
+        threading.Thread(target=work, args=(number, *one))
+        for number, one in enumerate(calls)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def take(name: str, step: steps.Step) -> None:
+    """Take one step by hand."""
+    if isinstance(step, steps.SetAttribute):
+        # The driver's own way leads to right values only.
+        put(name, f"attrib/{step.name}", str(step.value))
+        return
+    prepare()
+    privileged.apply(name, [lio_calls.call(step)])
+
+
+def put(name: str, path: str, value: str) -> None:
+    """Write something below the target's TPG by hand."""
+    (_tpg(name) / path).write_text(value)
+
+
+def get(name: str, path: str) -> str:
+    """Read something below the target's TPG."""
+    return (_tpg(name) / path).read_text().rstrip("\n")
+
+
+def unlink(name: str, path: str) -> None:
+    """Remove the links in a folder below the target's TPG by hand."""
+    for entry in (_tpg(name) / path).iterdir():
+        if entry.is_symlink():
+            entry.unlink()
+
+
+def session_id(name: str, initiator: str) -> str | None:
+    """Give the number that LIO has for an initiator's session, None without one."""
+    with contextlib.suppress(FileNotFoundError):
+        found = re.search(r"Session ID: (\d+)", get(name, f"acls/{initiator}/info"))
+        return found and found[1]
+    return None
+
+
+def make_volume(volume: str, size: str = "8m") -> str:
+    """Make a logical volume; give its device."""
+    run("lvcreate", "--yes", "-L", size, "-n", volume, VOLUME_GROUP)
+    return f"/dev/{VOLUME_GROUP}/{volume}"
+
+
+def in_use(device: str) -> bool:
+    """Say whether somebody has a block device for himself, as a backstore has."""
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return True
+    return False
+
+
+def _tpg(name: str) -> Path:
+    return ROOT / "iscsi" / name / "tpgt_1"

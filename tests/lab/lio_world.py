@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our LIO target in the one-kernel node, and hosts that log in to it."""
+
+import contextlib
+from typing import Any
+
+from lab.node import Call
+from taikun_cinder.access.model import Credentials, Export, Initiator, Portal
+from taikun_cinder.access.observed import Observed
+from taikun_cinder.access.steps import Step
+from taikun_cinder.targets.base import Outcome
+from tests.contract.world import LoginRefused
+
+_GUEST = "lab.guest.lio"
+
+
+class LioInNode:
+    """The contract's calls, made inside the node."""
+
+    def __init__(self, process: Call) -> None:
+        self._process = process
+
+    def read(self, name: str) -> Observed:
+        found: Observed = self._process(_GUEST, "call", "read", name)
+        return found
+
+    def ensure(self, name: str, desired: Export | None) -> Outcome:
+        outcome: Outcome = self._process(_GUEST, "call", "ensure", name, desired)
+        return outcome
+
+    def names(self, prefix: str) -> frozenset[str]:
+        return frozenset(self._process(_GUEST, "call", "names", prefix))
+
+    def sessions(self, name: str) -> frozenset[Initiator]:
+        return frozenset(self._process(_GUEST, "call", "sessions", name))
+
+
+class HostSession:
+    """A host that logged in by iscsiadm."""
+
+    def __init__(
+        self, process: Call, host: str, information: dict[str, Any], path: str
+    ) -> None:
+        self._process, self._host, self._information = process, host, information
+        self.path = path
+        self._id = self._now()
+
+    def _now(self) -> str | None:
+        name, who = self._information["target_iqn"], self._information["initiator"]
+        found: str | None = self._process(_GUEST, "session_id", name, who)
+        return found
+
+    @property
+    def alive(self) -> bool:
+        """Whether LIO has the same session still, and not one after it."""
+        return self._now() == self._id is not None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The disk's serial and world-wide name, as the host's kernel has them."""
+        return dict(self._process("lab.guest.blocks", "identity", self.path))
+
+    @property
+    def serial(self) -> str:
+        return self.identity["serial"].rstrip("\0")
+
+    def write(self, content: bytes) -> None:
+        self._process("lab.guest.blocks", "write", self.path, 0, content.decode())
+
+    def read(self) -> bytes:
+        return str(self._process("lab.guest.blocks", "read", self.path, 0)).encode()
+
+    def logout(self) -> None:
+        self._process("lab.guest.initiators", "logout", self._host, self._information)
+
+    def forget(self) -> None:
+        """Log out what the target has ended, if iscsid still has it."""
+        with contextlib.suppress(RuntimeError):
+            self.logout()
+
+
+class LioWorld:
+    """The node, empty, with our target."""
+
+    prefix = "iqn.2010-10.org.openstack:"
+    portals = (Portal("127.0.0.1"), Portal("::1"))
+
+    def __init__(self, process: Call) -> None:
+        self._process = process
+        self.target = LioInNode(process)
+        self._devices = self._logins = 0
+        self._sessions: dict[tuple[str, Initiator], HostSession] = {}
+
+    def guest(self, function: str, *arguments: Any) -> Any:
+        """Call a function of the guest's LIO tools."""
+        return self._process(_GUEST, function, *arguments)
+
+    def device(self) -> str:
+        self._devices += 1
+        return str(self.guest("make_volume", f"volume-{self._devices}"))
+
+    def in_use(self, device: str) -> bool:
+        return bool(self.guest("in_use", device))
+
+    def login(
+        self, name: str, portal: Portal, who: Initiator, credentials: Credentials
+    ) -> HostSession:
+        before = self._sessions.get((name, who))
+        if before is not None and not before.alive:
+            before.forget()  # the host's iscsid goes on trying
+        self._logins += 1
+        host = f"{who.name[-1]}{self._logins}"  # a second session takes a second record
+        information = {
+            "target_iqn": name,
+            "target_portal": str(portal),
+            "initiator": who.name,
+            "auth_method": "CHAP",
+            "auth_username": credentials.username,
+            "auth_password": credentials.password,
+        }
+        try:
+            path = self._process("lab.guest.initiators", "login", host, information)
+        except RuntimeError as refused:
+            raise LoginRefused(str(refused)) from refused
+        session = HostSession(self._process, host, information, str(path))
+        self._sessions[name, who] = session
+        return session
+
+    def damage(self, name: str, step: Step) -> None:
+        self.guest("take", name, step)
