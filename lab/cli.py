@@ -145,7 +145,9 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Do what the command line asks; give the exit status."""
     options = _parser().parse_args()
-    # A hang-up or a kill ends the lab in the same orderly way as Ctrl-C.
+    # A shell that starts us in the background lets us ignore Ctrl-C; a kill -INT is
+    # meant all the same. A hang-up or a kill ends the lab in the same orderly way.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
