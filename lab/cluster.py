@@ -108,9 +108,10 @@ class Cluster:
 
     def start_volume_service(self) -> None:
         """Start cinder-volume on the storage node."""
-        conf = self.work.inside("etc", "cinder", "cinder.conf")
-        argv = [_VOLUME_SERVICE, "--config-file", conf]
-        self.nodes["storage"].call("lab.guest.daemons", "start", _VOLUME_SERVICE, argv)
+        argv = [_VOLUME_SERVICE, "--config-file", "/etc/cinder/cinder.conf"]
+        with self.nodes["storage"].session() as storage:
+            storage("lab.guest.daemons", "prepare_cinder")
+            storage("lab.guest.daemons", "start", _VOLUME_SERVICE, argv)
 
     def wait_for_volume_service(self, timeout: float = 120) -> None:
         """Wait until the scheduler knows what the back ends can do.

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's attachments of a volume, read afresh from its database."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cinder import context, objects
 from cinder.objects.fields import VolumeAttachStatus
 
 from taikun_cinder import connectors
-from taikun_cinder.access.model import Attachment, Initiator
+from taikun_cinder.access.identity import identity, is_made_for
+from taikun_cinder.access.model import Credentials, Initiator
+from taikun_cinder.access.rows import Row
 
 #: In use though no connector is written: Cinder's os-attach writes none.
 _IN_USE = (VolumeAttachStatus.ATTACHED, VolumeAttachStatus.ERROR_DETACHING)
 
 
-def of_volume(volume_id: str) -> tuple[Attachment, ...]:
+def of_volume(volume_id: str) -> tuple[Row, ...]:
     """Read the attachments of one volume: one query, however many volumes there are.
 
     The list that hangs on the volume that a driver is given is as old as the request.
@@ -21,16 +24,31 @@ def of_volume(volume_id: str) -> tuple[Attachment, ...]:
     rows = objects.VolumeAttachmentList.get_all_by_volume_id(
         context.get_admin_context(), volume_id
     )
-    return tuple(_attachment(row) for row in rows)
+    oldest_first = sorted(rows, key=lambda row: (str(row.created_at), row.id))
+    return tuple(_row(row) for row in oldest_first)
 
 
-def _attachment(row: Any) -> Attachment:
+def _row(row: Any) -> Row:
     connector = row.connector or {}
     name = connector.get("initiator")
     initiator = Initiator(str(name)) if name else None
-    return Attachment(
+    return Row(
         id=row.id,
         host=row.attached_host or connectors.host_of(connector),
         initiator=initiator,
         connected=initiator is not None or row.attach_status in _IN_USE,
+        identity=identity(connector) if connector else None,
+        credentials=_credentials(connector, row.connection_info or {}),
     )
+
+
+def _credentials(
+    connector: Mapping[str, Any], information: Mapping[str, Any]
+) -> Credentials | None:
+    if not is_made_for(connector, information):
+        return None
+    username = information.get("auth_username")
+    password = information.get("auth_password")
+    if not username or not password:
+        return None
+    return Credentials(str(username), str(password))

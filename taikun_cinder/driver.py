@@ -2,14 +2,26 @@
 """The Cinder volume driver."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from cinder import exception, interface
+from cinder import interface
 from cinder.volume.drivers import lvm
 from oslo_log import log as logging
 
-from taikun_cinder import capabilities, connectors, exports, opts, preflight
-from taikun_cinder.access.model import Initiator
+from taikun_cinder import (
+    capabilities,
+    connectors,
+    exports,
+    opts,
+    preflight,
+    volumes,
+)
+from taikun_cinder.access.rows import new_credentials
+from taikun_cinder.layout import Layout
+from taikun_cinder.reconcile import Reconcile
+from taikun_cinder.targets.base import Target
+from taikun_cinder.targets.lio import LioTarget
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +40,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     #: Where the checks at start look at the node.
     node = preflight.Node()
 
+    #: What exports the volumes.
+    target: Target = LioTarget()
+
     _stats: dict[str, Any]
 
     def __init__(self, vg_obj: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -39,7 +54,11 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         preflight.refuse_configuration(kwargs["configuration"], self.node)
         super().__init__(vg_obj, *args, **kwargs)
         self.configuration.append_config_values(opts.BACKEND_OPTS)
-        self._exports = exports.Exports()
+        layout = Layout.of(self.configuration)
+        self._exports = exports.Exports(self.target, layout)
+        self._reconcile = Reconcile(
+            self._exports, lambda: volumes.of_backend(self.host), self._activate
+        )
 
     @classmethod
     def get_driver_options(cls) -> list[Any]:
@@ -61,6 +80,11 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         preflight.refuse_node(self.configuration, self.node)
         super().check_for_setup_error()
 
+    def set_initialized(self) -> None:
+        """Begin to reconcile, now that the volumes in use are exported."""
+        super().set_initialized()
+        self._reconcile.start(self.configuration.taikun_reconcile_interval)
+
     def _update_volume_stats(self) -> None:
         super()._update_volume_stats()
         self._stats = capabilities.stated(self._stats, self.VERSION)
@@ -72,18 +96,29 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def create_export(
         self, context: Any, volume: Any, connector: Any, vg: str | None = None
-    ) -> Any:
-        """Export the volume, for a host that is about to connect."""
-        # Cinder's own attaches (driver._attach_volume) do not validate.
-        initiator = connectors.initiator_to_attach(connector)
-        with self._exports.opening(volume["id"], initiator):
-            return super().create_export(context, volume, connector, vg)
+    ) -> dict[str, str]:
+        """Prepare the volume for a host that is about to connect.
 
-    def initialize_connection(self, volume: Any, connector: Any) -> Any:
+        Nothing is exported before initialize_connection knows that somebody may reach
+        it, so an attach that fails in between leaves nothing behind.
+        """
+        # Cinder's own attaches (driver._attach_volume) do not validate.
+        connectors.initiator_to_attach(connector)
+        self._activate(volume)
+        return self._model(volume)
+
+    def ensure_export(self, context: Any, volume: Any) -> dict[str, str]:
+        """Export the volume again as its attachments say; Cinder asks at its start."""
+        self._activate(volume)
+        self._exports.settle(volume)
+        return self._model(volume)
+
+    def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
-        initiator = connectors.initiator_to_attach(connector)
-        with self._exports.granting(volume["id"], initiator):
-            return super().initialize_connection(volume, connector)
+        grant = self._exports.grant(volume, connector)
+        return self._exports.layout.connection(
+            volume, grant, multipath=bool(connector.get("multipath"))
+        )
 
     def terminate_connection(
         self, volume: Any, connector: Mapping[str, Any] | None, **kwargs: Any
@@ -95,14 +130,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             anything else for False (manager._connection_terminate).
         """
         if connector is None:
-            ending = self._exports.ending_all(volume["id"])
-        else:
-            initiator = connectors.initiator_to_detach(volume["id"], connector)
-            ending = self._exports.ending(volume["id"], initiator)
-        with ending as end:
-            for revoked in end.revoked:
-                self._revoke(volume, revoked, **kwargs)
-        return end.shared
+            return self._exports.end_all(volume)
+        force = bool(kwargs.get("force"))
+        return self._exports.end(volume, connector, force=force)
 
     def remove_export(self, context: Any, volume: Any) -> None:
         """Remove the export, unless somebody needs it.
@@ -111,33 +141,30 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         attachment of several (manager._connection_create, manager.detach_volume).
         """
         deleted = volume["status"] in ("deleting", "unmanaging")
-        with self._exports.removing(volume["id"], deleted=deleted) as holders:
-            if not holders:
-                super().remove_export(context, volume)
-                return
+        holders = self._exports.settle(volume, deleted=deleted)
+        if holders:
             LOG.info(
                 "The export of volume %(volume)s is kept, since it is still attached "
                 "to %(holders)s",
-                {"volume": volume["id"], "holders": "; ".join(holders)},
+                {"volume": volume["id"], "holders": ", ".join(holders)},
             )
+        elif deleted:
+            self._exports.forget(volume["id"])
 
-    def _revoke(self, volume: Any, initiator: Initiator, **kwargs: Any) -> None:
-        try:
-            # Not super(): the parent counts the attachments in its own way.
-            self.target_driver.terminate_connection(
-                volume, {"initiator": initiator.name}, **kwargs
-            )
-        except exception.ISCSITargetDetachFailed:
-            # cinder-rtstool fails if the target is gone already, and then a detach
-            # that Cinder repeats could never succeed. Goes with the in-tree target.
-            if self._is_exported(volume):
-                raise
-            LOG.info("Volume %s has no export, so %s is out", volume["id"], initiator)
+    def _activate(self, volume: Any) -> None:
+        # An active volume has its device, and lvchange costs a process.
+        if not Path(self._exports.layout.device(volume)).exists():
+            self.vg.activate_lv(volume["name"])
 
-    def _is_exported(self, volume: Any) -> bool:
-        iqn = volume["provider_location"].split()[1]
-        try:
-            self.target_driver.show_target(None, iqn)
-        except exception.NotFound:
-            return False
-        return True
+    def _model(self, volume: Any) -> dict[str, str]:
+        """Give what Cinder keeps with the volume.
+
+        No host is told the pair in provider_auth. It is there for the in-tree driver,
+        which cannot attach without it, should the volume be given back to it.
+        """
+        auth = volume["provider_auth"]
+        if not auth:
+            spare = new_credentials()
+            auth = f"CHAP {spare.username} {spare.password}"
+        location = self._exports.layout.location(volume)
+        return {"provider_location": location, "provider_auth": auth}

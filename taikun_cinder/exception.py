@@ -34,3 +34,32 @@ class BackendRefused(exception.VolumeDriverException):
         "Back end [%(backend)s] is not started, because %(count)d thing(s) must be "
         "put right first:%(problems)s"
     )
+
+
+class TargetUnreadable(exception.VolumeDriverException):
+    """The kernel could not be asked about exports."""
+
+    message = (
+        "What the kernel exports as %(target)s cannot be read: %(cause)s. Nothing was "
+        "changed."
+    )
+
+
+class StepFailed(exception.VolumeDriverException):
+    """One step on the way to an export's desired state failed."""
+
+    message = (
+        "The export %(target)s could not be put right: %(step)s failed with: "
+        "%(cause)s. What was done before it stays, and the next attempt goes on from "
+        "there."
+    )
+
+
+class GrantWithheld(exception.VolumeDriverException):
+    """A host was to be let in, and cannot be without harm to another."""
+
+    message = (
+        "Volume %(volume)s cannot be attached for %(initiator)s: its export shows "
+        "another device, or has another fault, that cannot be put right while hosts "
+        "are logged in to it. Detach them, and attach again."
+    )

@@ -1,143 +1,178 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who still needs a volume's export: asked and told under the volume's lock.
+"""Makes the kernel follow Cinder's attachments, one volume at a time, under its lock.
 
-The ledgers live in this process's memory. That is enough, because one process serves
-a back end (Cinder runs LVM active/passive only), and because a restart only forgets
-what Cinder's attachments were about to show: it errs on the side of keeping access.
+Each call reads the rows afresh, computes who may reach the volume, and makes it so.
+What was answered and is not in the rows yet is kept in this process's memory: one
+process serves a back end (Cinder runs LVM active/passive only), and
+``access.grants`` says what a restart makes of it.
 """
 
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from cinder import coordination
 from oslo_log import log as logging
 
-from taikun_cinder import attachments
-from taikun_cinder.access.ledger import Ledger
-from taikun_cinder.access.model import Attachment, Initiator
+from taikun_cinder import attachments, connectors
+from taikun_cinder.access.grants import Memory, grants
+from taikun_cinder.access.identity import identity, mark
+from taikun_cinder.access.model import Export, Grant, Initiator, Mode
+from taikun_cinder.access.plan import withheld
+from taikun_cinder.access.rows import Row
+from taikun_cinder.exception import GrantWithheld
+from taikun_cinder.layout import Layout
+from taikun_cinder.targets.base import Changed, Target
 
 LOG = logging.getLogger(__name__)
 
 _LOCK = "taikun_cinder-{}"
 
-#: How long Cinder's API may take to delete the attachment of a connection that is
-#: over, in seconds. It does so as soon as the driver has answered, so this is only
-#: waited out after a failure of the API or its messaging.
-PATIENCE = 10.0
-_PAUSE = 0.1
-
-
-@dataclasses.dataclass(frozen=True)
-class End:
-    """What the end of a connection means.
-
-    Attributes:
-        revoked: the initiators that have no connection left.
-        shared: whether others need the export still.
-    """
-
-    revoked: tuple[Initiator, ...]
-    shared: bool
-
 
 class Exports:
-    """The exports of one back end, and who needs them."""
+    """The exports of one back end.
+
+    Args:
+        target: what exports.
+        layout: how.
+        rows: reads the attachments of one volume.
+        clock: gives seconds, and only goes forward.
+    """
 
     def __init__(
         self,
-        rows: Callable[[str], Iterable[Attachment]] = attachments.of_volume,
-        patience: float | None = None,
+        target: Target,
+        layout: Layout,
+        rows: Callable[[str], tuple[Row, ...]] = attachments.of_volume,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.target = target
+        self.layout = layout
         self._rows = rows
-        self._patience = PATIENCE if patience is None else patience
-        self._ledgers: dict[str, Ledger] = {}
+        self._clock = clock
+        self._memories: dict[str, Memory] = {}
 
-    @contextlib.contextmanager
-    def opening(self, volume_id: str, initiator: Initiator) -> Iterator[None]:
-        """Make an export inside, which is then kept for this initiator."""
-        with self._locked(volume_id) as ledger:
-            yield
-            self._keep(volume_id, ledger.put(initiator, ledger.of(initiator).opened()))
+    def grant(self, volume: Any, connector: dict[str, Any]) -> Grant:
+        """Let the connector's host in.
 
-    @contextlib.contextmanager
-    def granting(self, volume_id: str, initiator: Initiator) -> Iterator[None]:
-        """Give this initiator a connection inside."""
-        with self._locked(volume_id) as ledger:
-            before = ledger.of(initiator)
-            # Stands if what is done inside fails.
-            self._keep(volume_id, ledger.put(initiator, before.refused()))
-            yield
-            self._keep(volume_id, ledger.put(initiator, before.grant()))
+        The connector is marked, so that its detach can be told from others'.
 
-    @contextlib.contextmanager
-    def ending(self, volume_id: str, initiator: Initiator) -> Iterator[End]:
-        """Revoke inside what ends with one connection of this initiator."""
-        with self._locked(volume_id) as ledger:
-            after = self._without_doubt(volume_id, ledger, initiator).end(initiator)
-            revoked = () if initiator in after.holders else (initiator,)
-            yield End(revoked, shared=bool(after.holders))
-            self._keep(volume_id, after)
+        Raises:
+            InvalidInitiator: the connector names no initiator; nothing is changed.
+            GrantWithheld: the host cannot be let in as things are.
+        """
+        initiator = connectors.initiator_to_attach(connector)
+        with self._locked(volume) as (rows, memory):
+            after = memory.attach(
+                rows, initiator, mark(connector), Mode.RW, self._clock()
+            )
+            self._settle(volume, rows, after)
+            if self._is_withheld(volume, grants(rows, after), initiator):
+                self._memories[volume["id"]] = memory
+                raise GrantWithheld(volume=volume["id"], initiator=initiator)
+            (granted,) = (
+                grant for grant in grants(rows, after) if grant.initiator == initiator
+            )
+            return granted
 
-    @contextlib.contextmanager
-    def ending_all(self, volume_id: str) -> Iterator[End]:
-        """Revoke inside what ends with all connections of the volume."""
-        with self._locked(volume_id) as before:
-            after = before.end_all()
+    def end(self, volume: Any, connector: Mapping[str, Any], *, force: bool) -> bool:
+        """End one connection of the connector's host; say whether others remain.
+
+        Raises:
+            UnknownInitiator: the connector names no initiator; nothing is changed.
+        """
+        initiator = connectors.initiator_to_detach(volume["id"], connector)
+        with self._locked(volume) as (rows, memory):
+            after = memory.detach(
+                rows, initiator, identity(connector), self._clock(), force=force
+            )
+            return self._settle(volume, rows, after)
+
+    def end_all(self, volume: Any) -> bool:
+        """End all connections; say whether any remains."""
+        with self._locked(volume) as (rows, memory):
+            ended = sorted(str(one.initiator) for one in grants(rows, memory))
             LOG.warning(
                 "All connections of volume %s are ended at once, since the detach came "
                 "without a connector: %s",
-                volume_id,
-                "; ".join(before.holders.values()) or "there are none",
+                volume["id"],
+                ", ".join(ended) or "there are none",
             )
-            yield End(before.initiators, shared=bool(after.holders))
-            self._keep(volume_id, after)
+            return self._settle(volume, rows, memory.detach_all(rows, self._clock()))
 
-    @contextlib.contextmanager
-    def removing(self, volume_id: str, *, deleted: bool) -> Iterator[tuple[str, ...]]:
-        """Remove the export inside if nobody is given who needs it.
+    def settle(
+        self, volume: Any, *, deleted: bool = False, sweep: float = 0
+    ) -> tuple[str, ...]:
+        """Make the kernel agree with Cinder; give the initiators that have access.
 
         Args:
-            volume_id: whose export.
+            volume: whose export.
             deleted: the volume itself goes. Then no connection counts that Cinder did
                 not write down, or one that it failed to write would keep it for ever.
+            sweep: what no row shows and no session uses is forgotten when it is older
+                than this many seconds; 0 forgets nothing.
         """
-        with self._locked(volume_id) as known:
-            ledger = known.forget_unshown() if deleted else known
-            self._keep(volume_id, ledger)
-            yield tuple(ledger.holders.values())
+        with self._locked(volume) as (rows, memory):
+            after = Memory(ended=memory.ended) if deleted else memory
+            if sweep:
+                sessions = self.target.sessions(self.layout.target(volume))
+                after = after.expire(rows, sessions, self._clock() - sweep)
+            self._settle(volume, rows, after)
+            return tuple(sorted(str(one.initiator) for one in grants(rows, after)))
 
     @contextlib.contextmanager
-    def _locked(self, volume_id: str) -> Iterator[Ledger]:
+    def _locked(self, volume: Any) -> Iterator[tuple[tuple[Row, ...], Memory]]:
+        volume_id = volume["id"]
         with coordination.COORDINATOR.get_lock(_LOCK.format(volume_id)):
-            yield self._read(volume_id, self._ledgers.get(volume_id, Ledger()))
+            rows = self._rows(volume_id)
+            memory = self._memories.get(volume_id)
+            if memory is None:
+                acls = self.target.read(self.layout.target(volume)).acls
+                memory = Memory().adopt(rows, acls, self._clock())
+            yield rows, memory.follow(rows)
 
-    def _read(self, volume_id: str, ledger: Ledger) -> Ledger:
-        return ledger.follow(self._rows(volume_id))
-
-    def _keep(self, volume_id: str, ledger: Ledger) -> None:
-        self._ledgers.pop(volume_id, None)
-        if ledger.unshown:
-            self._ledgers[volume_id] = ledger
-
-    def _without_doubt(
-        self, volume_id: str, ledger: Ledger, initiator: Initiator
-    ) -> Ledger:
-        """Wait until the attachments tell two detaches from one that was repeated."""
-        deadline = time.monotonic() + self._patience
-        while ledger.of(initiator).doubtful and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-            ledger = self._read(volume_id, ledger)
-        if not ledger.of(initiator).doubtful:
-            return ledger
-        LOG.warning(
-            "An attachment of volume %s to %s was detached, and Cinder did not delete "
-            "it. It counts as attached until it is detached again.",
-            volume_id,
-            initiator,
+    def _settle(self, volume: Any, rows: tuple[Row, ...], memory: Memory) -> bool:
+        granted = grants(rows, memory)
+        outcome = self.target.ensure(
+            self.layout.target(volume), self._desired(volume, granted)
         )
-        return ledger.put(initiator, ledger.of(initiator).believe_rows())
+        if isinstance(outcome, Changed):
+            LOG.info(
+                "Export of volume %(volume)s put right: %(steps)s",
+                {
+                    "volume": volume["id"],
+                    "steps": "; ".join(str(step) for step in outcome.steps),
+                },
+            )
+        # Only now: what could not be made so was not answered either.
+        self._memories[volume["id"]] = memory
+        return bool(granted)
+
+    def _desired(self, volume: Any, granted: frozenset[Grant]) -> Export | None:
+        """Give what must be in the kernel.
+
+        A disk that hosts were given keeps its serial until the last of them is
+        detached, also one that the in-tree driver made up. Else a reconcile that finds
+        all of them cut off for a moment would give them another disk.
+        """
+        export = self.layout.export(volume, granted)
+        made = self.target.read(self.layout.target(volume)).backstore
+        if export is None or made is None or not made.serial:
+            return export
+        return dataclasses.replace(export, serial=made.serial)
+
+    def _is_withheld(
+        self, volume: Any, granted: frozenset[Grant], initiator: Initiator
+    ) -> bool:
+        export = self._desired(volume, granted)
+        observed = self.target.read(self.layout.target(volume))
+        return export is None or initiator in withheld(observed, export)
+
+    def forget(self, volume_id: str) -> None:
+        """Forget a volume that is gone."""
+        self._memories.pop(volume_id, None)
 
 
 def forget_lock(volume_id: str) -> None:

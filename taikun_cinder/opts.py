@@ -4,9 +4,22 @@
 from cinder.volume import configuration
 from oslo_config import cfg
 
-#: Options of a back end's section. There are none of our own yet: what the driver
-#: needs, Cinder's LVM driver has options for.
-BACKEND_OPTS: list[cfg.Opt] = []
+#: Options of a back end's section.
+BACKEND_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "taikun_reconcile_interval",
+        default=60,
+        min=0,
+        max=86400,
+        help="How often the driver compares what the kernel exports with Cinder's "
+        "attachments and puts right what differs, in seconds. What a killed request, a "
+        "crash or an edit by hand left behind is gone at the latest after one "
+        "interval, except that a connection which Cinder never wrote down is kept for "
+        "two. One pass costs a query of the database and, for each volume that is "
+        "attached or exported, one more and one look at the kernel. 0 turns it off: "
+        "then only Cinder's own calls put exports right.",
+    ),
+]
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:

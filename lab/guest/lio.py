@@ -72,6 +72,12 @@ def put(name: str, path: str, value: str) -> None:
     (_tpg(name) / path).write_text(value)
 
 
+def ask_target(name: str, initiator: str) -> None:
+    """Ask the target for a proof, too, when the initiator logs in (mutual CHAP)."""
+    for field in ("userid_mutual", "password_mutual"):
+        put(name, f"acls/{initiator}/auth/{field}", "secret-of-the-target")
+
+
 def get(name: str, path: str) -> str:
     """Read something below the target's TPG."""
     return (_tpg(name) / path).read_text().rstrip("\n")
@@ -90,6 +96,26 @@ def session_id(name: str, initiator: str) -> str | None:
         found = re.search(r"Session ID: (\d+)", get(name, f"acls/{initiator}/info"))
         return found and found[1]
     return None
+
+
+def make(name: str, path: str) -> None:
+    """Make a folder below the target's TPG by hand."""
+    (_tpg(name) / path).mkdir()
+
+
+def in_tree(*arguments: str) -> str:
+    """Do something to LIO as Cinder's own driver does it."""
+    return run("cinder-rtstool", *arguments)
+
+
+def unload() -> None:
+    """Make a kernel that has never heard of LIO. There must be no export."""
+    for folder in (ROOT / "iscsi", *ROOT.glob("core/iblock_*")):
+        if folder.exists():
+            folder.rmdir()
+    # With the first backstore of any kind the kernel loads all kinds.
+    kinds = [f"target_core_{kind}" for kind in ("iblock", "file", "pscsi", "user")]
+    run("modprobe", "-r", "--all", "iscsi_target_mod", *kinds, "target_core_mod")
 
 
 def make_volume(volume: str, size: str = "8m") -> str:

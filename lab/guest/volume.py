@@ -30,6 +30,8 @@ from oslo_log import log as logging  # noqa: E402
 
 from lab.plan import STORAGE_NODE, VOLUME_GROUP  # noqa: E402
 from lab.workdir import INSIDE  # noqa: E402
+from taikun_cinder import privsep as our_privsep  # noqa: E402
+from taikun_cinder.privsep import lio as lio_calls  # noqa: E402
 
 CONF = cfg.CONF
 BACKEND = "lvm-shared"
@@ -111,7 +113,8 @@ class Backend:
         _make_database()
         # As root, in this process: starting the privileged daemon takes as long as a
         # test. The cluster runs it for real.
-        privsep.sys_admin_pctxt.set_client_mode(False)
+        for privileged in (privsep.sys_admin_pctxt, our_privsep.context):
+            privileged.set_client_mode(False)
         rpc.init(CONF)
         coordination.COORDINATOR.start()
         self.context = context.get_admin_context()
@@ -130,6 +133,23 @@ class Backend:
     def stats(self) -> dict[str, Any]:
         """Give the back end's stats, freshly read."""
         return dict(self.manager.driver.get_volume_stats(True))
+
+    def lose_privileged_process_for(self, word: str) -> None:
+        """Let the privileged process be lost after its first step for an initiator.
+
+        Args:
+            word: in the initiator's name.
+        """
+        real = lio_calls.apply
+
+        def apply(name: str, steps: list[Any]) -> None:
+            if word not in repr(steps):
+                real(name, steps)
+                return
+            real(name, steps[:1])
+            raise ConnectionResetError("the privileged process was killed")
+
+        setattr(lio_calls, "apply", apply)  # noqa: B010 - it is another type
 
     def volume(self, volume_id: str) -> Any:
         """Read a volume from the database."""
@@ -220,6 +240,10 @@ class Backend:
     def legacy_detach(self, volume_id: str, attachment_id: str) -> None:
         """Detach by the old volume action (POST /volumes/ID/action os-detach)."""
         self.manager.detach_volume(self.context, volume_id, attachment_id)
+
+    def reconcile(self) -> None:
+        """Let one interval of our driver's reconcile pass."""
+        self.manager.driver._reconcile.once()
 
     def rows(self, volume_id: str) -> list[dict[str, Any]]:
         """Give the volume's attachment rows."""

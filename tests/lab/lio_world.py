@@ -5,10 +5,11 @@ import contextlib
 from typing import Any
 
 from lab.node import Call
-from taikun_cinder.access.model import Credentials, Export, Initiator, Portal
+from taikun_cinder.access.model import Credentials, Export, Grant, Initiator, Portal
 from taikun_cinder.access.observed import Observed
 from taikun_cinder.access.steps import Step
 from taikun_cinder.targets.base import Outcome
+from tests.contract.suite import Lab
 from tests.contract.world import LoginRefused
 
 _GUEST = "lab.guest.lio"
@@ -128,3 +129,13 @@ class LioWorld:
 
     def damage(self, name: str, step: Step) -> None:
         self.guest("take", name, step)
+
+
+class LioLab(Lab):
+    """The node with one volume in it."""
+
+    world: LioWorld
+
+    def login(self, one: Grant) -> HostSession:
+        portal = self.world.portals[0]
+        return self.world.login(self.name, portal, one.initiator, one.credentials)

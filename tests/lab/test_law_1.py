@@ -24,10 +24,12 @@ IN_TREE = "cinder.volume.drivers.lvm.LVMVolumeDriver"
 class Story:
     """One multi-attach volume and the hosts that use it."""
 
-    def __init__(self, single: SingleNode, backend: Call) -> None:
+    def __init__(
+        self, single: SingleNode, backend: Call, volume: str | None = None
+    ) -> None:
         self._single = single
         self._backend = backend
-        self.volume = self.driver("create_volume")
+        self.volume = volume or self.driver("create_volume")
         self._attached: dict[str, dict[str, Any]] = {}
 
     def driver(self, method: str, *arguments: Any) -> Any:
@@ -54,6 +56,10 @@ class Story:
         self.guest("initiators", "logout", host, information)
         self.driver("detach", information["attachment_id"])
 
+    def information(self, host: str) -> dict[str, Any]:
+        """Give what Cinder told a host."""
+        return self._attached[host]
+
     def attachment(self, host: str) -> str:
         """Give the id of a host's attachment."""
         return str(self._attached[host]["attachment_id"])
@@ -74,6 +80,11 @@ class Story:
         with contextlib.suppress(RuntimeError):
             self.guest("initiators", "logout", host, self._attached.pop(host))
 
+    def initiators(self) -> list[str]:
+        """Give the initiators that the kernel lets in."""
+        acls = "/sys/kernel/config/target/iscsi/iqn.*/tpgt_1/acls"
+        return str(self._single.node.run(f"ls {acls}")).split()
+
     def targets(self) -> list[str]:
         """Give the targets that the kernel has."""
         iscsi = "/sys/kernel/config/target/iscsi"
@@ -88,7 +99,9 @@ def told(single: SingleNode, driver: str) -> Iterator[Story]:
 
 
 def _attach_fails(story: Story) -> None:
+    # The first is for the in-tree driver, the second for this one.
     story.guest("faults", "fail_unlucky_initiators")
+    story.driver("lose_privileged_process_for", UNLUCKY)
     attachment = story.driver("reserve", story.volume)
     with pytest.raises(Exception, match=r"(?i)initialize connection failed"):
         story.driver("update", attachment, story.connector(f"{UNLUCKY}-b"))
@@ -154,6 +167,13 @@ def test_the_last_detach_leaves_nothing(node: SingleNode) -> None:
         assert story.targets() != []
         story.detach("b")
         assert story.targets() == []
+
+
+def test_a_failed_attach_leaves_no_access_behind(node: SingleNode) -> None:
+    with told(node, OURS) as story:
+        story.attach("a")
+        _attach_fails(story)
+        assert story.initiators() == ["iqn.2026-11.example.lab:a"]
 
 
 def test_two_attachments_of_one_host_share_its_access(node: SingleNode) -> None:

@@ -8,7 +8,8 @@ from concurrent import futures
 from cinder import context, objects
 from cinder.volume import manager
 
-from tests.unit.memory import MemoryVolumeGroup, Session
+from taikun_cinder.targets.memory import Session
+from tests.unit.memory import MemoryVolumeGroup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +54,8 @@ class Cloud:
 
     def restart_driver(self):
         """Start the driver anew; the kernel keeps its exports."""
-        exports = self.target.exports
         self.driver.__init__(configuration=self.driver.configuration)
         self.start_driver()
-        self.target.exports = exports
 
     def start_driver(self):
         self.driver.vg = MemoryVolumeGroup()
@@ -68,7 +67,7 @@ class Cloud:
 
     @property
     def target(self):
-        return self.driver.target_driver
+        return self.driver.target
 
     def volume(self, **values):
         """Make a volume, and give its id."""
@@ -98,7 +97,7 @@ class Cloud:
 
     def acls(self, volume_id):
         """Give who may log in, and None if there is no target at all."""
-        return self.target.acls(self.load(volume_id))
+        return self.target.acls_of(self.load(volume_id))
 
     def reserve(self, volume_id):
         row = objects.VolumeAttachment(
@@ -116,12 +115,17 @@ class Cloud:
 
     def connect(self, volume_id, connector, attached):
         volume = self.load(volume_id)
-        self.manager.attachment_update(
+        information = self.manager.attachment_update(
             self.context, volume, dict(connector), attached.id
         )
-        self._mark_attached(attached)
-        attached.session = self.target.login(volume, connector["initiator"])
+        self._write(attached, information)
+        attached.session = self.target.log_in(volume, connector, information)
         return attached
+
+    def terminate(self, volume_id, attached):
+        """End an attachment's connection as the manager does; give the answer."""
+        row = objects.VolumeAttachment.get_by_id(self.context, attached.id)
+        return self.driver.terminate_connection(self.load(volume_id), row.connector)
 
     def detach(self, volume_id, attached):
         """Detach as cinder-api does: the row goes after the manager has answered."""
@@ -133,11 +137,14 @@ class Cloud:
         """Delete the row."""
         self.load(volume_id).finish_detach(attached.id)
 
+    def reconcile(self):
+        """Let one interval of the reconcile pass."""
+        self.driver._reconcile.once()
+
     def os_attach(self, volume_id, connector):
         """Attach by Cinder's older calls, as Ironic does: no connector is written."""
         volume = self.load(volume_id)
-        self.manager.initialize_connection(self.context, volume, dict(connector))
-        session = self.target.login(volume, connector["initiator"])
+        session = self.connect_only(volume, connector)
         row = self.manager.attach_volume(
             self.context, volume_id, str(uuid.uuid4()), None, "/dev/sdb", "rw", volume
         )
@@ -151,8 +158,17 @@ class Cloud:
             self.context, volume_id, attached.id, self.load(volume_id)
         )
 
-    def _mark_attached(self, attached):
+    def connect_only(self, volume, connector):
+        """Connect without an attachment, as Cinder does for itself."""
+        information = self.manager.initialize_connection(
+            self.context, volume, dict(connector)
+        )
+        return self.target.log_in(volume, connector, information["data"])
+
+    def _write(self, attached, information):
+        # As cinder-api does when the manager has answered.
         row = objects.VolumeAttachment.get_by_id(self.context, attached.id)
+        row.connection_info = information
         row.attach_status = "attached"
         row.save()
 

@@ -27,7 +27,7 @@ from sqlalchemy import event  # noqa: E402
 from taikun_cinder import preflight  # noqa: E402
 from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
 from tests.unit.cloud import Cloud  # noqa: E402
-from tests.unit.memory import MemoryTarget, MemoryVolumeGroup  # noqa: E402
+from tests.unit.memory import InTreeTarget, MemoryTarget, MemoryVolumeGroup  # noqa: E402
 
 _sections = (f"lvm-{number}" for number in itertools.count())
 
@@ -88,6 +88,7 @@ def configure(cinder):
         conf.append_config_values(driver.volume_opts)
         conf.append_config_values(lvm.volume_opts)
         chosen = {"target_helper": "lioadm", "volume_clear": "none"} | options
+        chosen.setdefault("target_ip_address", "192.0.2.11")
         for option, value in chosen.items():
             cinder.set_override(option, value, name)
         return conf
@@ -137,7 +138,8 @@ def lvm_command(tmp_path, monkeypatch):
 @pytest.fixture
 def make_driver(configure, node, monkeypatch):
     """Return a function that starts a driver over memory instead of LIO and LVM."""
-    monkeypatch.setattr(lio, "LioAdm", MemoryTarget)
+    monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
+    monkeypatch.setattr(MultiattachLVMDriver, "target", MemoryTarget())
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
 
     def make(**options):
@@ -151,9 +153,9 @@ def make_driver(configure, node, monkeypatch):
 @pytest.fixture
 def cloud(configure, node, volume_type, monkeypatch):
     """A cinder-volume with this driver, and hosts that attach by it."""
-    monkeypatch.setattr(lio, "LioAdm", MemoryTarget)
+    monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
+    monkeypatch.setattr(MultiattachLVMDriver, "target", MemoryTarget())
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
-    monkeypatch.setattr("taikun_cinder.exports.PATIENCE", 1.0)
     return Cloud(configure().config_group, volume_type)
 
 

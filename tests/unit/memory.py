@@ -1,99 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
 """A target and a volume group that live in memory and behave like LIO and LVM."""
 
-import dataclasses
-import threading
+from cinder.volume.targets import fake
 
-from cinder import exception
-from cinder.volume.targets import iscsi
-
-
-@dataclasses.dataclass
-class Session:
-    """A host's iSCSI session; what ends it is felt as an I/O error."""
-
-    initiator: str
-    alive: bool = True
+from taikun_cinder.access.model import Credentials, Initiator
+from taikun_cinder.access.plan import plan
+from taikun_cinder.targets import memory
 
 
-@dataclasses.dataclass
-class Export:
-    """A target with its ACLs and the sessions of those who logged in."""
-
-    acls: set[str] = dataclasses.field(default_factory=set)
-    sessions: list[Session] = dataclasses.field(default_factory=list)
-
-    def drop(self, initiator=None):
-        for session in self.sessions:
-            if initiator in (None, session.initiator):
-                session.alive = False
-        self.sessions = [session for session in self.sessions if session.alive]
-        self.acls = self.acls - {initiator} if initiator else set()
-
-
-class MemoryTarget(iscsi.ISCSITarget):
-    """What cinder-rtstool and LIO do to exports, without either."""
+class InTreeTarget(fake.FakeTarget):
+    """What the parent's constructor makes, and nobody uses."""
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.exports: dict[str, Export] = {}
+        self.protocol = self.storage_protocol = "iSCSI"
+
+
+class MemoryTarget(memory.MemoryTarget):
+    """A target in memory, asked for volumes instead of names."""
+
+    def __init__(self):
+        super().__init__()
         #: Initiators that the target fails to let in, as on a bad day.
         self.fails_for: set[str] = set()
-        self._lock = threading.Lock()
+        self._shared: dict[tuple[str, Initiator], memory.Session] = {}
 
-    def login(self, volume, initiator):
-        """Log in as a host does; LIO compares initiators in lower case."""
-        export = self.exports[self._iqn(volume)]
-        assert initiator.lower() in export.acls
-        session = Session(initiator.lower())
-        export.sessions.append(session)
+    def ensure(self, name, desired):
+        known = self.read(name).acls
+        for grant in desired.grants if desired else ():
+            if str(grant.initiator) in self.fails_for and grant.initiator not in known:
+                self.fail_before(len(plan(self.read(name), desired)) - 1)
+        return super().ensure(name, desired)
+
+    def log_in(self, volume, connector, information):
+        """Log in as os-brick does: the servers of one host share its session."""
+        pair = information["auth_username"], information["auth_password"]
+        name, who = name_of(volume), Initiator(connector["initiator"])
+        session = self._shared.get((name, who))
+        if session is None or not session.alive:
+            session = self.login(name, who, Credentials(*pair))
+        self._shared[name, who] = session
         return session
 
-    def acls(self, volume):
+    def acls_of(self, volume):
         """Give who may log in, and None if there is no target at all."""
-        export = self.exports.get(self._iqn(volume))
-        return None if export is None else export.acls
+        observed = self.read(name_of(volume))
+        return None if observed.target is None else {str(w) for w in observed.acls}
 
-    def create_iscsi_target(self, name, tid, lun, path, chap_auth=None, **kwargs):
-        with self._lock:
-            self.exports.setdefault(name, Export())
-        return 0
 
-    def initialize_connection(self, volume, connector):
-        if connector["initiator"] in self.fails_for:
-            raise exception.ISCSITargetAttachFailed(volume_id=volume["id"])
-        with self._lock:
-            export = self._existing(volume, exception.ISCSITargetAttachFailed)
-            export.acls.add(connector["initiator"].lower())
-        return super().initialize_connection(volume, connector)
-
-    def terminate_connection(self, volume, connector, **kwargs):
-        if volume["provider_location"] is None:
-            return
-        with self._lock:
-            export = self._existing(volume, exception.ISCSITargetDetachFailed)
-            export.drop(connector["initiator"].lower())
-
-    def remove_iscsi_target(self, tid, lun, vol_id, vol_name, **kwargs):
-        with self._lock:
-            self.exports.pop(f"{self.iscsi_target_prefix}{vol_name}").drop()
-
-    def _existing(self, volume, error):
-        if self._iqn(volume) not in self.exports:
-            raise error(volume_id=volume["id"])
-        return self.exports[self._iqn(volume)]
-
-    def _iqn(self, volume):
-        return f"{self.iscsi_target_prefix}{volume['name']}"
-
-    def _get_target_and_lun(self, context, volume):
-        return 0, 0
-
-    def _get_iscsi_target(self, context, vol_id):
-        return 0
-
-    def _get_target(self, iqn):
-        return iqn if iqn in self.exports else None
+def name_of(volume):
+    """Give the name of a volume's target."""
+    return f"iqn.2010-10.org.openstack:{volume['name']}"
 
 
 class MemoryVolumeGroup:

@@ -6,7 +6,7 @@ from cinder import interface
 
 from taikun_cinder.driver import MultiattachLVMDriver
 from taikun_cinder.exception import BackendRefused
-from tests.unit.memory import MemoryTarget
+from tests.unit.memory import InTreeTarget
 
 
 def test_wrong_target_helper_is_refused_before_its_target_is_made(
@@ -51,7 +51,7 @@ def test_driver_options_include_those_of_the_lvm_driver():
 
 
 def test_target_is_lio(make_driver):
-    assert isinstance(make_driver().target_driver, MemoryTarget)
+    assert isinstance(make_driver().target_driver, InTreeTarget)
 
 
 def test_statistics_make_our_statement(make_driver):

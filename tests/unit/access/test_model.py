@@ -1,7 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Initiators are compared without case."""
+"""What access is said with: compared as iSCSI does, and never showing a secret."""
 
-from taikun_cinder.access.model import Initiator
+import pytest
+
+from taikun_cinder.access.model import (
+    Credentials,
+    Export,
+    Grant,
+    Initiator,
+    Mode,
+    Portal,
+)
+from taikun_cinder.access.steps import SetCredentials
+
+A = Initiator("iqn.2026-11.com.example:a")
+SECRET = Credentials("user", "secret")
+
+
+def _export(*portals, grants=()):
+    return Export("iqn:volume-1", "/dev/x", "1", frozenset(portals), frozenset(grants))
 
 
 def test_initiator_is_the_same_in_any_case():
@@ -14,3 +31,33 @@ def test_different_initiators_differ():
     assert Initiator("iqn.2026-11.com.example:a") != Initiator(
         "iqn.2026-11.com.example:b"
     )
+
+
+def test_password_is_never_shown():
+    export = _export(grants=[Grant(A, SECRET, Mode.RW)])
+    for one in (SECRET, export, SetCredentials(A, SECRET)):
+        assert "secret" not in f"{one} {one!r}"
+
+
+def test_portal_is_the_same_however_it_is_written():
+    assert Portal("[2001:DB8::0:1]") == Portal("2001:db8::1")
+    assert str(Portal("2001:db8::1")) == "[2001:db8::1]:3260"
+    assert str(Portal("192.0.2.1", 3261)) == "192.0.2.1:3261"
+
+
+@pytest.mark.parametrize(("address", "port"), [("storage", 3260), ("192.0.2.1", 0)])
+def test_portal_that_nobody_can_listen_at_is_refused(address, port):
+    with pytest.raises(ValueError, match=r"storage|0 is no"):
+        Portal(address, port)
+
+
+def test_export_with_portals_that_clash_is_refused():
+    with pytest.raises(ValueError, match=r"0\.0\.0\.0"):
+        _export(Portal("0.0.0.0"), Portal("192.0.2.1"))  # noqa: S104
+    _export(Portal("0.0.0.0"), Portal("192.0.2.1", 3261), Portal("::1"))  # noqa: S104
+
+
+def test_export_with_two_grants_for_one_initiator_is_refused():
+    two = [Grant(A, SECRET, Mode.RW), Grant(A, SECRET, Mode.RO)]
+    with pytest.raises(ValueError, match="several grants for iqn"):
+        _export(grants=two)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every difference between what is and what should be, and the step against each.
+
+``plan`` takes the first step again and again until there is none, and ``audit`` puts
+all differences into words. So the order here is the order of the steps, and it is what
+keeps every state on the way safe:
+
+1. what takes access that nobody granted: logins without authentication, other TPGs,
+   ACLs without a grant, credentials, write protection;
+2. what is wrong and not held is taken away (see ``view`` for *held*);
+3. what is missing is made, from the device up to the LUN;
+4. access: an ACL, its credentials, its LUN, and only then, what a host may do more
+   than before;
+5. last, a TPG that is disabled is enabled: by now everything in it is right.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterator
+
+from taikun_cinder.access import steps
+from taikun_cinder.access.model import Credentials, Export, Grant, Initiator
+from taikun_cinder.access.observed import (
+    ATTRIBUTES,
+    LUN,
+    Observed,
+    ObservedAcl,
+)
+from taikun_cinder.access.view import View
+
+
+class Kind(enum.Enum):
+    """What a difference is about."""
+
+    ATTRIBUTE = "attribute"
+    OTHER_TPG = "other-tpg"
+    FOREIGN_ACL = "foreign-acl"
+    CREDENTIALS = "credentials"
+    MAPPED_LUN = "mapped-lun"
+    WRITABLE = "writable"
+    READ_ONLY = "read-only"
+    LUN = "lun"
+    DEVICE = "device"
+    SERIAL = "serial"
+    BACKSTORE = "backstore"
+    TARGET = "target"
+    TPG = "tpg"
+    DISABLED = "disabled"
+    EXTRA_PORTAL = "extra-portal"
+    PORTAL = "portal"
+    ACL = "acl"
+    UNWANTED = "unwanted"
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """One difference. There is no secret in it but in its step, whose repr has none.
+
+    Attributes:
+        kind: what it is about.
+        found: what is, in words.
+        wanted: what should be, in words.
+        step: what to do against it first; None if nothing may be done while hosts
+            are logged in, or before something else is put right.
+        initiator: whose access it is about, if it is about one's.
+    """
+
+    kind: Kind
+    found: str
+    wanted: str
+    step: steps.Step | None
+    initiator: Initiator | None = None
+
+
+def differences(observed: Observed, desired: Export | None) -> Iterator[Difference]:
+    """Give all differences, in the order in which they are to be put right."""
+    if desired is None:
+        yield from _unwanted(observed)
+        return
+    view = View(observed, desired)
+    yield from _logins(view)
+    for who in view.kept:
+        yield from _too_much(view, who, desired.grant_of[who])
+    yield from _wrong(view)
+    yield from _missing(view)
+    for who, grant in sorted(desired.grant_of.items()):
+        yield from _too_little(view, observed.acls.get(who), grant)
+    if observed.tpg is not None and not observed.tpg.enabled:
+        yield Difference(Kind.DISABLED, "disabled", "enabled", steps.EnableTpg())
+
+
+def _unwanted(observed: Observed) -> Iterator[Difference]:
+    for who in sorted(observed.acls):
+        yield Difference(Kind.FOREIGN_ACL, "an ACL", "none", steps.RemoveAcl(who), who)
+    if observed.target is not None:
+        yield Difference(Kind.UNWANTED, "a target", "none", steps.RemoveTarget())
+    if observed.backstore is not None:
+        yield Difference(Kind.UNWANTED, "a backstore", "none", steps.RemoveBackstore())
+
+
+def _logins(view: View) -> Iterator[Difference]:
+    target, tpg = view.observed.target, view.observed.tpg
+    for name, value in ATTRIBUTES.items() if tpg else ():
+        found = tpg.attributes.get(name) if tpg else None
+        if found != value:
+            step = steps.SetAttribute(name, value)
+            yield Difference(Kind.ATTRIBUTE, f"{name}={found}", f"{name}={value}", step)
+    for tag in sorted(target.other_tpgs) if target else ():
+        yield Difference(Kind.OTHER_TPG, f"TPG {tag}", "none", steps.RemoveTpg(tag))
+    for who in sorted(view.observed.acls.keys() - view.kept.keys()):
+        yield Difference(Kind.FOREIGN_ACL, "an ACL", "none", steps.RemoveAcl(who), who)
+
+
+def _too_much(view: View, who: Initiator, grant: Grant) -> Iterator[Difference]:
+    """What a host that stays can do and must not.
+
+    Credentials come last: they may give an ACL back to its host, and by then it leads
+    nowhere it should not.
+    """
+    acl = view.kept[who]
+    for index in sorted(acl.mapped.keys() - {LUN}):
+        found, unmap = f"LUN {index}", steps.UnmapLun(who, index)
+        yield Difference(Kind.MAPPED_LUN, found, "LUN 0 only", unmap, who)
+    way = acl.mapped.get(LUN)
+    if way is not None and not (way.lun == LUN and view.leads_home(way)):
+        held = acl.session and way.lun in view.held_luns
+        away = None if held else steps.UnmapLun(who, LUN)
+        wanted = "one that leads to the volume's device by the TPG's LUN 0"
+        yield Difference(Kind.MAPPED_LUN, "one that does not", wanted, away, who)
+    if way is not None and grant.mode.write_protect and not way.write_protect:
+        protect = steps.SetWriteProtect(who, write_protect=True)
+        yield Difference(Kind.WRITABLE, "read and write", "read only", protect, who)
+    if acl.credentials != grant.credentials:
+        found, own = _worded(acl.credentials, grant.credentials), "its attachment's"
+        put = steps.SetCredentials(who, grant.credentials)
+        yield Difference(Kind.CREDENTIALS, found, own, put, who)
+
+
+def _worded(found: Credentials | None, wanted: Credentials) -> str:
+    if found is None:
+        return "none"
+    part = "username" if found.username != wanted.username else "password"
+    return f"another {part}"
+
+
+def _wrong(view: View) -> Iterator[Difference]:
+    """What leads elsewhere, and goes unless it is held."""
+    for index, name in sorted(view.observed.luns.items()):
+        if index != LUN or name != view.desired.backstore:
+            found = f"LUN {index} leads to {name or 'nothing'}"
+            wanted = f"only LUN {LUN}, to {view.desired.backstore}"
+            lun_step = None if index in view.held_luns else _away(view, index)
+            yield Difference(Kind.LUN, found, wanted, lun_step)
+    yield from _wrong_backstore(view)
+    for portal in view.extra_portals:
+        portal_step = None if view.held else steps.RemovePortal(portal)
+        yield Difference(Kind.EXTRA_PORTAL, str(portal), "none", portal_step)
+
+
+def _wrong_backstore(view: View) -> Iterator[Difference]:
+    backstore, desired = view.observed.backstore, view.desired
+    if backstore is None:
+        return
+    step = None if view.held_backstore else _without_backstore(view)
+    if not backstore.active:
+        yield Difference(Kind.BACKSTORE, "half-built", "active", step)
+    elif backstore.device != desired.device:
+        yield Difference(Kind.DEVICE, backstore.device, desired.device, step)
+    elif backstore.serial != desired.serial:
+        yield Difference(Kind.SERIAL, backstore.serial or "none", desired.serial, step)
+
+
+def _without_backstore(view: View) -> steps.Step:
+    for index, name in sorted(view.observed.luns.items()):
+        if name == view.desired.backstore:
+            return _away(view, index)
+    return steps.RemoveBackstore()
+
+
+def _away(view: View, index: int) -> steps.Step:
+    """Give the first step on the way to be rid of a LUN."""
+    for who, acl in view.kept.items():
+        for mapped, way in sorted(acl.mapped.items()):
+            if way.lun == index:
+                return steps.UnmapLun(who, mapped)
+    return steps.RemoveLun(index)
+
+
+def _missing(view: View) -> Iterator[Difference]:
+    observed, desired = view.observed, view.desired
+    if observed.backstore is None:
+        make = steps.CreateBackstore(desired.device, desired.serial)
+        yield Difference(Kind.BACKSTORE, "none", desired.device, make)
+    if observed.target is None:
+        yield Difference(Kind.TARGET, "none", "a target", steps.CreateTarget())
+    elif observed.tpg is None:
+        yield Difference(Kind.TPG, "none", "a TPG", steps.CreateTpg())
+    else:
+        if LUN not in observed.luns:
+            wanted = f"LUN {LUN}, to {desired.backstore}"
+            yield Difference(Kind.LUN, "none", wanted, steps.AddLun())
+        for portal in view.missing_portals:
+            blocked = any(portal.clashes(one) for one in observed.tpg.portals)
+            listen = None if blocked else steps.AddPortal(portal)
+            yield Difference(Kind.PORTAL, "none", str(portal), listen)
+
+
+def _too_little(
+    view: View, acl: ObservedAcl | None, grant: Grant
+) -> Iterator[Difference]:
+    """What a host may do and cannot."""
+    who, protect = grant.initiator, grant.mode.write_protect
+    way = None if acl is None else acl.mapped.get(LUN)
+    step: steps.Step
+    if acl is None:
+        step = steps.CreateAcl(who)
+        kind, found, wanted = Kind.ACL, "none", f"an ACL, {grant.mode.value}"
+    elif way is None:
+        step = steps.MapLun(who, protect)
+        kind, found, wanted = Kind.MAPPED_LUN, "none", f"LUN {LUN}"
+    elif way.write_protect and not protect:
+        step = steps.SetWriteProtect(who, write_protect=False)
+        kind, found, wanted = Kind.READ_ONLY, "read only", "read and write"
+    else:
+        return
+    # Nobody is given another device than this volume's, even if it cannot be put
+    # right now because somebody else has it as his disk.
+    possible = view.sound if way is None else view.leads_home(way)
+    yield Difference(kind, found, wanted, step if possible else None, who)

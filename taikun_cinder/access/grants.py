@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may reach a volume: Cinder's attachment rows, and what they do not show yet.
+
+The rows lag behind the driver at both ends. A row gets its connector after the driver
+has granted the connection, its connection_info (which has the credentials) later
+still, and it is deleted after the driver has ended the connection. What the driver has
+answered in between is remembered (``Memory``) until the rows show it:
+
+- a *flight* is a connection that was granted. It is forgotten when a row with its
+  identity shows its credentials, or showed up and is gone, or when it is ended.
+  Connections of Cinder's own (backup, image copy, migration) and of its old API never
+  get a row that names them; they stay flights, until they are ended or expire.
+- an *ended* row is one whose connection was terminated. It counts no more. It is
+  forgotten when it is gone, or says something else, because it was attached again.
+
+Which connection a termination ends. A host's attachments share one ACL, so the
+question is only whether it was the last one, and it has to be right in spite of
+detaches at the same time, and of detaches that Cinder repeats because the answer or
+the row's deletion was lost:
+
+- A termination ends the row, or the flight, that has its ``identity``, if that is one
+  row alone. With marked connectors it always is. So two detaches end two rows, in any
+  order and however close together, and one detach, however often repeated, ends one.
+- If several rows have the same identity (taken over from the in-tree driver: two
+  servers on one host, attached at the same mount point), it cannot be told whether a
+  second termination is another one or a repeated one. Then none of them is ended: the
+  deletion of the row, which follows, tells it. Two such detaches one after the other
+  find two rows, then one, and end it. Two at once leave the ACL to the reconcile:
+  then no row says that it is wanted. An attached host never loses its disk (law 1),
+  a detached one keeps its access for an interval at most.
+- If nothing has its identity (a copy of the connector without the mark), it ends the
+  oldest flight of that initiator. If there is none, and the detach is a forced one, it
+  ends the initiator's row, if that is the only one. Otherwise it ends nothing: the
+  row that it may have meant is deleted next.
+
+What a crash does. Memory is gone after a restart, unless it was stored, and then rows
+count as they are: an ended row that was not deleted is an attachment again (a detach
+that failed half way, in Cinder's eyes as well), and is ended again when the detach is
+repeated. A flight without a row was never answered, since the service that was to
+answer is gone; Cinder's own connections are the exception, and those that live are
+adopted from the kernel once, at the first look (``Memory.adopt``). From then on an ACL
+without a row and without a flight is nobody's, session or not.
+
+Credentials are kept as long as an initiator has any connection, in the flight and then
+in the row, and are new for one that has none. So hosts that were attached by the
+in-tree driver go on with those they have.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
+from taikun_cinder.access.observed import LUN, ObservedAcl
+from taikun_cinder.access.rows import Flight, Row, new_credentials
+
+__all__ = ["Flight", "Memory", "Row", "grants", "new_credentials"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What the driver has answered for one volume. Each change gives a new one.
+
+    Attributes:
+        flights: oldest first.
+        ended: when each ended row was ended, by its key.
+        current: the credentials that each initiator was told last. They decide if an
+            ended row, which has others, counts again.
+    """
+
+    flights: tuple[Flight, ...] = ()
+    ended: Mapping[tuple[str, str | None], float] = dataclasses.field(
+        default_factory=dict
+    )
+    current: Mapping[Initiator, Credentials] = dataclasses.field(default_factory=dict)
+
+    def follow(self, rows: Iterable[Row]) -> "Memory":
+        """Forget what the rows show by now. To be done whenever they were read."""
+        rows = tuple(rows)
+        keys = {row.key for row in rows}
+        by_identity = {row.identity: row for row in rows if row.connected}
+        flights = tuple(_followed(self.flights, by_identity))
+        known = {row.initiator for row in rows}
+        known.update(one.grant.initiator for one in flights)
+        return Memory(
+            flights,
+            {key: since for key, since in self.ended.items() if key in keys},
+            {who: told for who, told in self.current.items() if who in known},
+        )
+
+    def adopt(
+        self, rows: Iterable[Row], acls: Mapping[Initiator, ObservedAcl], now: float
+    ) -> "Memory":
+        """Take over what the kernel knows and the rows do not, after a start.
+
+        That is the credentials of rows that do not have them yet; initiators without
+        a row that are logged in, since they may be Cinder's own; and if a row does not
+        say whose it is, all initiators.
+        """
+        rows = tuple(rows)
+        nameless = any(row.connected and row.initiator is None for row in rows)
+        memory = self
+        for row in rows:
+            if row.connected and row.initiator is not None and row.credentials is None:
+                acl = acls.get(row.initiator, ObservedAcl())
+                credentials = acl.credentials or _known(rows).get(row.initiator)
+                if row.identity is not None and credentials is not None:
+                    grant = Grant(row.initiator, credentials, row.mode)
+                    memory = memory._with(Flight(row.identity, grant, now))
+        for who in sorted(acls.keys() - {row.initiator for row in rows}):
+            acl = acls[who]
+            way = acl.mapped.get(LUN)
+            if acl.credentials and (nameless or (acl.session and way is not None)):
+                protected = way is not None and way.write_protect
+                mode = Mode.RO if protected else Mode.RW
+                grant = Grant(who, acl.credentials, mode)
+                memory = memory._with(Flight(f"adopted {who}", grant, now))
+        told = {who: acl.credentials for who, acl in acls.items() if acl.credentials}
+        return dataclasses.replace(memory, current=told).follow(rows)
+
+    def attach(
+        self,
+        rows: Sequence[Row],
+        initiator: Initiator,
+        identity: str,
+        mode: Mode,
+        now: float,
+        fresh: Callable[[], Credentials] = new_credentials,
+    ) -> "Memory":
+        """Grant one connection. Forget the result if it could not be made so."""
+        before = {grant.initiator: grant for grant in grants(rows, self)}
+        known = before.get(initiator)
+        credentials = known.credentials if known else fresh()
+        return self._with(Flight(identity, Grant(initiator, credentials, mode), now))
+
+    def detach(
+        self,
+        rows: Sequence[Row],
+        initiator: Initiator,
+        identity: str,
+        now: float,
+        *,
+        force: bool = False,
+    ) -> "Memory":
+        """End one connection, as the module's docstring says. Can be repeated."""
+        own = [row for row in rows if row.connected and row.initiator == initiator]
+        named = [row for row in own if row.identity == identity]
+        flying = [one for one in self.flights if one.grant.initiator == initiator]
+        flights = [one for one in flying if one.identity == identity]
+        if not named and not flights:
+            flights = [one for one in flying if not one.shown][:1]
+            named = own if force and not flights else []
+        memory = self
+        if len(named) == 1:
+            memory = memory._ending(named, now)
+        if len(named) <= 1:
+            memory = memory._without(flights)
+        return memory
+
+    def detach_all(self, rows: Iterable[Row], now: float) -> "Memory":
+        """End all connections."""
+        connected = [row for row in rows if row.connected]
+        return self._without(self.flights)._ending(connected, now)
+
+    def expire(
+        self, rows: Collection[Row], sessions: Collection[Initiator], before: float
+    ) -> "Memory":
+        """Forget what is too old to be true still; for the reconcile.
+
+        A flight that got no row is over if its initiator has no session, or a row that
+        explains the session; unless a row that names nobody may be its. An ended row
+        that is still there is an attachment after all.
+        """
+        nameless = any(row.connected and row.initiator is None for row in rows)
+        explained = {row.initiator for row in rows if row.connected}
+        unexplained = set(sessions) - explained
+        over = (
+            one
+            for one in self.flights
+            if one.since < before
+            and not (one.shown or nameless or one.grant.initiator in unexplained)
+        )
+        ended = {key: since for key, since in self.ended.items() if since >= before}
+        return dataclasses.replace(self._without(over), ended=ended)
+
+    def _with(self, flight: Flight) -> "Memory":
+        rest = self._without(
+            one for one in self.flights if one.identity == flight.identity
+        )
+        told = {**self.current, flight.grant.initiator: flight.grant.credentials}
+        return dataclasses.replace(rest, flights=(*rest.flights, flight), current=told)
+
+    def _without(self, flights: Iterable[Flight]) -> "Memory":
+        gone = tuple(flights)
+        rest = tuple(one for one in self.flights if one not in gone)
+        return dataclasses.replace(self, flights=rest)
+
+    def _ending(self, rows: Iterable[Row], now: float) -> "Memory":
+        ended = {**{row.key: now for row in rows}, **self.ended}
+        return dataclasses.replace(self, ended=ended)
+
+
+def grants(rows: Iterable[Row], memory: Memory) -> frozenset[Grant]:
+    """Give the grants of one volume: one for each initiator that has a connection.
+
+    An initiator may write if any of its connections may. A row without credentials
+    gives no grant by itself: nobody was ever told any, since Cinder stores them before
+    it answers.
+
+    Args:
+        rows: all of the volume's, oldest first.
+        memory: what they do not show.
+    """
+    known: dict[Initiator, list[Credentials]] = {}
+    modes: dict[Initiator, list[Mode]] = {}
+    for row in rows:
+        if row.connected and row.initiator is not None and row.key not in memory.ended:
+            modes.setdefault(row.initiator, []).append(row.mode)
+            if row.credentials is not None:
+                known.setdefault(row.initiator, []).append(row.credentials)
+    for one in memory.flights:
+        modes.setdefault(one.grant.initiator, []).append(one.grant.mode)
+        known.setdefault(one.grant.initiator, []).append(one.grant.credentials)
+    return frozenset(
+        Grant(
+            who,
+            memory.current[who] if memory.current.get(who) in pairs else pairs[-1],
+            Mode.RW if Mode.RW in modes[who] else Mode.RO,
+        )
+        for who, pairs in known.items()
+    )
+
+
+def _known(rows: Iterable[Row]) -> Mapping[Initiator, Credentials]:
+    return {
+        row.initiator: row.credentials
+        for row in rows
+        if row.connected and row.initiator is not None and row.credentials is not None
+    }
+
+
+def _followed(
+    flights: Iterable[Flight], rows: Mapping[str | None, Row]
+) -> Iterator[Flight]:
+    for one in flights:
+        row = rows.get(one.identity)
+        if row is None and not one.shown:
+            yield one
+        elif row is not None and row.credentials != one.grant.credentials:
+            yield dataclasses.replace(one, shown=True)

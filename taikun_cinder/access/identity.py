@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tells one connection of a host from another of the same host.
+
+Cinder does not tell a driver which attachment a call is for, but its manager stores
+the connector of an attachment *after* the driver's initialize_connection, as the very
+dictionary that the driver was given (manager._connection_create), and gives back what
+it stored to terminate_connection (manager._connection_terminate). So a mark that the
+driver leaves in a connector comes back with the detach of that attachment, and can be
+read in its row at any time.
+
+It does not come back where the connector went by RPC and the caller kept its own copy
+(Cinder's old os-initialize_connection, and its own attaches to other hosts), nor of
+course for attachments that the in-tree driver has made. Those are known by their whole
+connector, which may be the same for several.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from taikun_cinder.access.model import Initiator
+
+#: The mark's key in a connector.
+MARK = "taikun_cinder_connection"
+
+#: The key in our connection_info's data for the initiator that it was made for
+#: (``grants.Row.credentials`` says what for).
+MADE_FOR = "taikun_cinder_initiator"
+
+
+def mark(connector: MutableMapping[str, Any]) -> str:
+    """Mark a connector as a new connection's, and give its identity."""
+    connector[MARK] = secrets.token_hex(8)
+    return identity(connector)
+
+
+def identity(connector: Mapping[str, Any]) -> str:
+    """Give what a connection is known by; the same if the connector is."""
+    if is_marked(connector):
+        return f"mark {connector[MARK]}"
+    text = json.dumps(connector, sort_keys=True, default=str)
+    return f"connector {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def is_marked(connector: Mapping[str, Any]) -> bool:
+    """Say whether it was this driver that made the connection."""
+    return isinstance(connector.get(MARK), str)
+
+
+def is_made_for(connector: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Say whether the data of a row's connection_info belong to its connector.
+
+    Cinder's manager writes the connector, and its API the connection_info, later.
+    """
+    if not is_marked(connector):
+        return MADE_FOR not in data
+    made_for = Initiator(str(data.get(MADE_FOR, "")))
+    return made_for == Initiator(str(connector.get("initiator", "")))

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the connections to a volume are known from: Cinder's rows, and the answers."""
+
+import dataclasses
+import secrets
+
+from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One of Cinder's attachments of one volume.
+
+    Attributes:
+        id: of the attachment.
+        host: the name that people know the host by.
+        initiator: None if it does not say (reserved, or made by the old API).
+        connected: whether a host may be using the volume by it. One that is only
+            reserved is not.
+        identity: of its connector, None if it has none.
+        mode: what the host may do.
+        credentials: from its connection_info; None as long as that has none for this
+            initiator. When an attachment gets another connector, the old
+            connection_info stays until the new one is written. So ours names the
+            initiator that it is for, and one that names none is only believed beside
+            a connector without a mark.
+    """
+
+    id: str
+    host: str
+    initiator: Initiator | None
+    connected: bool
+    identity: str | None = None
+    mode: Mode = Mode.RW
+    credentials: Credentials | None = None
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """What is another one when the attachment gets another connector."""
+        return self.id, self.identity
+
+
+@dataclasses.dataclass(frozen=True)
+class Flight:
+    """A connection that was granted, and that no row shows with its credentials.
+
+    Attributes:
+        identity: of its connector.
+        grant: what was granted.
+        since: when, by any clock that only goes forward, in seconds.
+        shown: whether there is a row that has the identity, without credentials yet.
+    """
+
+    identity: str
+    grant: Grant
+    since: float
+    shown: bool = False
+
+
+def new_credentials() -> Credentials:
+    """Make a random pair: 80 bits of name, 128 of password."""
+    return Credentials(secrets.token_hex(10), secrets.token_hex(16))

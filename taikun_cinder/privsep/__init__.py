@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The privileged half: it runs as root in a small process of its own.
+
+Nothing in this package may import Cinder or rtslib, or the rest of the driver: that
+process would have to load them too, as root.
+"""
+
+from oslo_privsep import capabilities
+
+from taikun_cinder.privsep.client import Context
+
+#: The longest that a call may take, in seconds. LIO has been seen to hang while targets
+#: came and went in a churn (targetcli-fb issue 178); then the call fails and names the
+#: target, instead of holding every other attach up for ever.
+TIMEOUT = 120.0
+
+#: Root with one capability: LIO shows and takes CHAP secrets only with CAP_SYS_ADMIN
+#: (drivers/target/iscsi/iscsi_target_configfs.c). All else belongs to root already:
+#: configfs, the devices, LIO's own folder. A target_port below 1024 takes
+#: CAP_NET_BIND_SERVICE too; an operator who has one sets ``capabilities`` in the
+#: section ``taikun_cinder_privsep``.
+context = Context(
+    "taikun_cinder",
+    cfg_section="taikun_cinder_privsep",
+    pypath=__name__ + ".context",
+    capabilities=[capabilities.CAP_SYS_ADMIN],
+    timeout=TIMEOUT,
+)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block backstores: the devices behind the LUNs.
+
+LIO wants an HBA around each, a folder ``core/iblock_INDEX``. rtslib takes the first
+index that is free, which takes a walk over all of them; here the index follows from
+the name, and only a backstore that is not where it should be is searched for.
+"""
+
+import errno
+import hashlib
+from pathlib import Path
+
+from taikun_cinder.privsep import files, modules, reservations
+
+ROOT = Path("/sys/kernel/config/target")
+CORE = ROOT / "core"
+ISCSI = ROOT / "iscsi"
+
+_KIND = "iblock_"
+
+
+def place(name: str) -> Path:
+    """Give the folder of a backstore that we make."""
+    # The kernel takes 32 bits (target_core_call_addhbatotarget() in
+    # target_core_configfs.c). rtslib stays below 2**20 by itself, so we do above.
+    digest = hashlib.sha256(name.encode()).digest()
+    index = int.from_bytes(digest[:4]) | 1 << 31
+    return CORE / f"{_KIND}{index}" / name
+
+
+def is_block(folder: Path) -> bool:
+    """Say whether a backstore's folder is that of a block device."""
+    return folder.parent.name.startswith(_KIND)
+
+
+def bound(target: str) -> list[Path]:
+    """Give the backstores that the target's LUNs are bound to."""
+    luns = ISCSI / target / "tpgt_1" / "lun"
+    return [
+        backstore
+        for lun in files.entries(luns, "lun_")
+        for backstore in files.links(luns / lun).values()
+    ]
+
+
+def find(name: str, *, search: bool) -> Path | None:
+    """Give the folder of the block backstore with a name, None if there is none.
+
+    Args:
+        name: the backstore's, which is the target's too.
+        search: look at all backstores if it is not where it should be.
+    """
+    for folder in (*bound(name), place(name)):
+        if folder.name == name and is_block(folder) and folder.is_dir():
+            return folder
+    return next(CORE.glob(f"{_KIND}*/{name}"), None) if search else None
+
+
+def names() -> list[str]:
+    """List the names of all block backstores on this node."""
+    return [folder.name for folder in CORE.glob(f"{_KIND}*/*") if folder.is_dir()]
+
+
+def active(folder: Path) -> bool:
+    """Say whether the kernel has the device open."""
+    return files.get(folder / "enable") == "1"
+
+
+def device(folder: Path) -> str:
+    """Give the path of the device; empty if it was not configured."""
+    return files.get(folder / "udev_path") or ""
+
+
+def serial(folder: Path) -> str:
+    """Give the unit serial; empty if there is none."""
+    said = files.get(folder / "wwn" / "vpd_unit_serial") or ""
+    return said.partition(":")[2].strip()
+
+
+def create(name: str, path: str, unit_serial: str) -> None:
+    """Make, configure and enable it. Repeated, it goes on with what is half-built.
+
+    The serial comes first: the NAA name is made of it, and with it the kernel finds
+    the volume's persistent reservations (target_core_pr.c).
+    """
+    folder = find(name, search=False) or place(name)
+    if active(folder):
+        if (device(folder), serial(folder)) != (path, unit_serial):
+            raise FileExistsError(errno.EEXIST, "", str(folder))
+        return
+    try:
+        _configure(folder, path, unit_serial)
+    except OSError as error:
+        # One that the in-tree driver left behind may hold the device.
+        strays = [one for one in CORE.glob(f"{_KIND}*/{name}") if one != folder]
+        if error.errno != errno.EBUSY or not strays:
+            raise
+        for stray in strays:
+            remove_folder(stray)
+        _configure(folder, path, unit_serial)
+
+
+def _configure(folder: Path, path: str, unit_serial: str) -> None:
+    _make_hba(folder.parent)
+    files.make(folder)
+    files.put(folder / "wwn" / "vpd_unit_serial", unit_serial)
+    files.put(folder / "control", f"udev_path={path}")
+    files.put(folder / "udev_path", path)
+    reservations.restore(folder, unit_serial)
+    files.put(folder / "enable", "1")
+
+
+def _make_hba(folder: Path) -> None:
+    try:
+        files.make(folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # The kernel loads the kinds of backstores with the first one of any kind, and
+        # never again (transport_subsystem_check_init() in target_core_transport.c).
+        modules.load()
+        files.make(folder)
+
+
+def remove(name: str) -> None:
+    """Remove it, whole or half-built."""
+    folder = find(name, search=True)
+    if folder is not None:
+        remove_folder(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a backstore, and its HBA if no other is in it."""
+    files.remove(folder)
+    try:
+        files.remove(folder.parent)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The single changes that can be asked for, each safe to repeat.
+
+The fabric's folders and their rules are the kernel's target_core_fabric_configfs.c and
+iscsi_target_configfs.c.
+"""
+
+import errno
+from pathlib import Path
+
+from taikun_cinder.privsep import backstores, checks, files, state
+
+_PROTECT_NEW = "prod_mode_write_protect"
+
+
+def create_target(target: str) -> None:
+    """Make the target, without any TPG."""
+    files.make(_target(target))
+
+
+def remove_target(target: str) -> None:
+    """Remove the target with all that is in it."""
+    for name in files.entries(_target(target), "tpgt_"):
+        _remove_tpg(_target(target) / name)
+    files.remove(_target(target))
+
+
+def create_tpg(target: str) -> None:
+    """Make the TPG with the tag 1, disabled, with the attributes it must have."""
+    files.make(_tpg(target))
+    for name in checks.ATTRIBUTES:
+        pin_attribute(target, name)
+
+
+def remove_tpg(target: str, tag: int) -> None:
+    """Remove a TPG with all that is in it."""
+    _remove_tpg(_target(target) / f"tpgt_{tag}")
+
+
+def pin_attribute(target: str, name: str) -> None:
+    """Give an attribute of the TPG the one value that it must have."""
+    files.put(_tpg(target) / "attrib" / name, str(checks.ATTRIBUTES[name]))
+
+
+def enable_tpg(target: str) -> None:
+    """Let those log in who have an ACL."""
+    files.put(_tpg(target) / "enable", "1")
+
+
+def add_lun(target: str) -> None:
+    """Make LUN 0, bound to the volume's backstore."""
+    backstore = backstores.find(target, search=True)
+    if backstore is None:
+        raise FileNotFoundError(errno.ENOENT, "", str(backstores.place(target)))
+    lun = _tpg(target) / "lun" / "lun_0"
+    files.make(lun)
+    bound = files.links(lun)
+    if set(bound.values()) == {backstore}:
+        return
+    for source in bound:
+        files.unlink(source)
+    files.link(lun / "backstore", backstore)
+
+
+def remove_lun(target: str, index: int) -> None:
+    """Remove a LUN that no initiator sees."""
+    lun = _tpg(target) / "lun" / f"lun_{index}"
+    for acl in files.entries(_tpg(target) / "acls"):
+        _forget_dead(_tpg(target) / "acls" / acl, lun)
+    _remove_lun(lun)
+
+
+def add_portal(target: str, address: str, port: int) -> None:
+    """Listen there."""
+    portals = _tpg(target) / "np"
+    if (address, port) in state.portals(portals).values():
+        return
+    host = f"[{address}]" if ":" in address else address
+    files.make(portals / f"{host}:{port}")
+
+
+def remove_portal(target: str, address: str, port: int) -> None:
+    """Listen there no more."""
+    for folder, portal in state.portals(_tpg(target) / "np").items():
+        if portal == (address, port):
+            files.remove(folder)
+
+
+def create_acl(target: str, initiator: str) -> None:
+    """Make an ACL by which nobody can log in yet."""
+    files.make(_acl(target, initiator))
+
+
+def remove_acl(target: str, initiator: str) -> None:
+    """Remove an ACL, in whatever case it is written. Its session ends at once."""
+    for name in files.entries(_tpg(target) / "acls"):
+        if name.lower() == initiator.lower():
+            _remove_acl(_acl(target, name))
+
+
+def set_credentials(target: str, initiator: str, username: str, password: str) -> None:
+    """Let the initiator log in with these only."""
+    acl = _acl(target, initiator)
+    files.make(acl)  # one that is there in another case is not seen by LIO
+    if files.get(acl / "attrib" / "authentication") == "0":
+        files.put(acl / "attrib" / "authentication", "1")
+    if files.get(acl / "auth" / "authenticate_target") == "1":
+        files.put(acl / "auth" / "userid_mutual", "NULL")
+        files.put(acl / "auth" / "password_mutual", "NULL")
+    # In this order: whoever knew the old password does not know the new username.
+    files.put(acl / "auth" / "password", password)
+    files.put(acl / "auth" / "userid", username)
+
+
+def map_lun(target: str, initiator: str, write_protect: bool) -> None:
+    """Show LUN 0 to the initiator, write-protected from the first moment if asked.
+
+    What is written to write_protect before the LUN is bound is taken without an error
+    and without effect: there is no entry yet that it could be kept in. The entry
+    begins with what the TPG says (target_fabric_mappedlun_link()).
+    """
+    mapped, lun = _acl(target, initiator) / "lun_0", _tpg(target) / "lun" / "lun_0"
+    files.make(mapped)
+    for source in files.links(mapped):
+        files.unlink(source)
+    begins = _tpg(target) / "attrib" / _PROTECT_NEW
+    files.put(begins, _bit(write_protect))
+    try:
+        files.link(mapped / "lun", lun)
+    finally:
+        # The in-tree driver, come back one day, would map its LUNs read-only.
+        files.put(begins, "0")
+    if files.get(mapped / "write_protect") != _bit(write_protect):
+        files.unlink(mapped / "lun")
+        raise PermissionError(errno.EPERM, "", str(mapped / "write_protect"))
+
+
+def unmap_lun(target: str, initiator: str, index: int) -> None:
+    """Show the initiator nothing under this index."""
+    _remove_lun(_acl(target, initiator) / f"lun_{index}")
+
+
+def set_write_protect(target: str, initiator: str, write_protect: bool) -> None:
+    """Refuse the initiator's writes, or refuse them no more; it may be logged in."""
+    mapped = _acl(target, initiator) / "lun_0"
+    files.put(mapped / "write_protect", _bit(write_protect))
+    if files.get(mapped / "write_protect") != _bit(write_protect):
+        raise FileNotFoundError(errno.ENOENT, "", str(mapped / "lun"))
+
+
+def _target(target: str) -> Path:
+    return backstores.ISCSI / target
+
+
+def _tpg(target: str) -> Path:
+    return backstores.ISCSI / target / "tpgt_1"
+
+
+def _acl(target: str, initiator: str) -> Path:
+    return _tpg(target) / "acls" / initiator
+
+
+def _bit(value: bool) -> str:
+    return "1" if value else "0"
+
+
+def _remove_tpg(tpg: Path) -> None:
+    if files.get(tpg / "enable") == "1":
+        files.put(tpg / "enable", "0")  # nobody logs in between the steps below
+    for name in files.entries(tpg / "acls"):
+        _remove_acl(tpg / "acls" / name)
+    for name in files.entries(tpg / "np"):
+        files.remove(tpg / "np" / name)
+    for name in files.entries(tpg / "lun", "lun_"):
+        _remove_lun(tpg / "lun" / name)
+    files.remove(tpg)
+
+
+def _remove_acl(acl: Path) -> None:
+    for name in files.entries(acl, "lun_"):
+        _remove_lun(acl / name)
+    files.remove(acl)
+
+
+def _remove_lun(lun: Path) -> None:
+    for source in files.links(lun):
+        files.unlink(source)
+    files.remove(lun)
+
+
+def _forget_dead(acl: Path, lun: Path) -> None:
+    """Undo bindings to a LUN that are without effect and still keep it from going."""
+    for name in files.entries(acl, "lun_"):
+        for source, to in files.links(acl / name).items():
+            if to == lun and not files.get(acl / name / "write_protect"):
+                files.unlink(source)

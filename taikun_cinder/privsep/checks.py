@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the privileged process takes as input. It trusts no caller.
+
+Each check gives the value back, or raises ValueError, which never shows a secret.
+"""
+
+import ipaddress
+import os
+import re
+import stat
+from pathlib import Path
+
+#: What the TPG must say. There is no way to ask for another value.
+ATTRIBUTES = {
+    "authentication": 1,
+    "generate_node_acls": 0,
+    "demo_mode_write_protect": 1,
+    "prod_mode_write_protect": 0,
+}
+
+_IQN = re.compile(r"(iqn|naa|eui)\.[!-.0-~]{1,219}")  # printable ASCII without /
+# LVM's own characters for names (lvm(8)). No comma: LIO splits its options there.
+_DEVICE = re.compile(r"/dev/[A-Za-z0-9+_.@/-]{1,500}")
+# The kernel keeps 254 characters, and names the file of persistent reservations so.
+_SERIAL = re.compile(r"[A-Za-z0-9-]{1,200}")
+# ISCSI's MAX_USER_LEN and MAX_PASS_LEN are 256 (iscsi_target_core.h).
+_SECRET = re.compile(r"[!-~]{1,255}")
+_LONGEST_NAME = 223
+_LAST_PORT = 65535
+_LAST_LUN = 65535
+
+
+def iqn(value: object) -> str:
+    """Check a target's name."""
+    name = _text("target", value)
+    if not _IQN.fullmatch(name):
+        raise ValueError(f"{name!r} is no iSCSI name")
+    return name
+
+
+def initiator(value: object) -> str:
+    """Check the name of an initiator that is to get access, in LIO's lower case."""
+    name = iqn(value)
+    if name != name.lower():
+        raise ValueError(f"the initiator {name!r} is not in lower case")
+    return name
+
+
+def folder(value: object) -> str:
+    """Check the name of something that is to go: anything that a folder can have."""
+    name = _text("name", value)
+    bad = name in ("", ".", "..") or "/" in name or "\0" in name
+    if bad or len(name.encode(errors="surrogateescape")) > _LONGEST_NAME:
+        raise ValueError(f"{name!r} is no name of a folder")
+    return name
+
+
+def device(value: object) -> str:
+    """Check the path of a block device below /dev."""
+    path = _text("device", value)
+    if not _DEVICE.fullmatch(path) or os.path.normpath(path) != path:
+        raise ValueError(f"{path!r} is no path below /dev")
+    real = Path(os.path.realpath(path))
+    if not real.is_relative_to("/dev"):
+        raise ValueError(f"{path} leads out of /dev, to {real}")
+    try:
+        if not stat.S_ISBLK(real.stat().st_mode):
+            raise ValueError(f"{path} is no block device")
+    except FileNotFoundError:
+        raise ValueError(f"the device {path} does not exist") from None
+    return path
+
+
+def serial(value: object) -> str:
+    """Check a unit serial."""
+    text = _text("serial", value)
+    if not _SERIAL.fullmatch(text):
+        raise ValueError(f"{text!r} is no unit serial: letters, digits and - only")
+    return text
+
+
+def address(value: object) -> str:
+    """Check an IP address and give the shortest form, without brackets."""
+    text = _text("address", value)
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address") from None
+    if "%" in str(found):
+        raise ValueError(f"{text!r} has a scope, which LIO does not take")
+    return str(found)
+
+
+def port(value: object) -> int:
+    """Check a TCP port."""
+    return _number("port", value, 1, _LAST_PORT)
+
+
+def lun(value: object) -> int:
+    """Check the index of a LUN."""
+    return _number("LUN", value, 0, _LAST_LUN)
+
+
+def other_tag(value: object) -> int:
+    """Check the tag of a TPG that is to go."""
+    return _number("tag", value, 0, _LAST_PORT)
+
+
+def flag(value: object) -> bool:
+    """Check a yes or no."""
+    if not isinstance(value, bool):
+        raise ValueError(f"a flag must be a bool and not {type(value).__name__}")
+    return value
+
+
+def attribute(value: object) -> str:
+    """Check the name of an attribute of a TPG."""
+    name = _text("attribute", value)
+    if name not in ATTRIBUTES:
+        raise ValueError(f"the attribute {name!r} is not ours to set")
+    return name
+
+
+def secret(value: object) -> str:
+    """Check a username or a password; the error does not show it."""
+    text = _text("secret", value)
+    # LIO takes a value that begins with NULL as none (iscsi_target_configfs.c).
+    if not _SECRET.fullmatch(text) or text.startswith("NULL"):
+        raise ValueError(
+            "a username or password must have 1 to 255 printable ASCII characters, no "
+            "blank, and not begin with NULL"
+        )
+    return text
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a {what} must be a str and not {type(value).__name__}")
+    return value
+
+
+def _number(what: str, value: object, first: int, last: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"a {what} must be an int and not {type(value).__name__}")
+    if not first <= value <= last:
+        raise ValueError(f"{value} is no {what}: {first} to {last}")
+    return value

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few operations that configfs knows, each safe to repeat.
+
+configfs shows the kernel's objects as folders: mkdir makes one, rmdir removes one, a
+symbolic link binds one to another, an attribute is a file
+(Documentation/filesystems/configfs.rst).
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_PAGE = 4096
+_LINE = "\n"
+
+
+def get(attribute: Path) -> str | None:
+    """Read an attribute, without the last line's end; None if there is none."""
+    with _absent_is_fine():
+        handle = os.open(attribute, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(handle, _PAGE).decode(errors="replace").removesuffix(_LINE)
+        except OSError as error:
+            raise _named(error, attribute) from None
+        finally:
+            os.close(handle)
+    return None
+
+
+def put(attribute: Path, value: str) -> None:
+    """Write an attribute, in one piece and without a line's end.
+
+    LIO keeps what follows a CHAP secret as part of it, a line's end too.
+    """
+    # Never O_CREAT: what is no attribute must not become a file of that name.
+    handle = os.open(attribute, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(handle, value.encode())
+    except OSError as error:
+        raise _named(error, attribute) from None
+    finally:
+        os.close(handle)
+
+
+def make(folder: Path) -> None:
+    """Make an object, unless it is there."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+
+
+def remove(folder: Path) -> None:
+    """Remove an object, unless it is gone."""
+    with _absent_is_fine():
+        folder.rmdir()
+
+
+def link(source: Path, to: Path) -> None:
+    """Bind one object to another by a link that is not there yet."""
+    source.symlink_to(to)
+
+
+def unlink(source: Path) -> None:
+    """Undo a binding, unless it is gone."""
+    source.unlink(missing_ok=True)
+
+
+def entries(folder: Path, prefix: str = "") -> list[str]:
+    """List the names in a folder that begin with a prefix; none if it is absent."""
+    with _absent_is_fine():
+        return sorted(name for name in os.listdir(folder) if name.startswith(prefix))
+    return []
+
+
+def links(folder: Path) -> dict[Path, Path]:
+    """Give the links in a folder and what each is bound to; none if it is absent."""
+    with _absent_is_fine(), os.scandir(folder) as found:
+        return {
+            folder / entry.name: _bound(folder, entry.name)
+            for entry in found
+            if entry.is_symlink()
+        }
+    return {}
+
+
+def _bound(folder: Path, name: str) -> Path:
+    target = (folder / name).readlink()
+    return Path(os.path.normpath(folder / target))
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    return OSError(error.errno, error.strerror, str(path))
+
+
+@contextlib.contextmanager
+def _absent_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # What is being removed right now answers ENOENT at any of the calls.
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV):
+            raise

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver can ask the privileged process: to read, to change, to list.
+
+All input is checked here again, by the process that has the power. All values are
+plain, since they cross a socket, and lists arrive there as tuples.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from taikun_cinder.privsep import (
+    backstores,
+    changes,
+    checks,
+    context,
+    files,
+    modules,
+    reservations,
+    state,
+)
+from taikun_cinder.privsep.refusal import KernelRefused
+
+_Check = Callable[[object], Any]
+
+#: Each change with what it does and the checks of its arguments.
+CHANGES: dict[str, tuple[Callable[..., None], tuple[_Check, ...]]] = {
+    "create_backstore": (backstores.create, (checks.device, checks.serial)),
+    "remove_backstore": (backstores.remove, ()),
+    "create_target": (changes.create_target, ()),
+    "remove_target": (changes.remove_target, ()),
+    "create_tpg": (changes.create_tpg, ()),
+    "remove_tpg": (changes.remove_tpg, (checks.other_tag,)),
+    "pin_attribute": (changes.pin_attribute, (checks.attribute,)),
+    "enable_tpg": (changes.enable_tpg, ()),
+    "add_lun": (changes.add_lun, ()),
+    "remove_lun": (changes.remove_lun, (checks.lun,)),
+    "add_portal": (changes.add_portal, (checks.address, checks.port)),
+    "remove_portal": (changes.remove_portal, (checks.address, checks.port)),
+    "create_acl": (changes.create_acl, (checks.initiator,)),
+    "remove_acl": (changes.remove_acl, (checks.folder,)),
+    "set_credentials": (
+        changes.set_credentials,
+        (checks.initiator, checks.secret, checks.secret),
+    ),
+    "map_lun": (changes.map_lun, (checks.initiator, checks.flag)),
+    "unmap_lun": (changes.unmap_lun, (checks.folder, checks.lun)),
+    "set_write_protect": (changes.set_write_protect, (checks.initiator, checks.flag)),
+}
+
+
+@context.entrypoint
+def read(target: str, key: bytes, search: bool = False) -> dict[str, Any]:
+    """Tell everything that LIO has for one volume.
+
+    Args:
+        target: the name of its target and its backstore.
+        key: made by ``seal.new_key``, to read the passwords in the answer.
+        search: look for its backstore among all others, however many there are.
+
+    Returns:
+        ``{"backstore": None | {"device", "serial", "active"},
+        "target": None | {"tpg", "other_tpgs": [TAG]}}``, with ``tpg`` None or
+        ``{"enabled", "attributes": {NAME: VALUE}, "luns": {INDEX: NAME | None},
+        "portals": [(ADDRESS, PORT)], "acls": {INITIATOR: {"credentials":
+        None | (USERNAME, SEALED PASSWORD), "mapped": {INDEX: (LUN | None,
+        WRITE_PROTECT)}, "session"}}}``.
+
+    Raises:
+        KernelRefused: it could not be read.
+        ValueError: the target's name is none.
+    """
+    name = checks.iqn(target)
+    try:
+        return state.read(name, key, search=search)
+    except OSError as error:
+        raise KernelRefused.of(-1, "read", error) from None
+
+
+@context.entrypoint
+def apply(target: str, steps: Sequence[tuple[Any, ...]]) -> None:
+    """Change what LIO has for one volume, step by step.
+
+    Args:
+        target: the name of its target and its backstore.
+        steps: each the name of one of ``CHANGES``, with its arguments.
+
+    Raises:
+        KernelRefused: a step failed; those before it were done.
+        ValueError: one of the steps cannot be asked for; none was done.
+    """
+    name = checks.iqn(target)
+    ready = [_checked(*step) for step in steps]
+    _prepare()
+    for number, (what, change, arguments) in enumerate(ready):
+        try:
+            change(name, *arguments)
+        except OSError as error:
+            doing = what.replace("_", " ")
+            raise KernelRefused.of(number, doing, error) from None
+
+
+@context.entrypoint
+def names(prefix: str) -> list[str]:
+    """List the targets and the block backstores whose names begin with a prefix.
+
+    Raises:
+        KernelRefused: they could not be listed.
+    """
+    try:
+        found = {*files.entries(backstores.ISCSI), *backstores.names()}
+    except OSError as error:
+        raise KernelRefused.of(-1, "list", error) from None
+    return sorted(name for name in found if name.startswith(prefix))
+
+
+def _checked(what: object, *given: object) -> tuple[str, Callable[..., None], Any]:
+    if not isinstance(what, str) or what not in CHANGES:
+        raise ValueError(f"there is no step {what!r}")
+    change, wanted = CHANGES[what]
+    if len(given) != len(wanted):
+        raise ValueError(f"{what} takes {len(wanted)} values and not {len(given)}")
+    pairs = zip(wanted, given, strict=True)
+    return what, change, tuple(check(value) for check, value in pairs)
+
+
+def _prepare() -> None:
+    """See that LIO is there. Costs one look once it is."""
+    if backstores.ISCSI.is_dir():
+        return
+    if not backstores.CORE.is_dir():
+        modules.load()
+    try:
+        reservations.prepare()
+        # Makes the kernel load iscsi_target_mod by itself, if it is not loaded yet
+        # (target_core_register_fabric() in target_core_configfs.c).
+        files.make(backstores.ISCSI)
+    except OSError as error:
+        raise KernelRefused.of(-1, "set up LIO", error) from None

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error that the privileged process gives when the kernel refuses a change."""
+
+import errno
+import os
+
+
+class KernelRefused(Exception):  # noqa: N818 - it says what happened
+    """The kernel refused to read or to change something.
+
+    All fields are plain, since oslo.privsep sends only an exception's arguments.
+
+    Attributes:
+        step: which of the steps asked for, counted from 0; -1 where none was.
+        doing: what was tried, in words.
+        path: the file or folder in question.
+        number: the kernel's error number.
+    """
+
+    def __init__(self, step: int, doing: str, path: str, number: int) -> None:
+        super().__init__(step, doing, path, number)
+        self.step, self.doing, self.path, self.number = step, doing, path, number
+
+    @classmethod
+    def of(cls, step: int, doing: str, error: OSError) -> "KernelRefused":
+        """Tell what an operation on a file or folder ended with."""
+        path = error.filename2 or error.filename or "(no path)"
+        return cls(step, doing, str(path), error.errno or 0)
+
+    def __str__(self) -> str:
+        name = errno.errorcode.get(self.number, str(self.number))
+        return (
+            f"{self.doing}: {os.strerror(self.number)} ({name}) at {self.path}; "
+            "the kernel's log (dmesg) may say more"
+        )

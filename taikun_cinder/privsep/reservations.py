@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SCSI-3 persistent reservations that outlive a re-export and a reboot (APTPL).
+
+The kernel writes them to a file named by the unit serial, but leaves it to user space
+to give them back to a new backstore (core_scsi3_update_aptpl_buf() and
+target_pr_res_aptpl_metadata_store() in target_core_pr.c and target_core_configfs.c).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from taikun_cinder.privsep import files
+
+_ROOT = Path("/sys/kernel/config/target")
+_START = "PR_REG_START:"
+_END = "PR_REG_END:"
+
+
+def folder() -> Path | None:
+    """Give the folder of the files, None if LIO is not loaded."""
+    root = files.get(_ROOT / "dbroot")
+    return Path(root, "pr") if root else None
+
+
+def prepare() -> None:
+    """Make the folder, without which LIO refuses a reservation that is to last."""
+    path = folder()
+    if path is not None:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def restore(backstore: Path, serial: str) -> None:
+    """Give the reservations back to a backstore that is not exported yet."""
+    path = folder()
+    if path is None:
+        return
+    try:
+        saved = (path / f"aptpl_{serial}").read_text()
+    except FileNotFoundError:
+        return
+    for registration in parse(saved):
+        files.put(backstore / "pr" / "res_aptpl_metadata", registration)
+
+
+def parse(saved: str) -> Iterator[str]:
+    """Give each registration in the form that the kernel takes back."""
+    lines: list[str] = []
+    for line in map(str.strip, saved.splitlines()):
+        if line.startswith(_START):
+            lines = []
+        elif line.startswith(_END):
+            yield ",".join(lines)
+        else:
+            lines.append(line)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells what LIO has for one volume, as plain values, and changes nothing."""
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+from taikun_cinder.privsep import backstores, checks, files, seal
+
+_NO_SESSION = "No active iSCSI Session"
+
+
+def read(target: str, key: bytes, *, search: bool) -> dict[str, Any]:
+    """Read everything of one volume, see ``lio.read``."""
+    folder = backstores.ISCSI / target
+    exists = folder.is_dir()
+    return {
+        "backstore": _backstore(target, search=search or exists),
+        "target": _target(folder, key) if exists else None,
+    }
+
+
+def _backstore(name: str, *, search: bool) -> dict[str, Any] | None:
+    folder = backstores.find(name, search=search)
+    if folder is None:
+        return None
+    return {
+        "device": backstores.device(folder),
+        "serial": backstores.serial(folder),
+        "active": backstores.active(folder),
+    }
+
+
+def _target(folder: Path, key: bytes) -> dict[str, Any]:
+    tags = [int(name.removeprefix("tpgt_")) for name in files.entries(folder, "tpgt_")]
+    return {
+        "tpg": _tpg(folder / "tpgt_1", key) if 1 in tags else None,
+        "other_tpgs": [tag for tag in tags if tag != 1],
+    }
+
+
+def _tpg(folder: Path, key: bytes) -> dict[str, Any]:
+    return {
+        "enabled": files.get(folder / "enable") == "1",
+        "attributes": _attributes(folder / "attrib"),
+        "luns": {
+            _index(name): _lun(folder / "lun" / name)
+            for name in files.entries(folder / "lun", "lun_")
+        },
+        "portals": list(portals(folder / "np").values()),
+        "acls": {
+            name: _acl(folder / "acls" / name, key)
+            for name in files.entries(folder / "acls")
+        },
+    }
+
+
+def _attributes(folder: Path) -> dict[str, int]:
+    found = {name: files.get(folder / name) for name in checks.ATTRIBUTES}
+    return {name: int(value) for name, value in found.items() if value}
+
+
+def _lun(folder: Path) -> str | None:
+    for backstore in files.links(folder).values():
+        if backstores.is_block(backstore):
+            return backstore.name
+        return f"{backstore.parent.name}/{backstore.name}"
+    return None
+
+
+def portals(folder: Path) -> dict[Path, tuple[str, int]]:
+    """Give each portal's folder, its address in the shortest form, and its port."""
+    found = {}
+    for name in files.entries(folder):
+        host, _, port = name.rpartition(":")
+        # The kernel takes no name that is no address and port.
+        address = str(ipaddress.ip_address(host.strip("[]")))
+        found[folder / name] = (address, int(port))
+    return found
+
+
+def _acl(folder: Path, key: bytes) -> dict[str, Any]:
+    info = files.get(folder / "info") or _NO_SESSION
+    return {
+        "credentials": _credentials(folder, key),
+        "mapped": {
+            _index(name): _mapping(folder / name)
+            for name in files.entries(folder, "lun_")
+        },
+        "session": not info.startswith(_NO_SESSION),
+    }
+
+
+def _credentials(folder: Path, key: bytes) -> tuple[str, bytes] | None:
+    auth = folder / "auth"
+    username, password = (files.get(auth / name) for name in ("userid", "password"))
+    open_to_all = files.get(folder / "attrib" / "authentication") == "0"
+    # A host that is asked for no proof of the target's refuses to log in.
+    mutual = files.get(auth / "authenticate_target") == "1"
+    if not username or not password or open_to_all or mutual:
+        return None
+    return username, seal.hide(password, key, folder.name)
+
+
+def _mapping(folder: Path) -> tuple[int | None, bool]:
+    # The binding outlives its effect: when the LUN's backstore goes, the kernel takes
+    # the LUN from all initiators (core_clear_lun_from_tpg() in target_core_device.c)
+    # and leaves the links. Then write_protect is empty.
+    protect = files.get(folder / "write_protect")
+    for lun in files.links(folder).values() if protect else ():
+        return _index(lun.name), protect == "1"
+    return None, True
+
+
+def _index(name: str) -> int:
+    return int(name.removeprefix("lun_"))

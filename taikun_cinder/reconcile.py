@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts right, again and again, what no call of Cinder's puts right.
+
+A request that was killed half way, an edit by hand, a volume in a status that Cinder
+does not export anew at its start: at the latest after one interval the kernel agrees
+with Cinder's attachments again.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from oslo_log import log as logging
+
+from taikun_cinder.exports import Exports
+
+LOG = logging.getLogger(__name__)
+
+#: Volumes in these are being made or removed: they are left to who does it.
+_NOT_OURS = ("creating", "deleting", "downloading", "unmanaging", "managing")
+
+
+class Reconcile:
+    """The periodic reconcile of one back end.
+
+    Args:
+        exports: the back end's.
+        volumes: lists the back end's volumes.
+        activate: makes a volume's block device appear.
+    """
+
+    def __init__(
+        self,
+        exports: Exports,
+        volumes: Callable[[], Iterable[Any]],
+        activate: Callable[[Any], None],
+    ) -> None:
+        self._exports = exports
+        self._volumes = volumes
+        self._activate = activate
+        self._interval = 0
+        self._thread: threading.Thread | None = None
+
+    def start(self, interval: int) -> None:
+        """Reconcile every ``interval`` seconds from now on; never if it is 0."""
+        self._interval = interval
+        if interval and self._thread is None:
+            # A thread of Python's own: a green one where Cinder has monkey patched.
+            self._thread = threading.Thread(
+                target=self._run, name="taikun-reconcile", daemon=True
+            )
+            self._thread.start()
+
+    def once(self) -> None:
+        """Put every volume right that is exported, or should be."""
+        layout = self._exports.layout
+        exported = self._exports.target.names(layout.prefix)
+        for volume in self._volumes():
+            if volume["status"] in _NOT_OURS:
+                continue
+            if layout.target(volume) in exported or volume.volume_attachment:
+                self._one(volume)
+
+    def _one(self, volume: Any) -> None:
+        try:
+            if volume.volume_attachment:
+                self._activate(volume)
+            self._exports.settle(volume, sweep=2 * self._interval)
+        except Exception:
+            LOG.exception(
+                "The export of volume %s could not be put right; the next reconcile "
+                "tries again",
+                volume["id"],
+            )
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self._interval):
+            try:
+                self.once()
+            except Exception:
+                LOG.exception("A reconcile failed; the next one tries again")

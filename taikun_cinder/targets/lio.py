@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports by the kernel's own target, LIO: the half without privileges."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cinder import utils
+from oslo_log import log as logging
+from oslo_privsep import comm, daemon
+
+from taikun_cinder.access.model import Export, Initiator
+from taikun_cinder.access.observed import Observed
+from taikun_cinder.access.plan import plan
+from taikun_cinder.access.steps import Step
+from taikun_cinder.exception import StepFailed, TargetUnreadable
+from taikun_cinder.privsep import lio as privileged
+from taikun_cinder.privsep import seal
+from taikun_cinder.privsep.refusal import KernelRefused
+from taikun_cinder.targets import lio_calls
+from taikun_cinder.targets.base import Changed, Outcome, Unchanged
+
+LOG = logging.getLogger(__name__)
+
+#: What a call can end with: the kernel refused, the privileged process refused the
+#: input, it did not answer in time, it could not be started, or it went away.
+_FAILURES = (
+    KernelRefused,
+    ValueError,
+    comm.PrivsepTimeout,
+    daemon.FailedToDropPrivileges,
+    OSError,
+)
+
+
+class LioTarget:
+    """The node's LIO. It keeps no state, so there may be any number of these."""
+
+    def read(self, name: str) -> Observed:
+        """Tell what there is for one volume."""
+        return _read(name)
+
+    def ensure(self, name: str, desired: Export | None) -> Outcome:
+        """Make it so, and change nothing else.
+
+        A privileged process that is killed on the way is started again by
+        oslo.privsep at the next call, and the plan goes on from where it got to.
+        """
+        if desired is not None and desired.target != name:
+            raise ValueError(f"asked to make {desired.target} of {name}")
+        try:
+            return _converge(name, desired)
+        except _LostError as lost:
+            LOG.warning(
+                "The privileged process went away while the export %s was put right "
+                "(%s). It is started again.",
+                name,
+                lost,
+            )
+        try:
+            return _converge(name, desired)
+        except _LostError as lost:
+            raise lost.failure from lost
+
+    def names(self, prefix: str) -> frozenset[str]:
+        """List what exists, wholly or in part, and begins with a prefix."""
+        return frozenset(_ask(prefix, privileged.names, prefix))
+
+    def sessions(self, name: str) -> frozenset[Initiator]:
+        """Tell who is logged in to one target."""
+        return _read(name).sessions
+
+
+class _LostError(Exception):
+    """The privileged process went away, and ``failure`` tells during what."""
+
+    def __init__(self, failure: StepFailed, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.failure = failure
+
+
+# The lock of Cinder's own LIO driver (cinder/volume/targets/lio.py), whose back ends
+# may be on this node too: rtslib does not bear changes beside its own.
+@utils.synchronized("lioadm", external=True)
+def _converge(name: str, desired: Export | None) -> Outcome:
+    # A backstore that lost its target is somewhere among all others.
+    observed = _read(name, search=desired is None)
+    steps = plan(observed, desired)
+    if not steps:
+        return Unchanged()
+    _apply(name, steps)
+    return Changed(steps)
+
+
+def _read(name: str, *, search: bool = False) -> Observed:
+    key = seal.new_key()
+    plain = _ask(name, privileged.read, name, key, search)
+    return lio_calls.observed(name, plain, key)
+
+
+def _ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        try:
+            return function(*arguments)
+        except OSError as lost:
+            LOG.warning("The privileged process went away (%s). Asking again.", lost)
+            return function(*arguments)
+    except _FAILURES as failure:
+        raise TargetUnreadable(target=what, cause=_words(failure)) from failure
+
+
+def _apply(name: str, steps: Sequence[Step]) -> None:
+    try:
+        privileged.apply(name, [lio_calls.call(step) for step in steps])
+    except OSError as lost:
+        raise _LostError(_failure(name, steps, lost), lost) from lost
+    except _FAILURES as failure:
+        raise _failure(name, steps, failure) from failure
+
+
+def _failure(name: str, steps: Sequence[Step], cause: Exception) -> StepFailed:
+    number = cause.step if isinstance(cause, KernelRefused) else -1
+    failed = repr(steps[number]) if number >= 0 else f"one of {list(steps)}"
+    return StepFailed(target=name, step=failed, cause=_words(cause))
+
+
+def _words(failure: Exception) -> str:
+    return str(failure) or type(failure).__name__

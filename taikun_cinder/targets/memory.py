@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports in memory, with hosts that log in: what LIO does, without a kernel."""
+
+import dataclasses
+import threading
+
+from taikun_cinder.access.effects import after
+from taikun_cinder.access.model import Credentials, Export, Initiator
+from taikun_cinder.access.observed import LUN, Observed, ObservedAcl
+from taikun_cinder.access.steps import Step
+from taikun_cinder.targets import base
+
+
+class LoginRefusedError(Exception):
+    """The target does not let this host in."""
+
+
+class FaultError(Exception):
+    """A step failed because a test asked for it."""
+
+
+class MemoryTarget:
+    """Exports that live as long as this object."""
+
+    def __init__(self) -> None:
+        self._exports: dict[str, Observed] = {}
+        self._sessions: dict[tuple[str, Initiator], Session] = {}
+        self._devices: dict[str, bytes] = {}
+        self._steps_until_fault: int | None = None
+        self._lock = threading.RLock()
+
+    def read(self, name: str) -> Observed:
+        """Tell what there is for one volume."""
+        with self._lock:
+            return self._exports.get(name, Observed(name))
+
+    def ensure(self, name: str, desired: Export | None) -> base.Outcome:
+        """Make it so, and change nothing else."""
+        with self._lock:
+            return base.converge(self.read, self._step, name, desired)
+
+    def names(self, prefix: str) -> frozenset[str]:
+        """List what exists, wholly or in part, and begins with a prefix."""
+        with self._lock:
+            return frozenset(name for name in self._exports if name.startswith(prefix))
+
+    def sessions(self, name: str) -> frozenset[Initiator]:
+        """Tell who is logged in to one target."""
+        return self.read(name).sessions
+
+    def fail_before(self, step: int | None) -> None:
+        """Let one step fail: 0 for the next one; None for no fault after all."""
+        self._steps_until_fault = step
+
+    def take(self, name: str, step: Step) -> None:
+        """Take one step by hand, as somebody does who edits the kernel's state."""
+        with self._lock:
+            self.put(after(self.read(name), step))
+
+    def put(self, observed: Observed) -> None:
+        """Replace what there is for one volume, as a crash or a reboot does."""
+        with self._lock:
+            self._exports[observed.name] = observed
+            if observed == Observed(observed.name):
+                del self._exports[observed.name]
+            for name, who in tuple(self._sessions):
+                if name == observed.name and who not in observed.sessions:
+                    del self._sessions[name, who]
+
+    def login(
+        self, name: str, initiator: Initiator, credentials: Credentials
+    ) -> "Session":
+        """Log a host in; its session before, if there is one, is replaced.
+
+        Raises:
+            LoginRefusedError: for whatever reason; LIO gives none either.
+        """
+        with self._lock:
+            observed = self.read(name)
+            tpg, acl = observed.tpg, observed.acls.get(initiator)
+            if tpg is None or not tpg.enabled or acl is None:
+                raise LoginRefusedError(name)
+            if acl.credentials != credentials:
+                raise LoginRefusedError(name)
+            self._sessions.pop((name, initiator), None)
+            self._set_session(observed, initiator, acl, alive=True)
+            session = Session(self, name, initiator)
+            self._sessions[name, initiator] = session
+            return session
+
+    def logout(self, name: str, initiator: Initiator) -> None:
+        """End the session of a host that logs out or dies."""
+        with self._lock:
+            observed = self.read(name)
+            if initiator in observed.acls:
+                acl = observed.acls[initiator]
+                self._set_session(observed, initiator, acl, alive=False)
+
+    def is_current(self, session: "Session") -> bool:
+        """Say whether the target still knows this session."""
+        with self._lock:
+            return self._sessions.get((session.name, session.initiator)) is session
+
+    def device_of(self, session: "Session", *, writing: bool) -> str:
+        """Give the device that a session reaches.
+
+        Raises:
+            OSError: there is none, or it is write-protected.
+        """
+        observed = self.read(session.name)
+        acl = observed.acls.get(session.initiator)
+        way = acl.mapped.get(LUN) if acl and self.is_current(session) else None
+        if way is None or way.lun is None or observed.backstore is None:
+            raise OSError("input/output error")
+        if observed.luns.get(way.lun) != session.name:
+            raise OSError("input/output error")
+        if writing and way.write_protect:
+            raise OSError("write protected")
+        return observed.backstore.device
+
+    def content(self, device: str) -> bytes:
+        """Give what is on a device."""
+        return self._devices.get(device, b"")
+
+    def fill(self, device: str, content: bytes) -> None:
+        """Replace what is on a device."""
+        self._devices[device] = content
+
+    def _step(self, name: str, step: Step) -> None:
+        if self._steps_until_fault is not None:
+            self._steps_until_fault -= 1
+            if self._steps_until_fault < 0:
+                self._steps_until_fault = None
+                raise FaultError("a test asked for it")
+        self.take(name, step)
+
+    def _set_session(
+        self, observed: Observed, who: Initiator, acl: ObservedAcl, *, alive: bool
+    ) -> None:
+        target, tpg = observed.target, observed.tpg
+        if target is None or tpg is None:
+            return
+        acls = {**tpg.acls, who: dataclasses.replace(acl, session=alive)}
+        tpg = dataclasses.replace(tpg, acls=acls)
+        target = dataclasses.replace(target, tpg=tpg)
+        self.put(dataclasses.replace(observed, target=target))
+
+
+@dataclasses.dataclass(eq=False)
+class Session:
+    """A host that is logged in, with LUN 0 as its disk."""
+
+    target: MemoryTarget
+    name: str
+    initiator: Initiator
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not been ended."""
+        return self.target.is_current(self)
+
+    @property
+    def serial(self) -> str:
+        """The unit serial that the disk shows; empty without a disk."""
+        backstore = self.target.read(self.name).backstore
+        return backstore.serial if backstore else ""
+
+    def write(self, content: bytes) -> None:
+        """Write to the disk.
+
+        Raises:
+            OSError: the target refuses it.
+        """
+        device = self.target.device_of(self, writing=True)
+        self.target.fill(device, content)
+
+    def read(self) -> bytes:
+        """Read from the disk what was written last.
+
+        Raises:
+            OSError: the target refuses it.
+        """
+        return self.target.content(self.target.device_of(self, writing=False))
+
+    def logout(self) -> None:
+        """Log out."""
+        self.target.logout(self.name, self.initiator)

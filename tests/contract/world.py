@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the contract suite needs around a target: devices, hosts, and a clumsy admin."""
+
+from typing import Protocol
+
+from taikun_cinder.access.model import Credentials, Initiator, Portal
+from taikun_cinder.access.steps import Step
+from taikun_cinder.targets.base import Target
+
+
+class LoginRefused(Exception):  # noqa: N818 - an outcome that tests ask for
+    """The target did not let the host in."""
+
+
+class Session(Protocol):
+    """A host that is logged in to one target."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the target has not ended it."""
+        ...
+
+    @property
+    def serial(self) -> str:
+        """The unit serial that the host reads from its disk."""
+        ...
+
+    def write(self, content: bytes) -> None:
+        """Write at most 512 bytes at the start of the disk, past all caches.
+
+        Raises:
+            OSError: the target refuses it, or the disk is gone.
+        """
+        ...
+
+    def read(self) -> bytes:
+        """Read what was written last, past all caches.
+
+        Raises:
+            OSError: the disk is gone.
+        """
+        ...
+
+    def logout(self) -> None:
+        """Log out."""
+        ...
+
+
+class World(Protocol):
+    """One storage node, empty at the start of a test, and hosts.
+
+    Attributes:
+        prefix: of the names of the test's targets.
+        portals: two addresses of the node that a target can listen at.
+    """
+
+    prefix: str
+    portals: tuple[Portal, Portal]
+
+    @property
+    def target(self) -> Target:
+        """What is tested."""
+        ...
+
+    def device(self) -> str:
+        """Make a block device of at least 1 MiB and give its path."""
+        ...
+
+    def in_use(self, device: str) -> bool:
+        """Say whether a backstore has the device open."""
+        ...
+
+    def login(
+        self, name: str, portal: Portal, who: Initiator, credentials: Credentials
+    ) -> Session:
+        """Log a host in.
+
+        Raises:
+            LoginRefused: the target did not let it in.
+        """
+        ...
+
+    def damage(self, name: str, step: Step) -> None:
+        """Take one step by hand, past the target's own ways."""
+        ...

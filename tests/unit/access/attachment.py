@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One attachment through its life, and what its row shows of it meanwhile."""
+
+import dataclasses
+
+from taikun_cinder.access.grants import Row
+from taikun_cinder.access.model import Credentials, Initiator, Mode
+
+HOSTS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
+STORAGE = Initiator("iqn.2026-11.com.example:storage")
+IN_TREE = Credentials("in-tree", "shared-by-all")
+LIVE = ("granted", "shown", "told")
+
+
+@dataclasses.dataclass
+class Attachment:
+    """One server's attachment, as only the whole of Cinder knows it."""
+
+    id: str
+    host: Initiator
+    mode: Mode
+    stage: str = "reserved"
+    identity: str | None = None
+    handed: Credentials | None = None  # to the host
+    written: Credentials | None = None  # in the row's connection_info
+    told_to: Initiator | None = None  # as the row's connection_info says
+    forgotten: bool = False  # ended, and the driver does not know any more
+
+    @property
+    def live(self):
+        return self.stage in LIVE
+
+    @property
+    def own_credentials(self):
+        """The connection_info may be of the connector before, or the in-tree one's."""
+        ours = str(self.identity).startswith("mark")
+        return self.written if self.told_to == (self.host if ours else None) else None
+
+    @property
+    def row(self):
+        if self.stage in ("reserved", "granted"):
+            return Row(self.id, "host", None, connected=False)
+        return Row(
+            self.id,
+            "host",
+            self.host,
+            connected=True,
+            identity=self.identity,
+            mode=self.mode,
+            credentials=self.own_credentials,
+        )

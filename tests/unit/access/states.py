@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any state that a kernel can be in for one volume, and any that it should be in."""
+
+import dataclasses
+
+from hypothesis import strategies as st
+
+from taikun_cinder.access.model import (
+    Credentials,
+    Export,
+    Grant,
+    Initiator,
+    Mode,
+    Portal,
+)
+from taikun_cinder.access.observed import (
+    ATTRIBUTES,
+    Observed,
+    ObservedAcl,
+    ObservedBackstore,
+    ObservedMapping,
+    ObservedTarget,
+    ObservedTpg,
+)
+
+NAME = "iqn.2010-10.org.openstack:volume-1"
+OTHER = "iqn.2010-10.org.openstack:volume-2"
+DEVICE, SERIAL = "/dev/vg/volume-1", "serial-1"
+HOSTS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "abc")
+CREDENTIALS = {who: Credentials(f"user-{who}", f"secret-{who}") for who in HOSTS}
+WRONG = Credentials("user-old", "secret-old")
+PORTALS = (Portal("192.0.2.1"), Portal("192.0.2.2"), Portal("2001:db8::1"))
+ANYWHERE = Portal("0.0.0.0")  # noqa: S104 - nothing is bound
+
+_portals = st.one_of(
+    st.frozensets(st.sampled_from(PORTALS)), st.just(frozenset({ANYWHERE}))
+)
+
+
+@st.composite
+def exports(draw):
+    modes = draw(st.dictionaries(st.sampled_from(HOSTS), st.sampled_from(Mode)))
+    grants = frozenset(
+        Grant(who, CREDENTIALS[who], mode) for who, mode in modes.items()
+    )
+    return Export(NAME, DEVICE, SERIAL, draw(_portals), grants)
+
+
+_backstores = st.one_of(
+    st.none(),
+    st.builds(
+        ObservedBackstore,
+        st.sampled_from([DEVICE, ""]),
+        st.sampled_from([SERIAL, ""]),
+        st.just(False),
+    ),
+    st.builds(
+        ObservedBackstore,
+        st.sampled_from([DEVICE, "/dev/vg/other"]),
+        st.sampled_from([SERIAL, "serial-0", ""]),
+        st.just(True),
+    ),
+)
+
+
+@st.composite
+def _acls(draw, who, luns, enabled):
+    ways = st.builds(
+        ObservedMapping, st.sampled_from([None, *sorted(luns)]), st.booleans()
+    )
+    return ObservedAcl(
+        draw(st.sampled_from([CREDENTIALS[who], CREDENTIALS[who], WRONG, None])),
+        draw(st.dictionaries(st.sampled_from([0, 0, 1]), ways, max_size=2)),
+        session=enabled and draw(st.booleans()),
+    )
+
+
+@st.composite
+def _tpgs(draw, backstore):
+    active = backstore is not None and backstore.active
+    names = st.sampled_from([NAME, NAME, OTHER, None] if active else [OTHER, None])
+    luns = draw(st.dictionaries(st.sampled_from([0, 0, 1]), names, max_size=2))
+    enabled = draw(st.booleans())
+    acls = {
+        who: draw(_acls(who, luns, enabled))
+        for who in draw(st.sets(st.sampled_from(HOSTS)))
+    }
+    attributes = {
+        name: draw(st.sampled_from([value, value, 1 - value, None]))
+        for name, value in ATTRIBUTES.items()
+    }
+    known = {name: value for name, value in attributes.items() if value is not None}
+    return ObservedTpg(enabled, known, luns, draw(_portals), acls)
+
+
+@st.composite
+def states(draw):
+    backstore = draw(_backstores)
+    if not draw(st.integers(0, 5)):
+        return Observed(NAME, backstore)
+    tpg = draw(_tpgs(backstore)) if draw(st.integers(0, 5)) else None
+    others = draw(st.frozensets(st.integers(2, 3), max_size=1))
+    return Observed(NAME, backstore, ObservedTarget(tpg, others))
+
+
+def finished(desired, sessions=frozenset()):
+    """The one state that is exactly as desired."""
+    acls = {
+        grant.initiator: ObservedAcl(
+            grant.credentials,
+            {0: ObservedMapping(0, grant.mode.write_protect)},
+            session=grant.initiator in sessions,
+        )
+        for grant in desired.grants
+    }
+    tpg = ObservedTpg(
+        enabled=True,
+        attributes=ATTRIBUTES,
+        luns={0: NAME},
+        portals=desired.portals,
+        acls=acls,
+    )
+    backstore = ObservedBackstore(desired.device, desired.serial, active=True)
+    return Observed(NAME, backstore, ObservedTarget(tpg))
+
+
+def with_sessions(observed, who):
+    """The same state with these hosts logged in, as far as they could."""
+    tpg = observed.tpg
+    if tpg is None:
+        return observed
+    acls = {
+        one: dataclasses.replace(acl, session=tpg.enabled and one in who)
+        for one, acl in tpg.acls.items()
+    }
+    tpg = dataclasses.replace(tpg, acls=acls)
+    target = dataclasses.replace(observed.target, tpg=tpg)
+    return dataclasses.replace(observed, target=target)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every difference is explained, and no secret is told (laws 3 and 7)."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taikun_cinder.access import audit as audits
+from taikun_cinder.access.audit import audit
+from taikun_cinder.access.differences import Kind
+from taikun_cinder.access.effects import after
+from taikun_cinder.access.model import Export, Grant, Mode
+from taikun_cinder.access.observed import Observed
+from taikun_cinder.access.plan import plan
+from taikun_cinder.access.steps import CreateAcl, SetCredentials
+from tests.unit.access.states import (
+    CREDENTIALS,
+    DEVICE,
+    HOSTS,
+    NAME,
+    PORTALS,
+    SERIAL,
+    WRONG,
+    exports,
+    finished,
+    states,
+)
+
+A, B, C = HOSTS
+DESIRED = Export(
+    NAME,
+    DEVICE,
+    SERIAL,
+    frozenset(PORTALS),
+    frozenset({Grant(A, CREDENTIALS[A], Mode.RW)}),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(states(), st.one_of(st.none(), exports()))
+def test_audit_tells_exactly_what_plan_would_change_or_leave(observed, desired):
+    found = audit(observed, desired)
+    assert bool(found) >= bool(plan(observed, desired))
+    text = " ".join(map(str, found))
+    assert not any(one.password in text for one in [WRONG, *CREDENTIALS.values()])
+    if found and all(one.waits for one in found):
+        assert not plan(observed, desired)
+
+
+def test_every_kind_of_difference_is_explained():
+    assert audits._MEANS.keys() == set(Kind)
+
+
+def test_finding_says_who_what_and_what_it_means():
+    observed = after(finished(DESIRED), CreateAcl(C))
+    observed = after(observed, SetCredentials(A, WRONG))
+    foreign, stale = audit(observed, DESIRED)
+    assert str(foreign) == (
+        f"{NAME}, {C}: foreign-acl: there is an ACL, there should be none: this host "
+        "can reach the volume, and no attachment says so."
+    )
+    assert (stale.kind, stale.initiator) == (Kind.CREDENTIALS, A)
+    assert stale.found == "another username"
+
+
+def test_what_must_wait_for_a_live_host_says_so():
+    taken = Export(NAME, DEVICE, "in-tree", DESIRED.portals, DESIRED.grants)
+    (finding,) = audit(finished(taken, {A}), DESIRED)
+    assert (finding.kind, finding.waits) == (Kind.SERIAL, True)
+    assert "attached hosts are logged in" in str(finding)
+    (finding,) = audit(finished(taken), DESIRED)
+    assert not finding.waits
+
+
+def test_nothing_to_tell_of_what_is_right():
+    assert audit(finished(DESIRED), DESIRED) == ()
+    assert audit(Observed(NAME), None) == ()

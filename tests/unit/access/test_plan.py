@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From any state to any other, and nobody is harmed on the way (laws 1 to 4)."""
+
+import itertools
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from taikun_cinder.access import steps
+from taikun_cinder.access.differences import differences
+from taikun_cinder.access.effects import after
+from taikun_cinder.access.model import Export, Grant, Mode
+from taikun_cinder.access.observed import ATTRIBUTES, Observed
+from taikun_cinder.access.plan import left, plan, withheld
+from taikun_cinder.access.view import View
+from tests.unit.access.states import (
+    ANYWHERE,
+    CREDENTIALS,
+    DEVICE,
+    HOSTS,
+    NAME,
+    PORTALS,
+    SERIAL,
+    WRONG,
+    exports,
+    finished,
+    states,
+    with_sessions,
+)
+
+A, B, C = HOSTS
+desires = st.one_of(st.none(), exports(), exports(), exports())
+thoroughly = settings(max_examples=300, deadline=None)
+
+
+def _walk(observed, desired):
+    """Every state on the way, the first and the last included."""
+    return list(itertools.accumulate(plan(observed, desired), after, initial=observed))
+
+
+def _disk(observed, who):
+    """What a host that is logged in has as its disk: backstore, device, serial."""
+    acl = observed.acls.get(who)
+    way = acl.mapped.get(0) if acl and acl.session else None
+    name = observed.luns.get(way.lun) if way else None
+    if name == NAME:
+        return (name, observed.backstore)
+    return name and (name, None)
+
+
+def _ways_in(observed):
+    """All access there is: (who, by which credentials, LUN, leading where, writing)."""
+    tpg = observed.tpg
+    if tpg is None or not tpg.enabled:
+        return set()
+    return {
+        (who, acl.credentials, index, name, name == NAME and observed.backstore, rw)
+        for who, acl in tpg.acls.items()
+        for index, way in acl.mapped.items()
+        if (name := tpg.luns.get(way.lun))
+        for rw in ([False] if way.write_protect else [False, True])
+    }
+
+
+def _gains(before, now):
+    """The access that a step gives.
+
+    Not counted is what a live host has as its disk already, even a wrong one: it must
+    not lose that, and may be given its own credentials meanwhile.
+    """
+    return {
+        way
+        for way in _ways_in(now) - _ways_in(before)
+        if not _disk(before, way[0]) or _disk(now, way[0]) != _disk(before, way[0])
+    }
+
+
+@thoroughly
+@given(states(), exports())
+def test_plan_takes_no_disk_from_a_live_host_that_keeps_its_grant(observed, desired):
+    for before, now in itertools.pairwise(_walk(observed, desired)):
+        for who, grant in desired.grant_of.items():
+            if disk := _disk(before, who):
+                event("a live host")
+                assert _disk(now, who) == disk
+                was, way = (one.acls[who].mapped[0] for one in (before, now))
+                if grant.mode is Mode.RW:
+                    assert way.write_protect <= was.write_protect
+
+
+@thoroughly
+@given(states(), desires)
+def test_plan_gives_nothing_that_is_not_granted(observed, desired):
+    for before, now in itertools.pairwise(_walk(observed, desired)):
+        for who, credentials, index, name, backstore, rw in _gains(before, now):
+            grant = desired.grant_of[who]
+            event("access given")
+            assert credentials == grant.credentials
+            assert (index, name, backstore.device) == (0, NAME, DEVICE)
+            assert rw <= (grant.mode is Mode.RW)
+            assert now.tpg.attributes.items() >= ATTRIBUTES.items()
+            assert not now.target.other_tpgs
+
+
+@thoroughly
+@given(states(), desires)
+def test_plan_revokes_before_it_grants(observed, desired):
+    walk = _walk(observed, desired)
+    granted = set(desired.grant_of) if desired else set()
+    steps_taken = list(itertools.pairwise(walk))
+    gaining = (before for before, now in steps_taken if _gains(before, now))
+    for who, credentials, index, _, _, rw in _ways_in(next(gaining, walk[-1])):
+        event("access before the first grant")
+        assert who in granted
+        assert index == 0
+        assert credentials == desired.grant_of[who].credentials
+        assert rw <= (desired.grant_of[who].mode is Mode.RW)
+
+
+@thoroughly
+@given(states(), desires)
+def test_plan_leads_exactly_to_what_is_desired(observed, desired):
+    last = _walk(observed, desired)[-1]
+    assert plan(last, desired) == ()
+    if desired is None:
+        assert last == Observed(NAME)
+        return
+    assert all(one.step is None for one in differences(last, desired))
+    if not View(observed, desired).held:
+        event("nobody is logged in")
+        assert last == finished(desired)
+    elif last != finished(desired, last.sessions):
+        event("something is held")
+        assert left(observed, desired)
+    assert last.acls.keys() <= desired.grant_of.keys()
+    out = withheld(observed, desired)
+    for who in desired.grant_of.keys() - out:
+        assert (who, CREDENTIALS[who], 0, NAME, last.backstore, False) in _ways_in(last)
+
+
+@thoroughly
+@given(states(), desires, st.data())
+def test_plan_goes_on_after_a_crash_anywhere(observed, desired, data):
+    walk = _walk(observed, desired)
+    crash = data.draw(st.integers(0, len(walk) - 1))
+    assert _walk(walk[crash], desired) == walk[crash:]
+    who = data.draw(st.sets(st.sampled_from(HOSTS)))
+    moved = with_sessions(walk[crash], who)
+    last = _walk(moved, desired)[-1]
+    assert plan(last, desired) == ()
+    quiet = _walk(with_sessions(last, set()), desired)[-1]
+    assert quiet == (finished(desired) if desired else Observed(NAME))
+
+
+@given(exports(), exports())
+def test_plan_from_one_desired_state_to_another_touches_only_what_changes(one, other):
+    names = {type(step).__name__ for step in plan(finished(one), other)}
+    assert names <= {
+        *("RemoveAcl", "CreateAcl", "SetCredentials", "MapLun", "SetWriteProtect"),
+        *("AddPortal", "RemovePortal"),
+    }
+
+
+def _export(*grants):
+    return Export(NAME, DEVICE, SERIAL, frozenset(PORTALS[:1]), frozenset(grants))
+
+
+def _grant(who, mode=Mode.RW):
+    return Grant(who, CREDENTIALS[who], mode)
+
+
+def test_further_host_costs_three_steps_and_its_detach_one():
+    one, two = _export(_grant(A)), _export(_grant(A), _grant(B, Mode.RO))
+    assert plan(finished(one), two) == (
+        steps.CreateAcl(B),
+        steps.SetCredentials(B, CREDENTIALS[B]),
+        steps.MapLun(B, write_protect=True),
+    )
+    assert plan(finished(two, {A, B}), one) == (steps.RemoveAcl(B),)
+
+
+def test_taken_over_volume_keeps_its_serial_while_a_host_is_logged_in():
+    desired = _export(_grant(A))
+    taken = finished(Export(NAME, DEVICE, "in-tree", desired.portals, desired.grants))
+    assert plan(with_sessions(taken, {A}), desired) == ()
+    wider = _export(_grant(A), _grant(B))
+    assert len(plan(with_sessions(taken, {A}), wider)) == 3
+    assert _walk(taken, desired)[-1] == finished(desired)
+
+
+def test_wrong_credentials_of_a_live_host_are_replaced_in_place():
+    desired = _export(_grant(A))
+    found = finished(_export(Grant(A, WRONG, Mode.RW)), {A})
+    assert plan(found, desired) == (steps.SetCredentials(A, CREDENTIALS[A]),)
+
+
+def test_portal_of_a_live_host_is_kept_when_the_configuration_changes():
+    before = Export(NAME, DEVICE, SERIAL, frozenset({ANYWHERE}), frozenset({_grant(A)}))
+    desired = _export(_grant(A))
+    assert plan(finished(before, {A}), desired) == ()
+    assert plan(finished(before), desired) == (
+        steps.RemovePortal(ANYWHERE),
+        steps.AddPortal(PORTALS[0]),
+    )
+
+
+def test_plan_for_another_target_is_refused():
+    with pytest.raises(ValueError, match="volume-1"):
+        plan(Observed("iqn.2010-10.org.openstack:volume-9"), _export())
