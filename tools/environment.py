@@ -34,7 +34,12 @@ def fingerprint() -> str:
 
 def install() -> None:
     """Install the requirements and the project itself, editable."""
-    pip: list[str | Path] = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        VENV / "bin" / "python",
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+    ]
     arguments = ["install", "--quiet", "--constraint", CONSTRAINTS]
     for name in REQUIREMENTS:
         arguments += ["--requirement", name]
