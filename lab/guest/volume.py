@@ -20,6 +20,7 @@ objects.register_all()  # cinder.volume.manager cannot be imported before
 
 from cinder import context, coordination, privsep, rpc  # noqa: E402
 from cinder.common import config  # noqa: E402,F401 - registers the options
+from cinder.db import api as db_api  # noqa: E402
 from cinder.db import migration  # noqa: E402
 from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
@@ -28,6 +29,7 @@ from cinder.volume import volume_types  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 
+from lab.guest.sqlite import let_transactions_queue  # noqa: E402
 from lab.plan import STORAGE_NODE, VOLUME_GROUP  # noqa: E402
 from lab.workdir import INSIDE  # noqa: E402
 from taikun_cinder import privsep as our_privsep  # noqa: E402
@@ -36,7 +38,6 @@ from taikun_cinder.privsep import lio as lio_calls  # noqa: E402
 CONF = cfg.CONF
 BACKEND = "lvm-shared"
 HOST = f"storage@{BACKEND}"
-IN_TREE = "cinder.volume.drivers.lvm.LVMVolumeDriver"
 OURS = "taikun_cinder.driver.MultiattachLVMDriver"
 
 #: Kept on the host, so that it outlives a crash of the node as a real database does.
@@ -111,6 +112,7 @@ class Backend:
     ) -> None:
         _configure({**_OPTIONS, **(options or {})})
         _make_database()
+        let_transactions_queue(db_api.get_engine())
         # As root, in this process: starting the privileged daemon takes as long as a
         # test. The cluster runs it for real.
         for privileged in (privsep.sys_admin_pctxt, our_privsep.context):
@@ -129,10 +131,6 @@ class Backend:
     def initialized(self) -> bool:
         """Say whether the driver started."""
         return bool(self.manager.driver.initialized)
-
-    def stats(self) -> dict[str, Any]:
-        """Give the back end's stats, freshly read."""
-        return dict(self.manager.driver.get_volume_stats(True))
 
     def lose_privileged_process_for(self, word: str) -> None:
         """Let the privileged process be lost after its first step for an initiator.

@@ -22,8 +22,8 @@ from cinder.volume import driver, manager  # noqa: E402
 from cinder.volume.drivers import lvm  # noqa: E402
 from cinder.volume.targets import lio  # noqa: E402
 from oslo_config import cfg  # noqa: E402
-from sqlalchemy import event  # noqa: E402
 
+from lab.guest.sqlite import let_transactions_queue  # noqa: E402
 from taikun_cinder import preflight  # noqa: E402
 from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
 from tests.unit.cloud import Cloud  # noqa: E402
@@ -45,21 +45,12 @@ def cinder(tmp_path_factory):
     conf.set_override("lock_path", str(folder), "oslo_concurrency")
     rpc.messaging.get_rpc_transport(conf, "fake:/")  # registers the option
     conf.set_override("transport_url", "fake:/")
-    _let_transactions_queue(db.get_engine())
+    let_transactions_queue(db.get_engine())
     models.BASE.metadata.create_all(db.get_engine())
     rpc.init(conf)
     coordination.COORDINATOR.start()
     yield conf
     coordination.COORDINATOR.stop()
-
-
-def _let_transactions_queue(engine):
-    # SQLite fails at once when two that began by reading both want to write.
-    # MariaDB and PostgreSQL let them wait; so does SQLite if they begin by locking.
-    @event.listens_for(engine, "before_cursor_execute", retval=True)
-    def begin_by_locking(connection, cursor, statement, parameters, *others):
-        wanted = "BEGIN IMMEDIATE" if statement == "BEGIN" else statement
-        return wanted, parameters
 
 
 @pytest.fixture(scope="session")
