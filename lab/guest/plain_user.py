@@ -22,8 +22,9 @@ from lab.workdir import PROJECT
 USER = "cinder"
 
 _BIN = Path(sys.executable).parent
-_ETC = Path("/etc/cinder")
-_HOME = Path("/var/lib/cinder")
+# Of its own: the node's root runs a cinder-volume with the usual ones.
+_ETC = Path("/etc/cinder-of-a-plain-user")
+_HOME = Path("/var/lib/cinder-of-a-plain-user")
 _LOG = _HOME / "cinder.log"
 _WISH = _HOME / "kill-the-privileged-process"
 

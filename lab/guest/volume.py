@@ -119,14 +119,22 @@ class Backend:
             privileged.set_client_mode(False)
         rpc.init(CONF)
         coordination.COORDINATOR.start()
-        self.context = context.get_admin_context()
-        self.context.project_id = self.context.user_id = uuid.uuid4().hex
+        self._owner = uuid.uuid4().hex
         self.manager = volume_manager.VolumeManager(
             volume_driver=driver, service_name=BACKEND, host=HOST
         )
         self.manager.init_host(service_id=1)
         self.api = volume_api.API()
         self.api.volume_rpcapi = self.manager
+
+    @property
+    def context(self) -> Any:
+        """A request's context: a new one each time, as it holds its transaction."""
+        new = context.get_admin_context()
+        new.project_id = new.user_id = self._owner
+        # Nova sends a service token; without one the API asks Nova at a detach.
+        new.service_roles = ["service"]
+        return new
 
     def initialized(self) -> bool:
         """Say whether the driver started."""
@@ -231,8 +239,6 @@ class Backend:
     def detach(self, attachment_id: str) -> None:
         """Delete an attachment (DELETE /attachments/ID)."""
         reference = objects.VolumeAttachment.get_by_id(self.context, attachment_id)
-        # Nova sends a service token; without one the API asks Nova.
-        self.context.service_roles = ["service"]
         self.api.attachment_delete(self.context, reference)
 
     def legacy_detach(self, volume_id: str, attachment_id: str) -> None:
