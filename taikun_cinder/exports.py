@@ -19,7 +19,7 @@ from oslo_log import log as logging
 from taikun_cinder import attachments, connectors
 from taikun_cinder.access.grants import Memory, grants
 from taikun_cinder.access.identity import identity, mark
-from taikun_cinder.access.model import Export, Grant, Initiator, Mode
+from taikun_cinder.access.model import Export, Grant, Mode
 from taikun_cinder.access.plan import withheld
 from taikun_cinder.access.rows import Row
 from taikun_cinder.exception import GrantWithheld
@@ -68,14 +68,12 @@ class Exports:
             after = memory.attach(
                 rows, initiator, mark(connector), Mode.RW, self._clock()
             )
-            self._settle(volume, rows, after)
-            if self._is_withheld(volume, grants(rows, after), initiator):
+            made = self._settle(volume, rows, after)
+            observed = self.target.read(self.layout.target(volume))
+            if made is None or initiator in withheld(observed, made):
                 self._memories[volume["id"]] = memory
                 raise GrantWithheld(volume=volume["id"], initiator=initiator)
-            (granted,) = (
-                grant for grant in grants(rows, after) if grant.initiator == initiator
-            )
-            return granted
+            return made.grant_of[initiator]
 
     def end(self, volume: Any, connector: Mapping[str, Any], *, force: bool) -> bool:
         """End one connection of the connector's host; say whether others remain.
@@ -88,7 +86,7 @@ class Exports:
             after = memory.detach(
                 rows, initiator, identity(connector), self._clock(), force=force
             )
-            return self._settle(volume, rows, after)
+            return self._settle(volume, rows, after) is not None
 
     def end_all(self, volume: Any) -> bool:
         """End all connections; say whether any remains."""
@@ -100,7 +98,8 @@ class Exports:
                 volume["id"],
                 ", ".join(ended) or "there are none",
             )
-            return self._settle(volume, rows, memory.detach_all(rows, self._clock()))
+            after = memory.detach_all(rows, self._clock())
+            return self._settle(volume, rows, after) is not None
 
     def settle(
         self, volume: Any, *, deleted: bool = False, sweep: float = 0
@@ -119,8 +118,8 @@ class Exports:
             if sweep:
                 sessions = self.target.sessions(self.layout.target(volume))
                 after = after.expire(rows, sessions, self._clock() - sweep)
-            self._settle(volume, rows, after)
-            return tuple(sorted(str(one.initiator) for one in grants(rows, after)))
+            made = self._settle(volume, rows, after)
+            return tuple(sorted(map(str, made.grant_of))) if made else ()
 
     @contextlib.contextmanager
     def _locked(self, volume: Any) -> Iterator[tuple[tuple[Row, ...], Memory]]:
@@ -133,11 +132,12 @@ class Exports:
                 memory = Memory().adopt(rows, acls, self._clock())
             yield rows, memory.follow(rows)
 
-    def _settle(self, volume: Any, rows: tuple[Row, ...], memory: Memory) -> bool:
-        granted = grants(rows, memory)
-        outcome = self.target.ensure(
-            self.layout.target(volume), self._desired(volume, granted)
-        )
+    def _settle(
+        self, volume: Any, rows: tuple[Row, ...], memory: Memory
+    ) -> Export | None:
+        """Make the kernel agree; give what must be in it by now."""
+        desired = self._desired(volume, grants(rows, memory))
+        outcome = self.target.ensure(self.layout.target(volume), desired)
         if isinstance(outcome, Changed):
             LOG.info(
                 "Export of volume %(volume)s put right: %(steps)s",
@@ -148,7 +148,7 @@ class Exports:
             )
         # Only now: what could not be made so was not answered either.
         self._memories[volume["id"]] = memory
-        return bool(granted)
+        return desired
 
     def _desired(self, volume: Any, granted: frozenset[Grant]) -> Export | None:
         """Give what must be in the kernel.
@@ -158,17 +158,12 @@ class Exports:
         all of them cut off for a moment would give them another disk.
         """
         export = self.layout.export(volume, granted)
-        made = self.target.read(self.layout.target(volume)).backstore
-        if export is None or made is None or not made.serial:
+        if export is None:
+            return None
+        made = self.target.read(export.target).backstore
+        if made is None or not made.serial:
             return export
         return dataclasses.replace(export, serial=made.serial)
-
-    def _is_withheld(
-        self, volume: Any, granted: frozenset[Grant], initiator: Initiator
-    ) -> bool:
-        export = self._desired(volume, granted)
-        observed = self.target.read(self.layout.target(volume))
-        return export is None or initiator in withheld(observed, export)
 
     def forget(self, volume_id: str) -> None:
         """Forget a volume that is gone."""
