@@ -58,5 +58,10 @@ class Flight:
 
 
 def new_credentials() -> Credentials:
-    """Make a random pair: 80 bits of name, 128 of password."""
-    return Credentials(secrets.token_hex(10), secrets.token_hex(16))
+    """Make a random pair: 80 bits of name, 128 of password.
+
+    Neither begins with a digit. LIO takes a name that begins with ``0x`` or ``0b`` for
+    an encoded number, as RFC 7143 allows for other values, and refuses the login
+    (extract_param() in drivers/target/iscsi/iscsi_target_nego.c).
+    """
+    return Credentials(f"u{secrets.token_hex(10)}", f"p{secrets.token_hex(16)}")

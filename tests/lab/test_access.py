@@ -58,12 +58,6 @@ def test_detaches_of_all_hosts_at_once_leave_nothing(node: SingleNode) -> None:
         assert story.targets() == []
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="The second host's login was refused in about 3 of a dozen runs, while the "
-    "node's threads shared one of Cinder's contexts. They do not any more; whether "
-    "that was the cause is not shown yet.",
-)
 def test_first_attaches_at_once_all_work(node: SingleNode) -> None:
     with told(node, OURS) as story:
         reserved = [story.driver("reserve", story.volume)]

@@ -111,8 +111,20 @@ def test_an_initiator_is_born_read_only(lab: LioLab) -> None:
     assert tpg
     assert tpg.attributes == ATTRIBUTES  # and nothing of the way to it is left
     taken = lab.target.ensure(lab.name, lab.export(READ_ONLY, grant(A)))
-    assert taken == Unchanged()
+    assert isinstance(taken, Unchanged)
     assert lab.world.guest("get", lab.name, f"acls/{B}/lun_0/write_protect") == "1"
+
+
+@pytest.mark.parametrize("name", ["0b83fa0c97", "0xb83fa0c97"])
+def test_lio_refuses_a_name_that_looks_like_an_encoded_number(
+    lab: LioLab, name: str
+) -> None:
+    # Why access.rows.new_credentials makes none: here it does not matter whose it is.
+    odd = Grant(A, Credentials(name, "p-secret-of-the-host"), Mode.RW)
+    even = Grant(B, Credentials(f"u{name}", "p-secret-of-the-host"), Mode.RW)
+    lab.ensure(lab.export(odd, even))
+    lab.refused(odd)
+    assert lab.login(even).alive
 
 
 def test_a_mode_changes_live_and_only_that_host_feels_it(
@@ -229,7 +241,7 @@ def test_many_volumes_and_hosts_at_once(lab: LioLab) -> None:
     assert all(isinstance(outcome, Changed) for outcome in done), done
     assert lab.target.names(lab.world.prefix) == set(names)
     for export in exports:
-        assert lab.target.ensure(export.target, export) == Unchanged()
+        assert isinstance(lab.target.ensure(export.target, export), Unchanged)
     gone = [("ensure", (name, None)) for name in names]
     assert all(isinstance(one, Changed) for one in lab.world.guest("together", gone))
     assert lab.target.names(lab.world.prefix) == frozenset()

@@ -170,7 +170,14 @@ def test_credentials_are_random_and_not_shown():
     one, other = new_credentials(), new_credentials()
     assert one != other
     assert one.password not in f"{one} {one!r}"
-    assert len(one.password) == 32
+    assert len(one.password) > 32
+
+
+def test_credentials_never_look_like_an_encoded_number():
+    # LIO refuses a login with a name that begins with 0x or 0b: one in 256 would.
+    pairs = [new_credentials() for _ in range(2000)]
+    assert all(pair.username[0].isalpha() for pair in pairs)
+    assert all(pair.password[0].isalpha() for pair in pairs)
 
 
 def test_detach_that_names_nothing_ends_one_flight_of_several():
