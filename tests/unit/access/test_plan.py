@@ -109,8 +109,10 @@ def test_plan_revokes_before_it_grants(observed, desired):
     walk = _walk(observed, desired)
     granted = set(desired.grant_of) if desired else set()
     steps_taken = list(itertools.pairwise(walk))
-    gaining = (before for before, now in steps_taken if _gains(before, now))
-    for who, credentials, index, _, _, rw in _ways_in(next(gaining, walk[-1])):
+    gaining = (pair for pair in steps_taken if _gains(*pair))
+    before, now = next(gaining, (walk[-1], walk[-1]))
+    # New credentials replace the old ones in one step.
+    for who, credentials, index, _, _, rw in _ways_in(before) & _ways_in(now):
         event("access before the first grant")
         assert who in granted
         assert index == 0
