@@ -20,6 +20,7 @@ from taikun_cinder import (
 from taikun_cinder.access.rows import new_credentials
 from taikun_cinder.layout import Layout
 from taikun_cinder.reconcile import Reconcile
+from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
 from taikun_cinder.targets.lio import LioTarget
 
@@ -54,8 +55,11 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         preflight.refuse_configuration(kwargs["configuration"], self.node)
         super().__init__(vg_obj, *args, **kwargs)
         self.configuration.append_config_values(opts.BACKEND_OPTS)
-        layout = Layout.of(self.configuration)
-        self._exports = exports.Exports(self.target, layout)
+        self._exports = exports.Exports(
+            self.target,
+            Layout.of(self.configuration),
+            Records(Path(self.configuration.taikun_state_path)),
+        )
         self._reconcile = Reconcile(
             self._exports, lambda: volumes.of_backend(self.host), self._activate
         )
@@ -148,8 +152,17 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
                 "to %(holders)s",
                 {"volume": volume["id"], "holders": ", ".join(holders)},
             )
-        elif deleted:
-            self._exports.forget(volume["id"])
+
+    def delete_volume(self, volume: Any) -> Any:
+        """Delete the volume, and what is known about it."""
+        result = super().delete_volume(volume)
+        self._exports.forget(volume)
+        return result
+
+    def unmanage(self, volume: Any) -> None:
+        """Let the volume go, and forget it."""
+        super().unmanage(volume)
+        self._exports.forget(volume)
 
     def _activate(self, volume: Any) -> None:
         # An active volume has its device, and lvchange costs a process.

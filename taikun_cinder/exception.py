@@ -59,7 +59,18 @@ class GrantWithheld(exception.VolumeDriverException):
     """A host was to be let in, and cannot be without harm to another."""
 
     message = (
-        "Volume %(volume)s cannot be attached for %(initiator)s: its export shows "
-        "another device, or has another fault, that cannot be put right while hosts "
-        "are logged in to it. Detach them, and attach again."
+        "Volume %(volume)s cannot be attached for %(initiator)s, since its export has "
+        "faults that cannot be put right while hosts are logged in to it: %(causes)s "
+        "Detach those hosts, and attach again."
+    )
+
+
+class RecordNotWritten(exception.VolumeDriverException):
+    """The driver cannot keep what it did."""
+
+    message = (
+        "The record of volume %(volume)s cannot be written to %(path)s: %(cause)s. "
+        "Make the folder writable for the user of cinder-volume, with room on its "
+        "disk (option taikun_state_path), and repeat the request. The export itself "
+        "agrees with the attachments again after the next reconcile."
     )

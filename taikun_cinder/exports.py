@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the kernel follow Cinder's attachments, one volume at a time, under its lock.
 
-Each call reads the rows afresh, computes who may reach the volume, and makes it so.
-What was answered and is not in the rows yet is kept in this process's memory: one
-process serves a back end (Cinder runs LVM active/passive only), and
-``access.grants`` says what a restart makes of it.
+Each call reads the rows and the volume's record afresh, computes who may reach the
+volume, makes it so, and writes the record before it answers. Nothing is kept in this
+process, so a restart forgets nothing, and several processes on one node do no harm.
 """
 
 import contextlib
@@ -17,18 +16,34 @@ from cinder import coordination
 from oslo_log import log as logging
 
 from taikun_cinder import attachments, connectors
+from taikun_cinder.access.audit import audit
 from taikun_cinder.access.grants import Memory, grants
 from taikun_cinder.access.identity import identity, mark
 from taikun_cinder.access.model import Export, Grant, Mode
+from taikun_cinder.access.observed import Observed
 from taikun_cinder.access.plan import withheld
 from taikun_cinder.access.rows import Row
-from taikun_cinder.exception import GrantWithheld
+from taikun_cinder.exception import GrantWithheld, RecordNotWritten
 from taikun_cinder.layout import Layout
+from taikun_cinder.records import Record, Records
 from taikun_cinder.targets.base import Changed, Target
 
 LOG = logging.getLogger(__name__)
 
-_LOCK = "taikun_cinder-{}"
+
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """What is known about a volume when its lock is taken.
+
+    Attributes:
+        rows: Cinder's attachments, read after the lock was taken.
+        memory: what they do not show.
+        record: as it is on disk, None if there is none.
+    """
+
+    rows: tuple[Row, ...]
+    memory: Memory
+    record: Record | None
 
 
 class Exports:
@@ -37,22 +52,24 @@ class Exports:
     Args:
         target: what exports.
         layout: how.
+        records: what is known beside Cinder's rows.
         rows: reads the attachments of one volume.
-        clock: gives seconds, and only goes forward.
+        clock: gives seconds, and only goes forward between two boots of the node.
     """
 
     def __init__(
         self,
         target: Target,
         layout: Layout,
+        records: Records,
         rows: Callable[[str], tuple[Row, ...]] = attachments.of_volume,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target = target
         self.layout = layout
+        self._records = records
         self._rows = rows
         self._clock = clock
-        self._memories: dict[str, Memory] = {}
 
     def grant(self, volume: Any, connector: dict[str, Any]) -> Grant:
         """Let the connector's host in.
@@ -64,15 +81,18 @@ class Exports:
             GrantWithheld: the host cannot be let in as things are.
         """
         initiator = connectors.initiator_to_attach(connector)
-        with self._locked(volume) as (rows, memory):
-            after = memory.attach(
-                rows, initiator, mark(connector), Mode.RW, self._clock()
+        with self._locked(volume) as known:
+            after = known.memory.attach(
+                known.rows, initiator, mark(connector), Mode.RW, self._clock()
             )
-            made = self._settle(volume, rows, after)
-            observed = self.target.read(self.layout.target(volume))
+            made, observed = self._make(volume, known, after)
             if made is None or initiator in withheld(observed, made):
-                self._memories[volume["id"]] = memory
-                raise GrantWithheld(volume=volume["id"], initiator=initiator)
+                raise GrantWithheld(
+                    volume=volume["id"],
+                    initiator=initiator,
+                    causes=" ".join(map(str, audit(observed, made))),
+                )
+            self._keep(volume, known, Record(made, after))
             return made.grant_of[initiator]
 
     def end(self, volume: Any, connector: Mapping[str, Any], *, force: bool) -> bool:
@@ -82,24 +102,24 @@ class Exports:
             UnknownInitiator: the connector names no initiator; nothing is changed.
         """
         initiator = connectors.initiator_to_detach(volume["id"], connector)
-        with self._locked(volume) as (rows, memory):
-            after = memory.detach(
-                rows, initiator, identity(connector), self._clock(), force=force
+        with self._locked(volume) as known:
+            after = known.memory.detach(
+                known.rows, initiator, identity(connector), self._clock(), force=force
             )
-            return self._settle(volume, rows, after) is not None
+            return self._settle(volume, known, after) is not None
 
     def end_all(self, volume: Any) -> bool:
         """End all connections; say whether any remains."""
-        with self._locked(volume) as (rows, memory):
-            ended = sorted(str(one.initiator) for one in grants(rows, memory))
+        with self._locked(volume) as known:
+            ended = (str(one.initiator) for one in grants(known.rows, known.memory))
             LOG.warning(
                 "All connections of volume %s are ended at once, since the detach came "
                 "without a connector: %s",
                 volume["id"],
-                ", ".join(ended) or "there are none",
+                ", ".join(sorted(ended)) or "there are none",
             )
-            after = memory.detach_all(rows, self._clock())
-            return self._settle(volume, rows, after) is not None
+            after = known.memory.detach_all(known.rows, self._clock())
+            return self._settle(volume, known, after) is not None
 
     def settle(
         self, volume: Any, *, deleted: bool = False, sweep: float = 0
@@ -113,30 +133,56 @@ class Exports:
             sweep: what no row shows and no session uses is forgotten when it is older
                 than this many seconds; 0 forgets nothing.
         """
-        with self._locked(volume) as (rows, memory):
-            after = Memory(ended=memory.ended) if deleted else memory
+        with self._locked(volume) as known:
+            after = Memory(ended=known.memory.ended) if deleted else known.memory
             if sweep:
                 sessions = self.target.sessions(self.layout.target(volume))
-                after = after.expire(rows, sessions, self._clock() - sweep)
-            made = self._settle(volume, rows, after)
+                after = after.expire(known.rows, sessions, self._clock() - sweep)
+            made, _observed = self._make(volume, known, after)
+            try:
+                self._keep(volume, known, Record(made, after))
+            except RecordNotWritten as error:
+                # Nobody was promised anything, and the export is right. At its start
+                # Cinder would put the volume into an error status for this.
+                LOG.error(error.msg)
             return tuple(sorted(map(str, made.grant_of))) if made else ()
 
-    @contextlib.contextmanager
-    def _locked(self, volume: Any) -> Iterator[tuple[tuple[Row, ...], Memory]]:
-        volume_id = volume["id"]
-        with coordination.COORDINATOR.get_lock(_LOCK.format(volume_id)):
-            rows = self._rows(volume_id)
-            memory = self._memories.get(volume_id)
-            if memory is None:
-                acls = self.target.read(self.layout.target(volume)).acls
-                memory = Memory().adopt(rows, acls, self._clock())
-            yield rows, memory.follow(rows)
+    def expects(self, volume: Any) -> bool:
+        """Say whether the volume was left exported, whatever the kernel has now."""
+        record = self._records.load(volume["id"])
+        return record is not None and record.export is not None
 
-    def _settle(
-        self, volume: Any, rows: tuple[Row, ...], memory: Memory
-    ) -> Export | None:
-        """Make the kernel agree; give what must be in it by now."""
-        desired = self._desired(volume, grants(rows, memory))
+    def forget(self, volume: Any) -> None:
+        """Forget a volume that is gone."""
+        with self._lock(volume):
+            self._records.forget(volume["id"])
+
+    @contextlib.contextmanager
+    def _locked(self, volume: Any) -> Iterator[_Known]:
+        with self._lock(volume):
+            rows, now = self._rows(volume["id"]), self._clock()
+            record = self._records.load(volume["id"])
+            if record is None:
+                acls = self.target.read(self.layout.target(volume)).acls
+                memory = Memory().adopt(rows, acls, now)
+            else:
+                memory = record.memory.not_after(now)
+            yield _Known(rows, memory.follow(rows), record)
+
+    def _lock(self, volume: Any) -> Any:
+        return coordination.COORDINATOR.get_lock(lock_name(volume["id"]))
+
+    def _settle(self, volume: Any, known: _Known, memory: Memory) -> Export | None:
+        """Make the kernel agree, and keep it; give what must be in it by now."""
+        made, _observed = self._make(volume, known, memory)
+        self._keep(volume, known, Record(made, memory))
+        return made
+
+    def _make(
+        self, volume: Any, known: _Known, memory: Memory
+    ) -> tuple[Export | None, Observed]:
+        """Make the kernel agree; give what must be in it by now, and what is."""
+        desired = self._desired(volume, known, grants(known.rows, memory))
         outcome = self.target.ensure(self.layout.target(volume), desired)
         if isinstance(outcome, Changed):
             LOG.info(
@@ -146,30 +192,38 @@ class Exports:
                     "steps": "; ".join(str(step) for step in outcome.steps),
                 },
             )
-        # Only now: what could not be made so was not answered either.
-        self._memories[volume["id"]] = memory
-        return desired
+        return desired, outcome.observed
 
-    def _desired(self, volume: Any, granted: frozenset[Grant]) -> Export | None:
+    def _keep(self, volume: Any, known: _Known, record: Record) -> None:
+        if record != known.record:
+            self._records.save(volume["id"], record)
+
+    def _desired(
+        self, volume: Any, known: _Known, granted: frozenset[Grant]
+    ) -> Export | None:
         """Give what must be in the kernel.
 
         A disk that hosts were given keeps its serial until the last of them is
         detached, also one that the in-tree driver made up. Else a reconcile that finds
-        all of them cut off for a moment would give them another disk.
+        all of them cut off for a moment, or a reboot, would give them another disk.
         """
         export = self.layout.export(volume, granted)
         if export is None:
             return None
-        made = self.target.read(export.target).backstore
-        if made is None or not made.serial:
-            return export
-        return dataclasses.replace(export, serial=made.serial)
+        if known.record is not None:
+            before = known.record.export
+            serial = before.serial if before else export.serial
+        else:
+            made = self.target.read(export.target).backstore
+            serial = made.serial if made and made.serial else export.serial
+        return dataclasses.replace(export, serial=serial)
 
-    def forget(self, volume_id: str) -> None:
-        """Forget a volume that is gone."""
-        self._memories.pop(volume_id, None)
+
+def lock_name(volume_id: str) -> str:
+    """Give the name of a volume's lock, under which all of this happens."""
+    return f"taikun_cinder-{volume_id}"
 
 
 def forget_lock(volume_id: str) -> None:
     """Delete what the lock of a volume that is gone leaves on disk."""
-    coordination.synchronized_remove(_LOCK.format(volume_id))
+    coordination.synchronized_remove(lock_name(volume_id))

@@ -19,6 +19,18 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "attached or exported, one more and one look at the kernel. 0 turns it off: "
         "then only Cinder's own calls put exports right.",
     ),
+    cfg.StrOpt(
+        "taikun_state_path",
+        default="$state_path/taikun_cinder",
+        help="Folder for one small file per volume, from which exports come back after "
+        "a reboot of the node before Cinder's database is reachable, and which tells a "
+        "restarted driver what it answered last. It has to be on a disk that outlives "
+        "a reboot, and must not be shared with other nodes. The files contain the "
+        "hosts' CHAP passwords, so the folder belongs to the user of cinder-volume "
+        "alone. Without it (a new disk) the driver goes by Cinder's attachments and by "
+        "what the kernel exports, which costs nothing but the exact end of a detach "
+        "that was under way. Every back end of a node may have the same.",
+    ),
 ]
 
 

@@ -42,9 +42,12 @@ class Reconcile:
         self._thread: threading.Thread | None = None
 
     def start(self, interval: int) -> None:
-        """Reconcile every ``interval`` seconds from now on; never if it is 0."""
+        """Reconcile now, and then every ``interval`` seconds; only now if it is 0.
+
+        At its start Cinder exports only volumes anew that are exactly ``in-use``.
+        """
         self._interval = interval
-        if interval and self._thread is None:
+        if self._thread is None:
             # A thread of Python's own: a green one where Cinder has monkey patched.
             self._thread = threading.Thread(
                 target=self._run, name="taikun-reconcile", daemon=True
@@ -58,13 +61,13 @@ class Reconcile:
         for volume in self._volumes():
             if volume["status"] in _NOT_OURS:
                 continue
-            if layout.target(volume) in exported or volume.volume_attachment:
+            known = layout.target(volume) in exported or self._exports.expects(volume)
+            if known or volume.volume_attachment:
                 self._one(volume)
 
     def _one(self, volume: Any) -> None:
         try:
-            if volume.volume_attachment:
-                self._activate(volume)
+            self._activate(volume)
             self._exports.settle(volume, sweep=2 * self._interval)
         except Exception:
             LOG.exception(
@@ -75,8 +78,11 @@ class Reconcile:
 
     def _run(self) -> None:
         pause = threading.Event()
-        while not pause.wait(self._interval):
+        while True:
             try:
                 self.once()
             except Exception:
                 LOG.exception("A reconcile failed; the next one tries again")
+            if not self._interval:
+                return
+            pause.wait(self._interval)

@@ -2,6 +2,7 @@
 """Gives the one-kernel node back the state that it had after its boot."""
 
 import contextlib
+import shutil
 
 from rtslib_fb import RTSRoot
 
@@ -11,7 +12,7 @@ from lab.workdir import INSIDE
 
 
 def forget_everything() -> None:
-    """Log every initiator out, remove all exports, volumes and Cinder's rows."""
+    """Log all initiators out; remove all exports, volumes, records and rows."""
     for argv in (
         ("iscsiadm", "-m", "node", "--logoutall=all"),
         ("iscsiadm", "-m", "node", "-o", "delete"),
@@ -22,3 +23,4 @@ def forget_everything() -> None:
     run("lvremove", "--yes", VOLUME_GROUP)
     database = INSIDE / "nodes" / STORAGE_NODE.name / "cinder.sqlite"
     database.unlink(missing_ok=True)
+    shutil.rmtree(database.with_name("records"), ignore_errors=True)

@@ -40,9 +40,10 @@ BACKEND = "lvm-shared"
 HOST = f"storage@{BACKEND}"
 OURS = "taikun_cinder.driver.MultiattachLVMDriver"
 
-#: Kept on the host, so that it outlives a crash of the node as a real database does.
+#: Kept on the host, so that they outlive a crash of the node as a real disk does.
 DATABASE = INSIDE / "nodes" / STORAGE_NODE.name / "cinder.sqlite"
 STATE = Path("/var/lib/cinder")
+RECORDS = DATABASE.with_name("records")
 
 _OPTIONS = {
     "volume_backend_name": BACKEND,
@@ -52,6 +53,7 @@ _OPTIONS = {
     "target_ip_address": STORAGE_NODE.storage_address,
     "lvm_type": "default",
     "volume_clear": "none",
+    "taikun_state_path": str(RECORDS),
 }
 
 

@@ -33,13 +33,11 @@ the row's deletion was lost:
   ends the initiator's row, if that is the only one. Otherwise it ends nothing: the
   row that it may have meant is deleted next.
 
-What a crash does. Memory is gone after a restart, unless it was stored, and then rows
-count as they are: an ended row that was not deleted is an attachment again (a detach
-that failed half way, in Cinder's eyes as well), and is ended again when the detach is
-repeated. A flight without a row was never answered, since the service that was to
-answer is gone; Cinder's own connections are the exception, and those that live are
-adopted from the kernel once, at the first look (``Memory.adopt``). From then on an ACL
-without a row and without a flight is nobody's, session or not.
+What a crash does. The memory is stored before anybody is answered, so what is not in it
+after a restart was not answered. Where there is none at all (a volume that the in-tree
+driver exported, a lost disk), rows count as they are, and Cinder's own connections that
+live are adopted from the kernel once (``Memory.adopt``). From then on an ACL without a
+row and without a flight is nobody's, session or not.
 
 Credentials are kept as long as an initiator has any connection, in the flight and then
 in the row, and are new for one that has none. So hosts that were attached by the
@@ -116,6 +114,17 @@ class Memory:
                 memory = memory._with(Flight(f"adopted {who}", grant, now))
         told = {who: acl.credentials for who, acl in acls.items() if acl.credentials}
         return dataclasses.replace(memory, current=told).follow(rows)
+
+    def not_after(self, now: float) -> "Memory":
+        """Give the same for a clock that has begun anew: nothing is in the future."""
+        return dataclasses.replace(
+            self,
+            flights=tuple(
+                dataclasses.replace(one, since=min(one.since, now))
+                for one in self.flights
+            ),
+            ended={key: min(since, now) for key, since in self.ended.items()},
+        )
 
     def attach(
         self,

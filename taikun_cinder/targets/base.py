@@ -26,10 +26,12 @@ What an implementation must do:
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
 from taikun_cinder.access import plan
+from taikun_cinder.access.effects import after
 from taikun_cinder.access.model import Export, Initiator
 from taikun_cinder.access.observed import Observed
 from taikun_cinder.access.steps import Step
@@ -42,17 +44,32 @@ class Changed:
 
     Attributes:
         steps: what was done, in order.
+        observed: what is now.
     """
 
     steps: tuple[Step, ...]
+    observed: Observed
 
 
 @dataclasses.dataclass(frozen=True)
 class Unchanged:
-    """The kernel was as desired already; nothing was done."""
+    """The kernel was as desired already; nothing was done.
+
+    Attributes:
+        observed: what is.
+    """
+
+    observed: Observed
 
 
 Outcome = Changed | Unchanged
+
+
+def outcome(observed: Observed, steps: tuple[Step, ...]) -> Outcome:
+    """Tell what came of the steps that were taken from a state."""
+    if not steps:
+        return Unchanged(observed)
+    return Changed(steps, functools.reduce(after, steps, observed))
 
 
 class Target(Protocol):
@@ -131,10 +148,11 @@ def converge(
     """
     if desired is not None and desired.target != name:
         raise ValueError(f"asked to make {desired.target} of {name}")
-    steps = plan.plan(read(name), desired)
+    observed = read(name)
+    steps = plan.plan(observed, desired)
     for step in steps:
         try:
             take(name, step)
         except Exception as error:
             raise StepFailed(target=name, step=step, cause=error) from error
-    return Changed(steps) if steps else Unchanged()
+    return outcome(observed, steps)

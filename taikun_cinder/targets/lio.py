@@ -17,7 +17,7 @@ from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep import seal
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets import lio_calls
-from taikun_cinder.targets.base import Changed, Outcome, Unchanged
+from taikun_cinder.targets.base import Outcome, outcome
 
 LOG = logging.getLogger(__name__)
 
@@ -85,10 +85,9 @@ def _converge(name: str, desired: Export | None) -> Outcome:
     # A backstore that lost its target is somewhere among all others.
     observed = _read(name, search=desired is None)
     steps = plan(observed, desired)
-    if not steps:
-        return Unchanged()
-    _apply(name, steps)
-    return Changed(steps)
+    if steps:
+        _apply(name, steps)
+    return outcome(observed, steps)
 
 
 def _read(name: str, *, search: bool = False) -> Observed:

@@ -40,8 +40,10 @@ class Lab:
     def ensure(self, desired: Export | None) -> Changed | Unchanged:
         """Make it so, see that it is so, and that doing it again does nothing."""
         outcome = self.target.ensure(self.name, desired)
-        assert audit(self.target.read(self.name), desired) == ()
-        assert self.target.ensure(self.name, desired) == Unchanged()
+        observed = self.target.read(self.name)
+        assert audit(observed, desired) == ()
+        assert outcome.observed == observed
+        assert self.target.ensure(self.name, desired) == Unchanged(observed)
         return outcome
 
     def steps(self, desired: Export) -> tuple[steps.Step, ...]:
@@ -72,7 +74,7 @@ class TargetContract:
         assert lab.target.read(lab.name) == Observed(lab.name)
         assert lab.target.sessions(lab.name) == frozenset()
         assert lab.target.names(lab.world.prefix) == frozenset()
-        assert lab.target.ensure(lab.name, None) == Unchanged()
+        assert lab.target.ensure(lab.name, None) == Unchanged(Observed(lab.name))
 
     def test_export_without_grants_lets_nobody_in(self, lab: Lab) -> None:
         assert isinstance(lab.ensure(lab.export()), Changed)

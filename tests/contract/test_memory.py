@@ -73,4 +73,5 @@ class TestMemory(TargetContract):
             assert lab.name in str(caught.value)
             assert type(step).__name__ in str(caught.value)
             assert "secretsecret" not in str(caught.value)
-            assert lab.ensure(desired) == Changed(whole[count:])
+            outcome = lab.ensure(desired)
+            assert outcome == Changed(whole[count:], outcome.observed)

@@ -4,6 +4,7 @@
 import dataclasses
 import uuid
 from concurrent import futures
+from pathlib import Path
 
 from cinder import context, objects
 from cinder.volume import manager
@@ -54,7 +55,9 @@ class Cloud:
 
     def restart_driver(self):
         """Start the driver anew; the kernel keeps its exports."""
-        self.driver.__init__(configuration=self.driver.configuration)
+        self.driver.__init__(
+            configuration=self.driver.configuration, host=self.manager.host
+        )
         self.start_driver()
 
     def start_driver(self):
@@ -68,6 +71,11 @@ class Cloud:
     @property
     def target(self):
         return self.driver.target
+
+    def record(self, volume_id):
+        """Give the file that the driver keeps for a volume."""
+        folder = Path(self.driver.configuration.taikun_state_path)
+        return folder / f"{volume_id}.json"
 
     def volume(self, **values):
         """Make a volume, and give its id."""

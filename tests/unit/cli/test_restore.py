@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""After a reboot a node exports again what its records say, without a database."""
+
+from pathlib import Path
+
+import pytest
+from cinder import coordination
+
+from taikun_cinder.access.grants import Memory
+from taikun_cinder.access.model import Export, Grant, Mode
+from taikun_cinder.cli.restore import Restore
+from taikun_cinder.records import Record, Records
+from taikun_cinder.targets.memory import MemoryTarget
+from tests.unit.access.states import CREDENTIALS, HOSTS, PORTALS
+
+A, _, _ = HOSTS
+
+
+class Group:
+    """A volume group in which some volumes cannot be activated."""
+
+    folder = Path("/dev/cinder-volumes")
+
+    def __init__(self, *broken):
+        self._broken = broken
+
+    def activate(self, name):
+        if name in self._broken:
+            raise OSError(f"{name} is broken")
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(tmp_path / "records")
+
+
+@pytest.fixture
+def restore(cinder):
+    """Return a function that restores in a process of its own, and what it said."""
+
+    def run(records, *groups, target):
+        said = []
+        own = coordination.Coordinator(prefix="cinder-")
+        return Restore(target, said.append, own).run(records, groups), "\n".join(said)
+
+    return run
+
+
+def _export(name, group="cinder-volumes"):
+    return Export(
+        f"iqn.2010-10.org.openstack:{name}",
+        f"/dev/{group}/{name}",
+        "serial",
+        frozenset(PORTALS[:1]),
+        frozenset({Grant(A, CREDENTIALS[A], Mode.RO)}),
+    )
+
+
+def test_recorded_exports_are_there_again(records, restore):
+    target = MemoryTarget()
+    records.save("1", Record(_export("volume-1")))
+    records.save("2", Record(memory=Memory(ended={("attachment", None): 1.0})))
+    well, said = restore(records, Group(), target=target)
+    assert well
+    assert target.names("") == {"iqn.2010-10.org.openstack:volume-1"}
+    assert f"volume 1 is exported again to {A}" in said
+    assert "1 of 1 volumes" in said
+    again, said = restore(records, Group(), target=target)
+    assert again
+    assert "exported again" not in said
+
+
+def test_one_volume_that_fails_does_not_keep_others_away(records, restore):
+    target = MemoryTarget()
+    for name in ("volume-1", "volume-2", "volume-3"):
+        records.save(name, Record(_export(name)))
+    well, said = restore(records, Group("volume-2"), target=target)
+    assert not well
+    assert len(target.names("")) == 2
+    assert "volume volume-2 is not exported: volume-2 is broken" in said
+
+
+def test_other_volume_groups_are_left_alone(records, restore):
+    target = MemoryTarget()
+    records.save("1", Record(_export("volume-1", group="another")))
+    assert restore(records, Group(), target=target)[0]
+    assert target.names("") == frozenset()
+
+
+def test_node_that_never_exported_has_nothing_to_restore(records, restore):
+    well, said = restore(records, Group(), target=MemoryTarget())
+    assert well
+    assert "0 of 0" in said
+
+
+def test_exports_come_back_without_the_coordination_back_end(
+    cinder, records, restore, log
+):
+    url = "mysql://user:password@127.0.0.1:1/db"
+    cinder.set_override("backend_url", url, "coordination")
+    try:
+        target = MemoryTarget()
+        records.save("1", Record(_export("volume-1")))
+        assert restore(records, Group(), target=target)[0]
+        assert len(target.names("")) == 1
+        assert "must not run" in log.text
+    finally:
+        cinder.clear_override("backend_url", "coordination")
+
+
+def test_another_users_records_are_not_touched(records, restore, monkeypatch):
+    records.save("1", Record(_export("volume-1")))
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    target = MemoryTarget()
+    well, said = restore(records, Group(), target=target)
+    assert not well
+    assert "runuser -u" in said
+    assert target.names("") == frozenset()

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A record comes back as it was written, or is told to be lost."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taikun_cinder.access.grants import Memory
+from taikun_cinder.access.model import Grant, Mode
+from taikun_cinder.access.rows import Flight
+from taikun_cinder.exception import RecordNotWritten
+from taikun_cinder.records import Record, Records
+from tests.unit.access.states import CREDENTIALS, HOSTS, exports
+
+_times = st.floats(0, 1e9)
+_grants = st.builds(
+    lambda who, mode: Grant(who, CREDENTIALS[who], mode),
+    st.sampled_from(HOSTS),
+    st.sampled_from(Mode),
+)
+_memories = st.builds(
+    Memory,
+    st.lists(st.builds(Flight, st.text(), _grants, _times, st.booleans())).map(tuple),
+    st.dictionaries(st.tuples(st.text(), st.none() | st.text()), _times),
+    st.dictionaries(st.sampled_from(HOSTS), st.sampled_from([*CREDENTIALS.values()])),
+)
+_records = st.builds(Record, st.none() | exports(), _memories)
+
+
+@given(_records)
+def test_record_comes_back_as_it_was_written(record):
+    with tempfile.TemporaryDirectory() as folder:
+        records = Records(Path(folder, "new", "folder"))
+        records.save("1", Record())
+        records.save("1", record)
+        assert records.load("1") == record
+        assert list(records.volumes()) == ["1"]
+        records.forget("1")
+        records.forget("1")
+        assert records.load("1") is None
+        assert list(records.volumes()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"form": 2}', '{"form": 1, "export": {"target": "secret"}}'],
+)
+def test_file_that_is_no_record_is_named_and_not_quoted(tmp_path, log, content):
+    (tmp_path / "1.json").write_text(content)
+    assert Records(tmp_path).load("1") is None
+    assert str(tmp_path / "1.json") in log.text
+    assert "secret" not in log.text
+
+
+def test_record_that_was_cut_off_by_a_power_failure_is_the_old_one(tmp_path):
+    records = Records(tmp_path)
+    old = Record(memory=Memory(ended={("attachment", None): 1.0}))
+    records.save("1", old)
+    (tmp_path / "1.new").write_text("{")
+    assert records.load("1") == old
+    assert list(records.volumes()) == ["1"]
+    records.save("1", Record())
+    assert records.load("1") == Record()
+
+
+def test_record_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    records = Records(tmp_path)
+    records.save("1", Record(memory=Memory(ended={("attachment", None): 1.0})))
+    (tmp_path / "1.new").mkdir()
+    with pytest.raises(RecordNotWritten, match=r"volume 1 .*taikun_state_path"):
+        records.save("1", Record())
+    assert records.load("1") != Record()
+
+
+def test_clock_that_begins_anew_makes_nothing_older_than_it_is():
+    flight = Flight("mark", Grant(HOSTS[0], CREDENTIALS[HOSTS[0]], Mode.RW), 5000.0)
+    memory = Memory((flight,), {("attachment", None): 5.0}).not_after(30.0)
+    assert memory.flights[0].since == 30.0
+    assert memory.ended == {("attachment", None): 5.0}
