@@ -6,6 +6,8 @@ import time
 import uuid
 from typing import Any
 
+from cinderclient import exceptions
+
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.node import Node
@@ -84,15 +86,50 @@ def attach(
     """Attach a volume to a new server on ``node`` for a user, up to its device."""
     cinder = clients.volume(user)
     server = str(uuid.uuid4())
-    reserved = cinder.attachments.create(volume_id, None, server, mode)
+    reserved = reserve(cinder, volume_id, server, mode)
     with node.session() as host:
         connector = host("lab.guest.host", "properties")
         connector["mountpoint"] = "/dev/vdb"
-        updated = cinder.attachments.update(_id(reserved), connector)
+        updated = cinder.attachments.update(reserved, connector)
         information = dict(_field(updated, "connection_info"))
         device = host("lab.guest.host", "connect", information)
-    cinder.attachments.complete(_id(reserved))
-    return Attached(node, server, _id(reserved), information, device)
+    cinder.attachments.complete(reserved)
+    return Attached(node, server, reserved, information, device)
+
+
+def reserve(
+    cinder: Any, volume_id: str, server: str, mode: str = "rw", timeout: float = 90
+) -> str:
+    """Reserve an attachment and give its id.
+
+    While another attachment of the volume is being made, Cinder refuses with status
+    400: then it is tried again, as an orchestrator does, for ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return _id(cinder.attachments.create(volume_id, None, server, mode))
+        except exceptions.BadRequest:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def let_in(
+    clients: Clients, user: str, volume_id: str, connector: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Attach a volume for a connector, without the host's part.
+
+    Returns:
+        the attachment's id, and the connection information.
+    """
+    cinder = clients.volume(user)
+    reserved = reserve(cinder, volume_id, str(uuid.uuid4()))
+    updated = cinder.attachments.update(
+        reserved, {"mountpoint": "/dev/vdc", **connector}
+    )
+    cinder.attachments.complete(reserved)
+    return reserved, dict(_field(updated, "connection_info"))
 
 
 def detach(clients: Clients, user: str, attached: Attached) -> None:

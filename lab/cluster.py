@@ -11,14 +11,16 @@ from lab.clients import Clients
 from lab.errors import LabError, LogError
 from lab.network import start_networks
 from lab.node import Node
-from lab.plan import CLUSTER
+from lab.plan import CLUSTER, STORAGE_NODE
 from lab.sandbox import Sandbox
+from lab.services.cinder_conf import BACKEND, ETC
 from lab.services.control import ControlPlane, start_control_plane
+from lab.services.rabbitmq import consumers
 from lab.workdir import WorkFolder
 
 Progress = Callable[[str], None]
 
-_VOLUME_SERVICE = "cinder-volume"
+VOLUME_SERVICE = "cinder-volume"
 
 
 class Cluster:
@@ -106,12 +108,34 @@ class Cluster:
         node.wait_until_up()
         progress(f"node {node.name} is up")
 
-    def start_volume_service(self) -> None:
-        """Start cinder-volume on the storage node."""
-        argv = [_VOLUME_SERVICE, "--config-file", "/etc/cinder/cinder.conf"]
+    def start_volume_service(self, name: str = VOLUME_SERVICE) -> None:
+        """Start cinder-volume on the storage node.
+
+        Args:
+            name: of the process and its log; another than the usual one for a second
+                process over the same back ends.
+        """
+        argv = [VOLUME_SERVICE, "--config-file", f"{ETC}/cinder.conf"]
         with self.nodes["storage"].session() as storage:
             storage("lab.guest.daemons", "prepare_cinder")
-            storage("lab.guest.daemons", "start", _VOLUME_SERVICE, argv)
+            storage("lab.guest.daemons", "start", name, argv)
+
+    def end_volume_service(self, name: str = VOLUME_SERVICE) -> None:
+        """Let cinder-volume finish what it is at, and end it."""
+        self.nodes["storage"].call("lab.guest.daemons", "end", name)
+
+    def wait_for_volume_services(self, number: int, timeout: float = 120) -> None:
+        """Wait until as many processes take the requests of the back end.
+
+        Raises:
+            LabError: there are more or less of them after ``timeout`` seconds.
+        """
+        queue = f"{VOLUME_SERVICE}.{STORAGE_NODE.name}@{BACKEND}"
+        deadline = time.monotonic() + timeout
+        while (there := consumers(self.control.passwords, queue)) != number:
+            if time.monotonic() > deadline:
+                raise LabError(f"{there} and not {number} of {queue} take requests")
+            time.sleep(0.5)
 
     def wait_for_volume_service(self, timeout: float = 120) -> None:
         """Wait until the scheduler knows what the back ends can do.
@@ -119,13 +143,13 @@ class Cluster:
         Raises:
             LogError: they do not come up; the log of cinder-volume tells why.
         """
-        log = self.work.log(_VOLUME_SERVICE)
+        log = self.work.log(VOLUME_SERVICE)
         storage = self.nodes["storage"]
         deadline = time.monotonic() + timeout
         while not self.pools():
             if time.monotonic() > deadline:
                 raise LogError(f"no back end came up in {timeout:.0f} s", log)
-            if not storage.call("lab.guest.daemons", "alive", _VOLUME_SERVICE):
+            if not storage.call("lab.guest.daemons", "alive", VOLUME_SERVICE):
                 raise LogError("cinder-volume ended", log)
             time.sleep(0.5)
 

@@ -4,10 +4,11 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+from lab.guest import service_user
+from lab.services.cinder_conf import ETC, STATE
 from lab.workdir import INSIDE
 
 
@@ -16,26 +17,23 @@ def _note(name: str) -> Path:
 
 
 def prepare_cinder() -> None:
-    """Let Cinder's services find their configuration, and become root by sudo.
+    """Lay the user, the configuration and the folders of Cinder's services.
 
-    Cinder asks sudo for its privileged processes even when it is root, and its filters
-    for them take configuration files below /etc only.
+    The configuration is copied: what the host's folder shows is its root's alone. A
+    service that is started again reads what it has become meanwhile.
     """
-    link = Path("/etc/cinder")
-    if not link.exists():
-        link.symlink_to(INSIDE / "etc" / "cinder")
-    sudoers = Path("/etc/sudoers.d/cinder")
-    path = f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    sudoers.write_text(f"Defaults secure_path = {path}\n")
-    sudoers.chmod(0o440)
+    etc, state = Path(ETC), Path(STATE)
+    service_user.make(state, etc)
+    service_user.install(INSIDE / "etc" / "cinder", etc)
+    service_user.own(state, state / "locks")
 
 
-def start(name: str, argv: list[str]) -> int:
+def start(name: str, argv: list[str], user: str = service_user.USER) -> int:
     """Start a daemon in a process group of its own; give the group's number.
 
     What it prints goes to the log ``NAME`` of the lab.
     """
-    command = [str(Path(sys.prefix) / "bin" / argv[0]), *argv[1:]]
+    command = [str(service_user.BIN / argv[0]), *argv[1:]]
     with (INSIDE / "logs" / f"{name}.log").open("a") as log:
         process = subprocess.Popen(
             command,
@@ -43,6 +41,10 @@ def start(name: str, argv: list[str]) -> int:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            user=user,
+            group=user,
+            extra_groups=[],
+            env=service_user.environment(),
         )
     _note(name).write_text(str(process.pid))
     return process.pid

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process of the plain user ``cinder``, who may become root by cinder-rootwrap only.
-
-This is how cinder-volume runs at an operator's, so privilege separation, the rootwrap
-filters and what gets logged on the way are the real ones.
-"""
+"""Our LIO target in a process of the plain user ``cinder``, see ``service_user``."""
 
 import os
 import pickle
@@ -16,12 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.guest.system import run
+from lab.guest import processes, service_user
+from lab.guest.service_user import BIN, USER
 from lab.workdir import PROJECT
 
-USER = "cinder"
-
-_BIN = Path(sys.executable).parent
 # Of its own: the node's root runs a cinder-volume with the usual ones.
 _ETC = Path("/etc/cinder-of-a-plain-user")
 _HOME = Path("/var/lib/cinder-of-a-plain-user")
@@ -40,29 +34,19 @@ lock_path = {_HOME}
 _ROOTWRAP_CONF = f"""\
 [DEFAULT]
 filters_path = {_ETC}/rootwrap.d
-exec_dirs = {_BIN}
-"""
-_SUDOERS = f"""\
-Defaults secure_path = {_BIN}:/usr/sbin:/usr/bin:/sbin:/bin
-{USER} ALL=(root) NOPASSWD: {_BIN}/cinder-rootwrap {_ETC}/rootwrap.conf *
+exec_dirs = {BIN}
 """
 
 
 def prepare() -> None:
-    """Make the user and its configuration, as a package would."""
-    if _HOME.exists():
+    """Make the user and its configuration."""
+    if _ETC.exists():
         return
-    run("useradd", "--system", "--home-dir", str(_HOME), "--create-home", USER)
+    service_user.make(_HOME, _ETC)
     # It stays empty: oslo.rootwrap lets privsep-helper through (load_filters()).
     (_ETC / "rootwrap.d").mkdir(parents=True)
     (_ETC / "cinder.conf").write_text(_CINDER_CONF)
     (_ETC / "rootwrap.conf").write_text(_ROOTWRAP_CONF)
-    sudoers = Path("/etc/sudoers.d/cinder")
-    sudoers.write_text(_SUDOERS)
-    sudoers.chmod(0o440)
-    # Everybody has to get at the lab's interpreter, which may lie in root's home.
-    for folder in Path(sys.executable).resolve().parents:
-        folder.chmod(folder.stat().st_mode | 0o111)
 
 
 def calls(requests: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, Any]:
@@ -104,20 +88,11 @@ def _started() -> int:
     raise RuntimeError("/proc/stat does not tell")
 
 
-def _privileged() -> list[Path]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        argv = (process / "cmdline").read_bytes().split(b"\0")
-        if b"taikun_cinder.privsep.context" in argv and b"sudo" not in argv:
-            found.append(process)
-    return found
-
-
 def _killer() -> None:
     """As root, kill the privileged process when the user wishes it."""
     while True:
         if _WISH.exists():
-            for process in _privileged():
+            for process in processes.privileged():
                 os.kill(int(process.name), signal.SIGKILL)
             _WISH.unlink()
         time.sleep(0.01)
@@ -148,18 +123,17 @@ def _serve() -> dict[str, Any]:
 
     told: dict[str, Any] = {"results": [], "seconds": [], "processes": []}
     for method, arguments in pickle.load(sys.stdin.buffer):  # noqa: S301
-        processes, start = _started(), time.monotonic()
+        before, start = _started(), time.monotonic()
         try:
             own = _lose if method == "lose" else getattr(LioTarget(), method)
             result = own(*arguments)
         except Exception as error:
             result = f"{type(error).__name__}: {error}"
         told["seconds"].append(time.monotonic() - start)
-        told["processes"].append(_started() - processes)
+        told["processes"].append(_started() - before)
         told["results"].append(result)
-    every = Path("/proc").glob("[0-9]*/cmdline")
-    told["argv"] = b"\n".join(one.read_bytes() for one in every).decode()
-    told["status"] = [(one / "status").read_text() for one in _privileged()]
+    told["argv"] = "\n".join(processes.command_lines())
+    told["status"] = [(one / "status").read_text() for one in processes.privileged()]
     return told
 
 

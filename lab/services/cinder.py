@@ -6,7 +6,7 @@ import sys
 from lab.sandbox import Sandbox
 from lab.services.accounts import Passwords
 from lab.services.daemon import BIN, Daemon, answers, environment
-from lab.services.rabbitmq import has_consumer
+from lab.services.rabbitmq import consumers
 from lab.workdir import WorkFolder
 
 PORT = 8776
@@ -39,4 +39,4 @@ def scheduler(sandbox: Sandbox, work: WorkFolder, passwords: Passwords) -> Daemo
     """Give cinder-scheduler."""
     name = "cinder-scheduler"
     argv = [str(BIN / name), *_arguments(work)]
-    return Daemon(sandbox, work, name, argv, lambda: has_consumer(passwords, name))
+    return Daemon(sandbox, work, name, argv, lambda: consumers(passwords, name) > 0)

@@ -25,6 +25,10 @@ CONTROL_HOST = "control"
 #: Each node's own folder for Cinder's state: never shared, as its locks are files.
 STATE = "/var/lib/cinder"
 
+#: Where a node has these files, readable for Cinder's user. Its rootwrap is started by
+#: sudo, which allows it with the configuration there.
+ETC = "/etc/cinder"
+
 BACKEND = "lvm-shared"
 
 
@@ -66,7 +70,7 @@ def _defaults(etc: Path, passwords: Passwords) -> dict[str, str]:
         "auth_strategy": "keystone",
         "api_paste_config": str(etc / "api-paste.ini"),
         "resource_query_filters_file": str(etc / "resource_filters.json"),
-        "rootwrap_config": str(etc / "rootwrap.conf"),
+        "rootwrap_config": f"{ETC}/rootwrap.conf",
         # A node's kernel is slow under load. It must not be thought dead, nor a call
         # be given up, while it only works its way through.
         "service_down_time": "120",
@@ -147,7 +151,7 @@ def _copy_installed_files(work: WorkFolder) -> None:
             "into the environment of the Python that runs the lab"
         ) from missing
     rootwrap = {
-        "filters_path": work.inside("etc", "cinder", "rootwrap.d"),
+        "filters_path": f"{ETC}/rootwrap.d",
         "exec_dirs": f"{BIN},/usr/sbin,/usr/bin,/sbin,/bin",
     }
     write_settings(etc / "rootwrap.conf", {"DEFAULT": rootwrap})

@@ -65,8 +65,8 @@ def daemon(sandbox: Sandbox, work: WorkFolder) -> Daemon:
     return Daemon(sandbox, work, "rabbitmq", [_SERVER], answers(PORT), env=env)
 
 
-def has_consumer(passwords: Passwords, queue: str) -> bool:
-    """Say whether a service takes messages from this queue.
+def consumers(passwords: Passwords, queue: str) -> int:
+    """Say how many services take messages from this queue.
 
     A service's row in Cinder's database says that it started; only this says that what
     it is sent will be worked on.
@@ -77,6 +77,6 @@ def has_consumer(passwords: Passwords, queue: str) -> bool:
     account = {"userid": "cinder", "password": passwords["rabbitmq"]}
     with amqp.Connection(f"{CONTROL}:{PORT}", connect_timeout=5, **account) as bus:
         try:
-            return bool(bus.channel().queue_declare(queue, passive=True).consumer_count)
+            return int(bus.channel().queue_declare(queue, passive=True).consumer_count)
         except amqp.NotFound:
-            return False
+            return 0

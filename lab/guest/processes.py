@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's processes: who they are, and what their command lines show to all."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+#: The privileged half of the driver, as oslo.privsep names it in its command line.
+PRIVILEGED = "taikun_cinder.privsep.context"
+
+_STOP = Path("/run/command-lines.stop")
+
+
+def _each() -> Iterator[tuple[Path, list[str]]]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            shown = (folder / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        if shown:
+            yield folder, shown.decode(errors="replace").split("\0")[:-1]
+
+
+def privileged() -> list[Path]:
+    """Give the folder in /proc of each privileged process of the driver."""
+    return [one for one, argv in _each() if PRIVILEGED in argv and "sudo" not in argv]
+
+
+def identities(program: str) -> list[dict[str, Any]]:
+    """Tell as whom and with which capabilities the processes of a program run.
+
+    Args:
+        program: a word of the command line, or the last part of one that is a path.
+
+    Returns:
+        each with its ``uids`` and ``capabilities`` (effective), see proc(5).
+    """
+    found = []
+    for folder, argv in _each():
+        if program not in (Path(word).name for word in argv) or "sudo" in argv:
+            continue
+        lines = (folder / "status").read_text().splitlines()
+        status = dict(line.split(":", 1) for line in lines)
+        uids = {int(uid) for uid in status["Uid"].split()}
+        found.append({"uids": uids, "capabilities": int(status["CapEff"], 16)})
+    return found
+
+
+def command_lines() -> set[str]:
+    """Give all command lines there are right now."""
+    return {" ".join(argv) for _, argv in _each()}
+
+
+def watch(timeout: float = 240) -> set[str]:
+    """Give all command lines that are seen until :func:`end_watch` is called.
+
+    It looks about as often as it can: a process of a few milliseconds is seen.
+    """
+    _STOP.unlink(missing_ok=True)
+    seen: set[str] = set()
+    deadline = time.monotonic() + timeout
+    while not _STOP.exists() and time.monotonic() < deadline:
+        seen |= command_lines()
+        time.sleep(0.01)
+    return seen
+
+
+def end_watch() -> None:
+    """Let :func:`watch` return."""
+    _STOP.touch()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plain user ``cinder``, who may become root by cinder-rootwrap only.
+
+This is how cinder-volume runs at an operator's, so privilege separation, the rootwrap
+filters and what gets logged on the way are the real ones.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import sys
+from pathlib import Path
+
+from lab.guest.system import run
+from lab.workdir import PROJECT
+
+USER = "cinder"
+
+#: Where the commands of this Python environment are.
+BIN = Path(sys.executable).parent
+
+
+def make(home: Path, etc: Path) -> None:
+    """Make the user, and let it run ``cinder-rootwrap ETC/rootwrap.conf`` as root.
+
+    Args:
+        home: its folder, where it may write.
+        etc: the folder of its configuration.
+    """
+    with contextlib.suppress(KeyError):
+        pwd.getpwnam(USER)
+        return
+    group = "--user-group"
+    run("useradd", "--system", group, "--home-dir", str(home), "--create-home", USER)
+    # What Cinder keeps is nobody else's business: packages make it so.
+    home.chmod(0o750)
+    _allow_rootwrap(etc / "rootwrap.conf")
+    _open_the_interpreter()
+
+
+def _allow_rootwrap(conf: Path) -> None:
+    sudoers = Path("/etc/sudoers.d/cinder")
+    sudoers.write_text(
+        f"Defaults secure_path = {BIN}:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        f"{USER} ALL=(root) NOPASSWD: {BIN}/cinder-rootwrap {conf} *\n"
+    )
+    sudoers.chmod(0o440)
+
+
+def _open_the_interpreter() -> None:
+    """Let everybody get at the lab's interpreter, which may lie in root's home."""
+    executable = Path(sys.executable)
+    for path in (executable, executable.resolve(), PROJECT / "lab"):
+        for folder in path.parents:
+            folder.chmod(folder.stat().st_mode | 0o111)
+
+
+def install(source: Path, target: Path) -> None:
+    """Put a folder of configuration where the user can read it and nobody else.
+
+    A reader finds the old or the new of each file, as a service may be running.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.is_dir():
+            install(path, target / path.name)
+            continue
+        draft = target / f".{path.name}.new"
+        shutil.copyfile(path, draft)
+        shutil.chown(draft, "root", USER)
+        draft.chmod(0o640)
+        draft.replace(target / path.name)
+
+
+def own(*folders: Path) -> None:
+    """Make folders that belong to the user."""
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.chown(folder, USER, USER)
+
+
+def environment() -> dict[str, str]:
+    """Give the environment of a process of the user."""
+    return {**os.environ, "HOME": pwd.getpwnam(USER).pw_dir, "USER": USER}
