@@ -130,7 +130,9 @@ class Cluster:
         Raises:
             LabError: there are more or less of them after ``timeout`` seconds.
         """
-        queue = f"{VOLUME_SERVICE}.{STORAGE_NODE.name}@{BACKEND}"
+        # The last that a service opens, and one that it opens once (cinder/service.py).
+        node = STORAGE_NODE.name
+        queue = f"{VOLUME_SERVICE}.{node}@{BACKEND}.{node}"
         deadline = time.monotonic() + timeout
         while (there := consumers(self.control.passwords, queue)) != number:
             if time.monotonic() > deadline:

@@ -2,6 +2,9 @@
 """MariaDB, Cinder's database: private to the lab, and quick rather than safe."""
 
 import getpass
+from typing import Any
+
+import pymysql
 
 from lab.plan import CONTROL, MANAGEMENT
 from lab.sandbox import Sandbox
@@ -33,6 +36,18 @@ def connection(passwords: Passwords) -> str:
     """Give the URL of Cinder's database for SQLAlchemy."""
     account = f"cinder:{passwords['mariadb']}"
     return f"mysql+pymysql://{account}@{CONTROL}:{PORT}/cinder?charset=utf8mb4"
+
+
+def connect(passwords: Passwords) -> Any:
+    """Connect to Cinder's database; the thread must have joined the lab's network."""
+    return pymysql.connect(
+        host=CONTROL,
+        port=PORT,
+        user="cinder",
+        password=passwords["mariadb"],
+        database="cinder",
+        autocommit=True,
+    )
 
 
 def install(sandbox: Sandbox, work: WorkFolder, passwords: Passwords) -> None:
