@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from rtslib_fb import RTSRoot
+
 from lab.guest.system import run
 
 _TOOL = Path(sys.prefix) / "bin" / "cinder-rtstool"
@@ -56,3 +58,25 @@ def show_modules() -> None:
     run("umount", f"/lib/modules/{os.uname().release}")
     run("modprobe", "iscsi_target_mod")
     mount_configfs()
+
+
+def lose_exports() -> None:
+    """Remove every export there is, as an operator's "targetcli clearconfig" does."""
+    RTSRoot().clear_existing(confirm=True)
+
+
+def point_backstore_elsewhere(volume_id: str, device: str) -> None:
+    """Let a volume's backstore say that it is another device, or its own again."""
+    (backstore,) = Path("/sys/kernel/config/target/core").glob(f"*/*{volume_id}")
+    (backstore / "udev_path").write_text(device)
+
+
+def replace_device(device: str) -> None:
+    """Put a plain file in the place of a volume's device."""
+    Path(device).rename(f"{device}.away")
+    Path(device).touch()
+
+
+def give_device_back(device: str) -> None:
+    """Undo :func:`replace_device`."""
+    Path(f"{device}.away").replace(device)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's processes: who they are, and what their command lines show to all."""
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,23 @@ PRIVILEGED = "taikun_cinder.privsep.context"
 _STOP = Path("/run/command-lines.stop")
 
 
-def _each() -> Iterator[tuple[Path, list[str]]]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            shown = (folder / "cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we looked
-        if shown:
-            yield folder, shown.decode(errors="replace").split("\0")[:-1]
+def _each(but: Collection[str] = ()) -> Iterator[tuple[Path, list[str]]]:
+    for name in _numbers():
+        if name not in but:
+            folder = Path("/proc", name)
+            if argv := _argv(folder):
+                yield folder, argv
+
+
+def _numbers() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def _argv(folder: Path) -> list[str]:
+    try:
+        return (folder / "cmdline").read_text(errors="replace").split("\0")[:-1]
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it ended while we looked
 
 
 def privileged() -> list[Path]:
@@ -55,14 +65,19 @@ def command_lines() -> set[str]:
 def watch(timeout: float = 240) -> set[str]:
     """Give all command lines that are seen until :func:`end_watch` is called.
 
-    It looks about as often as it can: a process of a few milliseconds is seen.
+    It looks as often as it can without taking the node's one processor away from what
+    it watches.
     """
     _STOP.unlink(missing_ok=True)
+    os.nice(10)
+    # Most are the kernel's own, which have no command line and live for ever.
+    silent = {name for name in _numbers() if not _argv(Path("/proc", name))}
     seen: set[str] = set()
     deadline = time.monotonic() + timeout
     while not _STOP.exists() and time.monotonic() < deadline:
-        seen |= command_lines()
-        time.sleep(0.01)
+        begin = time.monotonic()
+        seen |= {" ".join(argv) for _, argv in _each(silent)}
+        time.sleep(2 * (time.monotonic() - begin))
     return seen
 
 

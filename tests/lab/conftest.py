@@ -33,7 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker in ("node", "cluster"):
             if marker in names:
                 item.add_marker(marker)
-    items.sort(key=lambda item: "cluster" in getattr(item, "fixturenames", ()))
+    items.sort(
+        key=lambda item: (
+            "cluster" in getattr(item, "fixturenames", ()),
+            item.get_closest_marker("whole_run") is not None,
+        )
+    )
 
 
 @pytest.fixture(scope="session")
