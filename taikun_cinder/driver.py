@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cinder import interface
+from cinder import exception, interface
 from cinder.volume.drivers import lvm
 from oslo_log import log as logging
 
@@ -54,7 +54,6 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         # imported another target helper and talked to it.
         preflight.refuse_configuration(kwargs["configuration"], self.node)
         super().__init__(vg_obj, *args, **kwargs)
-        self.configuration.append_config_values(opts.BACKEND_OPTS)
         self._exports = exports.Exports(
             self.target,
             Layout.of(self.configuration),
@@ -145,7 +144,14 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         attachment of several (manager._connection_create, manager.detach_volume).
         """
         deleted = volume["status"] in ("deleting", "unmanaging")
-        holders = self._exports.settle(volume, deleted=deleted)
+        try:
+            holders = self._exports.settle(volume, deleted=deleted)
+        except exception.VolumeDriverException as error:
+            if deleted:
+                raise
+            # An attach that failed would be told to have failed of this instead.
+            LOG.error("%s The next reconcile tries again.", error.msg)
+            return
         if holders:
             LOG.info(
                 "The export of volume %(volume)s is kept, since it is still attached "

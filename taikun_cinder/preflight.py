@@ -3,6 +3,7 @@
 
 import contextlib
 import dataclasses
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from cinder.volume import driver
 from cinder.volume.drivers import lvm
 from oslo_concurrency import processutils
 
-from taikun_cinder import volume_groups
+from taikun_cinder import opts, volume_groups
 from taikun_cinder.exception import BackendRefused
 
 #: LIO itself, its back end for block devices, and its iSCSI.
@@ -53,6 +54,7 @@ def refuse_configuration(configuration: Any, node: Node) -> None:
     # The driver's constructor adds the options to the back end's section, too late.
     configuration.append_config_values(driver.volume_opts)
     configuration.append_config_values(lvm.volume_opts)
+    configuration.append_config_values(opts.BACKEND_OPTS)
     problems = list(_configuration(configuration))
     if problems:
         _refuse(
@@ -110,6 +112,7 @@ def _node(
 ) -> Iterator[Problem]:
     yield from _volume_group(configuration, groups)
     yield from _configfs(node)
+    yield from _state(configuration)
     for module in MODULES:
         yield from _module(module, node)
 
@@ -143,6 +146,21 @@ def _configfs(node: Node) -> Iterator[Problem]:
             f"configfs is not mounted at {_CONFIGFS}, so LIO cannot be set up",
             f"Mount it with systemctl start sys-kernel-config.mount, or with mount -t "
             f"configfs configfs {_CONFIGFS}.",
+        )
+
+
+def _state(configuration: Any) -> Iterator[Problem]:
+    folder = Path(configuration.taikun_state_path)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        yield Problem(
+            f"The driver cannot write to {folder} (option taikun_state_path): "
+            f"{error.strerror}",
+            "Give the folder to the user of cinder-volume, with room on its disk, or "
+            "set the option to another one.",
         )
 
 

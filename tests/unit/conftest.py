@@ -24,7 +24,7 @@ from cinder.volume.targets import lio  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
-from taikun_cinder import preflight  # noqa: E402
+from taikun_cinder import opts, preflight  # noqa: E402
 from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
 from tests.unit.cloud import Cloud  # noqa: E402
 from tests.unit.memory import InTreeTarget, MemoryTarget, MemoryVolumeGroup  # noqa: E402
@@ -78,6 +78,7 @@ def configure(cinder):
         )
         conf.append_config_values(driver.volume_opts)
         conf.append_config_values(lvm.volume_opts)
+        conf.append_config_values(opts.BACKEND_OPTS)
         chosen = {"target_helper": "lioadm", "volume_clear": "none"} | options
         chosen.setdefault("target_ip_address", "192.0.2.11")
         for option, value in chosen.items():

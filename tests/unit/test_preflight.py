@@ -104,6 +104,15 @@ def test_module_that_others_need_does_not_count_as_there(refusal, node):
     assert "has no module target_core_mod" in refusal()
 
 
+def test_folder_that_cannot_be_written_is_refused(configure, node, tmp_path):
+    (tmp_path / "file").touch()
+    conf = configure(taikun_state_path=str(tmp_path / "file" / "folder"))
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_node(conf, node, _groups("cinder-volumes"))
+    assert "taikun_state_path" in str(refused.value)
+    assert "Not a directory" in str(refused.value)
+
+
 def test_all_problems_are_told_at_once(refusal, node):
     shutil.rmtree(node.sys / "module")
     (node.proc / "mounts").write_text("")
