@@ -38,10 +38,10 @@ class Reconcile:
         self._exports = exports
         self._volumes = volumes
         self._activate = activate
-        self._interval = 0
+        self._interval: float = 0
         self._thread: threading.Thread | None = None
 
-    def start(self, interval: int) -> None:
+    def start(self, interval: float) -> None:
         """Reconcile now, and then every ``interval`` seconds; only now if it is 0.
 
         At its start Cinder exports only volumes anew that are exactly ``in-use``.
@@ -53,6 +53,11 @@ class Reconcile:
                 target=self._run, name="taikun-reconcile", daemon=True
             )
             self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the only pass of a reconcile that was started with 0."""
+        if self._thread is not None:
+            self._thread.join()
 
     def once(self) -> None:
         """Put every volume right that is exported, or should be."""
@@ -68,7 +73,7 @@ class Reconcile:
     def _one(self, volume: Any) -> None:
         try:
             self._activate(volume)
-            self._exports.settle(volume, sweep=2 * self._interval)
+            self._exports.settle(volume, sweep=self._interval)
         except Exception:
             LOG.exception(
                 "The export of volume %s could not be put right; the next reconcile "
