@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.clients import Clients
 from lab.errors import LabError, LogError
-from lab.network import start_networks
+from lab.network import networks, start_networks
 from lab.node import Node
 from lab.plan import CLUSTER, STORAGE_NODE
 from lab.sandbox import Sandbox
@@ -58,12 +58,12 @@ class Cluster:
         progress("making the namespaces and the networks")
         sandbox = Sandbox.create(work)
         try:
-            networks = start_networks(sandbox, work)
+            start_networks(sandbox, work)
             sandbox.join_network()
             cluster = cls(work, sandbox)
             progress(f"booting the kernels of {', '.join(cluster.nodes)}")
             for node in cluster.nodes.values():
-                node.boot(networks)
+                node.boot(networks(work))
             cluster._start_services(progress)
         except BaseException:
             sandbox.close()
@@ -107,6 +107,12 @@ class Cluster:
     def _await(node: Node, progress: Progress) -> None:
         node.wait_until_up()
         progress(f"node {node.name} is up")
+
+    def boot_again(self, name: str) -> None:
+        """Boot a node whose power was cut."""
+        node = self.nodes[name]
+        node.boot(networks(self.work))
+        node.wait_until_up()
 
     def start_volume_service(self, name: str = VOLUME_SERVICE) -> None:
         """Start cinder-volume on the storage node.

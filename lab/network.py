@@ -41,10 +41,14 @@ def start_networks(sandbox: Sandbox, work: WorkFolder) -> tuple[Network, ...]:
         "ip", "address", "add", MANAGEMENT.format(CONTROL.split(".")[-1]), "dev", "tap0"
     )
     run("ip", "link", "set", "tap0", "up")
-    networks = tuple(
-        Network(name, work.inside("net", f"{name}.switch")) for name in NETWORKS
-    )
-    for network in networks:
+    for network in networks(work):
         tap = ("-tap", "tap0") if network.name == "management" else ()
         run("uml_switch", "-unix", network.socket, *tap, "-daemon")
-    return networks
+    return networks(work)
+
+
+def networks(work: WorkFolder) -> tuple[Network, ...]:
+    """Give the networks of a lab, for a node to boot into."""
+    return tuple(
+        Network(name, work.inside("net", f"{name}.switch")) for name in NETWORKS
+    )

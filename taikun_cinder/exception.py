@@ -65,6 +65,12 @@ class GrantWithheld(exception.VolumeDriverException):
     )
 
 
+class RecordUnreadable(exception.VolumeDriverException):
+    """What the driver kept about a volume cannot be used."""
+
+    message = "The record %(path)s of volume %(volume)s cannot be used: %(cause)s."
+
+
 class RecordNotWritten(exception.VolumeDriverException):
     """The driver cannot keep what it did."""
 

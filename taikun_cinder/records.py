@@ -30,7 +30,7 @@ from taikun_cinder.access.model import (
     Portal,
 )
 from taikun_cinder.access.rows import Flight
-from taikun_cinder.exception import RecordNotWritten
+from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 
 LOG = logging.getLogger(__name__)
 
@@ -67,6 +67,22 @@ class Records:
 
     def load(self, volume_id: str) -> Record | None:
         """Give the record of a volume; None if there is none that can be read."""
+        try:
+            return self.read(volume_id)
+        except RecordUnreadable as error:
+            LOG.warning(
+                "%s Its place is taken by what the kernel exports now, and by Cinder's "
+                "attachments.",
+                error.msg,
+            )
+            return None
+
+    def read(self, volume_id: str) -> Record | None:
+        """Give the record of a volume; None if there is none.
+
+        Raises:
+            RecordUnreadable: it cannot be read, or is no record.
+        """
         path = self._path(volume_id)
         try:
             return _record(json.loads(path.read_bytes()))
@@ -74,17 +90,8 @@ class Records:
             return None
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             # Not the error's text: it may quote the file.
-            LOG.warning(
-                "The record %(path)s of volume %(volume)s cannot be used "
-                "(%(error)s). Its place is taken by what the kernel exports now, and "
-                "by Cinder's attachments.",
-                {
-                    "path": path,
-                    "volume": volume_id,
-                    "error": getattr(error, "strerror", None) or type(error).__name__,
-                },
-            )
-            return None
+            cause = getattr(error, "strerror", None) or type(error).__name__
+            raise RecordUnreadable(volume=volume_id, path=path, cause=cause) from None
 
     def save(self, volume_id: str, record: Record) -> None:
         """Write the record of a volume, wholly or not at all.

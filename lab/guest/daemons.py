@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from lab.guest import service_user
+from lab.guest.disks import mount_state
 from lab.services.cinder_conf import ETC, STATE
 from lab.workdir import INSIDE
 
@@ -26,6 +27,9 @@ def prepare_cinder() -> None:
     service_user.make(state, etc)
     service_user.install(INSIDE / "etc" / "cinder", etc)
     service_user.own(state, state / "locks")
+    mount_state(state / "taikun_cinder")
+    service_user.own(state / "taikun_cinder")
+    (state / "taikun_cinder").chmod(0o700)
 
 
 def start(name: str, argv: list[str], user: str = service_user.USER) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The volume group of the storage node."""
+"""The disks of the storage node: the volume group, and what services remember."""
 
 from pathlib import Path
 
@@ -7,6 +7,11 @@ from lab.guest.system import run
 from lab.plan import VOLUME_GROUP, NodePlan
 
 DISK = "/dev/ubda"
+STATE_DISK = "/dev/ubdb"
+
+#: Where an ext4 says that it is one, in bytes, and how (linux/fs/ext4/ext4.h).
+_EXT4_MAGIC_AT = 0x438
+_EXT4_MAGIC = b"\x53\xef"
 
 # LVM does not know User-Mode Linux's disks by itself, and must leave alone the disks
 # that come in over iSCSI: they would make it wait for its own targets.
@@ -33,3 +38,18 @@ def bring_up_volume_group(plan: NodePlan) -> None:
     Path("/etc/lvm/lvm.conf").write_text(LVM_CONF)
     if not run("pvs", "--noheadings", "-o", "vg_name", "--select", "vg_name!=''"):
         run("vgcreate", "--yes", VOLUME_GROUP, DISK)
+
+
+def mount_state(folder: Path) -> None:
+    """Let a folder outlive the node's kernel, on a disk of its own.
+
+    What was not synchronised is lost with the power, as on any disk.
+    """
+    with Path(STATE_DISK).open("rb") as disk:
+        disk.seek(_EXT4_MAGIC_AT)
+        is_new = disk.read(2) != _EXT4_MAGIC
+    if is_new:
+        run("mkfs.ext4", "-q", STATE_DISK)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_mount():
+        run("mount", STATE_DISK, str(folder))

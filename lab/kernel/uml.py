@@ -41,6 +41,10 @@ def build_shim(work: WorkFolder) -> str:
     return work.inside(library.name)
 
 
+#: The disk for what the node's services have to remember, in MiB.
+_STATE_DISK = 64
+
+
 class Kernel:
     """The kernel of one node.
 
@@ -92,14 +96,15 @@ class Kernel:
             for n, network in enumerate(networks)
         ]
         if plan.disk:
-            arguments.append(f"ubd0={self._disk()}")
+            arguments.append(f"ubd0={self._disk('volumes', self._plan.disk * 1024)}")
+            arguments.append(f"ubd1={self._disk('state', _STATE_DISK)}")
         return " ".join(arguments).split()
 
-    def _disk(self) -> str:
+    def _disk(self, name: str, size: int) -> str:
         # In the lab's own memory, and kept over a power failure of the node.
-        path = f"/dev/shm/{self._plan.name}.disk"  # noqa: S108 - mounted by the anchor
+        path = f"/dev/shm/{self._plan.name}.{name}"  # noqa: S108 - mounted by the anchor
         self._sandbox.run(
-            ["truncate", f"--size={self._plan.disk}G", path],
+            ["truncate", f"--size={size}M", path],
             env={"PATH": "/usr/bin"},
             log=self.console,
             timeout=10,

@@ -6,18 +6,22 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from cinder import utils, version
-from cinder.common import config  # noqa: F401 - registers Cinder's options
-from cinder.volume import configuration, driver, manager
-from cinder.volume.drivers import lvm
-from oslo_config import cfg
-from oslo_log import log as logging
-from oslo_privsep import priv_context
+from cinder import objects
 
-from taikun_cinder import opts, volume_groups
-from taikun_cinder.cli.restore import Restore
-from taikun_cinder.records import Records
-from taikun_cinder.targets.lio import LioTarget
+objects.register_all()  # cinder.volume.manager cannot be imported before
+
+from cinder import utils, version  # noqa: E402
+from cinder.common import config  # noqa: E402, F401 - registers Cinder's options
+from cinder.volume import configuration, driver, manager  # noqa: E402
+from cinder.volume.drivers import lvm  # noqa: E402
+from oslo_config import cfg  # noqa: E402
+from oslo_log import log as logging  # noqa: E402
+from oslo_privsep import priv_context  # noqa: E402
+
+from taikun_cinder import opts, volume_groups  # noqa: E402
+from taikun_cinder.cli.restore import Restore  # noqa: E402
+from taikun_cinder.records import Records  # noqa: E402
+from taikun_cinder.targets.lio import LioTarget  # noqa: E402
 
 CONF = cfg.CONF
 

@@ -10,7 +10,7 @@ changed since.
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cinder import coordination
@@ -45,6 +45,7 @@ class Restore:
         self._target = target
         self._say = say
         self._coordinator = coordinator
+        self._exported = self._failed = 0
 
     def run(self, records: Records, groups: Iterable[volume_groups.Group]) -> bool:
         """Export all volumes of these volume groups; say whether all went well."""
@@ -52,18 +53,17 @@ class Restore:
             return False
         began = time.monotonic()
         by_folder = {str(group.folder): group for group in groups}
+        self._failed = self._exported = 0
         with self._started():
-            todo = list(self._expected(records, by_folder))
-            failed = 0
-            for number, volume_id in enumerate(todo, start=1):
-                failed += not self._one(records, volume_id, by_folder)
+            for number, volume_id in enumerate(records.volumes(), start=1):
+                self._one(records, volume_id, by_folder)
                 if number % _EVERY == 0:
-                    self._say(f"{number} of {len(todo)} volumes")
+                    self._say(f"{number} volumes looked at")
         self._say(
-            f"{len(todo) - failed} of {len(todo)} volumes recorded in {records.folder} "
-            f"are exported, after {time.monotonic() - began:.1f} s"
+            f"{self._exported} of {self._exported + self._failed} volumes recorded in "
+            f"{records.folder} are exported, after {time.monotonic() - began:.1f} s"
         )
-        return not failed
+        return not self._failed
 
     def _belongs_to_another(self, folder: Path) -> bool:
         """Refuse to leave locks behind that cinder-volume could not take."""
@@ -90,30 +90,25 @@ class Restore:
         finally:
             self._coordinator.stop()
 
-    @staticmethod
-    def _expected(
-        records: Records, groups: dict[str, volume_groups.Group]
-    ) -> Iterator[str]:
-        for volume_id in records.volumes():
-            export = (records.load(volume_id) or Record()).export
-            if export is not None and str(Path(export.device).parent) in groups:
-                yield volume_id
-
     def _one(
-        self, records: Records, volume_id: str, groups: dict[str, volume_groups.Group]
-    ) -> bool:
+        self,
+        records: Records,
+        volume_id: str,
+        groups: Mapping[str, volume_groups.Group],
+    ) -> None:
         try:
             with self._lock(volume_id):
-                # Read again: cinder-volume may have ended it meanwhile.
-                export = (records.load(volume_id) or Record()).export
-                if export is not None:
-                    device = Path(export.device)
+                export = (records.read(volume_id) or Record()).export
+                if export is None:
+                    return
+                device = Path(export.device)
+                if str(device.parent) in groups:
                     groups[str(device.parent)].activate(device.name)
                     self._export(volume_id, export)
+                    self._exported += 1
         except Exception as error:
+            self._failed += 1
             self._say(f"volume {volume_id} is not exported: {error}")
-            return False
-        return True
 
     def _lock(self, volume_id: str) -> contextlib.AbstractContextManager[object]:
         if not self._coordinator.started:

@@ -39,7 +39,7 @@ def restore(cinder):
     """Return a function that restores in a process of its own, and what it said."""
 
     def run(records, *groups, target):
-        said = []
+        said: list[str] = []
         own = coordination.Coordinator(prefix="cinder-")
         return Restore(target, said.append, own).run(records, groups), "\n".join(said)
 
@@ -78,6 +78,14 @@ def test_one_volume_that_fails_does_not_keep_others_away(records, restore):
     assert not well
     assert len(target.names("")) == 2
     assert "volume volume-2 is not exported: volume-2 is broken" in said
+
+
+def test_record_that_cannot_be_read_is_a_failure(records, restore):
+    records.save("1", Record())
+    (records.folder / "1.json").write_text("")
+    well, said = restore(records, Group(), target=MemoryTarget())
+    assert not well
+    assert "1.json of volume 1 cannot be used" in said
 
 
 def test_other_volume_groups_are_left_alone(records, restore):
