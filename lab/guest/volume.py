@@ -24,8 +24,10 @@ from cinder.db import api as db_api  # noqa: E402
 from cinder.db import migration  # noqa: E402
 from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
+from cinder.volume import configuration as volume_configuration  # noqa: E402
 from cinder.volume import manager as volume_manager  # noqa: E402
 from cinder.volume import volume_types  # noqa: E402
+from cinder.volume.drivers import lvm  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 
@@ -99,6 +101,15 @@ def _make_database() -> None:
         migration.db_sync()
         shutil.copy(DATABASE, fresh)  # the migrations take seconds, a copy nothing
     shutil.copy(fresh, DATABASE)
+
+
+def configuration() -> Any:
+    """Give the back end's section, as cinder.conf has it."""
+    section = volume_configuration.Configuration(
+        volume_manager.volume_backend_opts, config_group=BACKEND
+    )
+    section.append_config_values(lvm.volume_opts)
+    return section
 
 
 class Backend:

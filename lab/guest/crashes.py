@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lets cinder-volume die at every point of a request, one after the other.
+
+Each request is made by a process of its own, which is killed, or loses its privileged
+process, at its first point, then at its second, and so on until it gets to its end
+unharmed. After each this process does what the service does at its start, and in one
+reconcile.
+
+It starts its back end once and forks the others, since in the lab a start takes LVM
+longer than all the rest. That is the same: a driver keeps nothing in its process.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cinder import coordination
+from cinder.db import api as db_api
+from oslo_privsep import priv_context
+from rtslib_fb import RTSRoot
+
+from lab.guest import volume as volumes
+from lab.guest.points import Points
+from lab.guest.system import run
+from lab.plan import VOLUME_GROUP
+from taikun_cinder import privsep, volume_groups
+from taikun_cinder.cli.restore import Restore
+from taikun_cinder.privsep.client import Context
+from taikun_cinder.records import Records
+from taikun_cinder.targets.lio import LioTarget
+
+_ACLS = "/sys/kernel/config/target/iscsi/iqn.*:volume-{}/tpgt_1/acls/*"
+#: No request has more points. A walk that does not end would be a fault of its own.
+_MOST = 400
+
+
+@dataclasses.dataclass
+class Crash:
+    """What came of one of them.
+
+    Attributes:
+        point: what was about to be called; empty for the request that was not harmed.
+        outcome: how the request ended: ``done``, ``killed``, or its error.
+        problems: what was not as it must be afterwards.
+    """
+
+    point: str
+    outcome: str
+    problems: list[str]
+
+
+class Walk:
+    """The requests of one host for one volume, with crashes in them.
+
+    Args:
+        volume_id: the volume.
+        connector: of the host.
+        victim: who is killed, see ``Points.arm``.
+        reboot: whether the node loses all that its kernel had as well.
+    """
+
+    def __init__(
+        self, volume_id: str, connector: dict[str, Any], victim: str, *, reboot: bool
+    ) -> None:
+        self._volume = volume_id
+        self._connector = connector
+        self._own = connector["initiator"]
+        self._victim = victim
+        self._reboot = reboot
+        self._points = Points()
+        self._backend = volumes.Backend(options={"taikun_reconcile_interval": "0"})
+        self._backend.manager.driver._reconcile.join()
+
+    def attach(self) -> list[Crash]:
+        """Crash in the attach of the host."""
+        return list(self._walk(self._reserve, self._update))
+
+    def detach(self) -> list[Crash]:
+        """Crash in the detach of the host."""
+        return list(self._walk(self._attached, self._delete))
+
+    def _walk(
+        self,
+        before: Callable[[], str],
+        request: Callable[[str], None],
+    ) -> Iterator[Crash]:
+        for number in range(1, _MOST):
+            crash = functools.partial(self._request, number, request, before())
+            outcome = _in_process(crash)
+            yield Crash(self._points.hit, outcome, self._afterwards())
+            if not self._points.hit:
+                return
+
+    def _request(
+        self, number: int, request: Callable[[str], None], attachment: str
+    ) -> str:
+        self._points.arm(number, self._victim)
+        _use_a_privileged_process()
+        try:
+            request(attachment)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        finally:
+            self._points.disarm()
+        return "done"
+
+    def _reserve(self) -> str:
+        return self._backend.reserve(self._volume)
+
+    def _update(self, attachment: str) -> None:
+        volume = self._backend.volume(self._volume)
+        self._backend.manager.attachment_update(
+            self._backend.context, volume, dict(self._connector), attachment
+        )
+
+    def _attached(self) -> str:
+        information = self._backend.attach(self._volume, self._connector)
+        return str(information["attachment_id"])
+
+    def _delete(self, attachment: str) -> None:
+        volume = self._backend.volume(self._volume)
+        self._backend.manager.attachment_delete(
+            self._backend.context, attachment, volume
+        )
+
+    def _afterwards(self) -> list[str]:
+        """Start the service again, look whether all is right, and clean up."""
+        problems: list[str] = []
+        if self._reboot:
+            before = self._acls()
+            _lose_the_kernels_state()
+            problems += self._restored(before)
+        self._start()
+        problems += self._compared()
+        for row in self._backend.volume(self._volume).volume_attachment:
+            if (row.connector or self._connector)["initiator"] == self._own:
+                self._backend.detach(row.id)
+        left = self._acls() - self._rows()[0]
+        problems += [f"after the detach there is still {who}" for who in left]
+        return problems
+
+    def _start(self) -> None:
+        """Do what cinder-volume does at its start, and let an interval pass."""
+        volume, driver = (
+            self._backend.volume(self._volume),
+            self._backend.manager.driver,
+        )
+        if volume.status == "in-use":
+            driver.ensure_export(self._backend.context, volume)
+        driver._reconcile._interval = 1e-9
+        self._backend.reconcile()
+
+    def _restored(self, before: set[str]) -> list[str]:
+        said: list[str] = []
+        own = coordination.Coordinator(prefix="cinder-")
+        restore = Restore(LioTarget(), said.append, own)
+        group = volume_groups.Group(volumes.configuration())
+        problems = []
+        if not restore.run(Records(volumes.RECORDS), [group]):
+            problems.append(f"restore failed: {said}")
+        # The request under way was answered neither way, so its host may be either.
+        if (self._acls() ^ before) - {self._own}:
+            problems.append(f"restored {self._acls()} instead of {before}")
+        return problems
+
+    def _compared(self) -> list[str]:
+        """Compare the kernel with Cinder's rows."""
+        told, connected = self._rows()
+        acls = self._acls()
+        problems = [f"{who} is shut out" for who in told - acls]
+        problems += [f"{who} is let in" for who in acls - connected]
+        device = Path("/dev", VOLUME_GROUP, f"volume-{self._volume}")
+        if not acls and _is_open(device):
+            problems.append("the volume is open, and nobody is let in")
+        return problems
+
+    def _rows(self) -> tuple[set[str], set[str]]:
+        """Give who was told how to connect, and who has a row that says so."""
+        rows = self._backend.volume(self._volume).volume_attachment
+        connected = [row for row in rows if row.connector]
+        return (
+            {row.connector["initiator"] for row in connected if row.connection_info},
+            {row.connector["initiator"] for row in connected},
+        )
+
+    def _acls(self) -> set[str]:
+        return {path.name for path in Path("/").glob(_ACLS.format(self._volume)[1:])}
+
+
+def walk(
+    request: str,
+    volume_id: str,
+    connector: dict[str, Any],
+    victim: str,
+    reboot: bool = False,
+) -> list[dict[str, Any]]:
+    """Crash at every point of a request; give a :class:`Crash` for each, as a dict.
+
+    Args:
+        request: ``attach`` or ``detach``.
+        volume_id: the volume.
+        connector: of the host that makes the request.
+        victim: ``driver`` or ``daemon``.
+        reboot: whether the node is rebooted after each crash, as far as that can be
+            had without a boot: LIO is emptied, and the logical volumes are inactive.
+    """
+    crashes = getattr(Walk(volume_id, connector, victim, reboot=reboot), request)()
+    return [dataclasses.asdict(crash) for crash in crashes]
+
+
+def _use_a_privileged_process() -> None:
+    """Have one as cinder-volume has it, forked instead of started by sudo."""
+    real = Context.start
+
+    def start(self: Context) -> None:
+        real(self, priv_context.Method.FORK)
+
+    setattr(Context, "start", start)  # noqa: B010 - it is another type
+    privsep.context.set_client_mode(True)
+    start(privsep.context)
+
+
+def _lose_the_kernels_state() -> None:
+    RTSRoot().clear_existing(confirm=True)
+    run("vgchange", "-an", VOLUME_GROUP)
+
+
+def _is_open(device: Path) -> bool:
+    if not device.exists():
+        return False
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+    except OSError:
+        return True
+    return False
+
+
+def _in_process(function: Callable[[], Any], timeout: float = 120) -> Any:
+    """Call a function in a process forked from this one; give what it gives.
+
+    Returns:
+        its result; ``killed`` if it was.
+
+    Raises:
+        RuntimeError: it raised, or it took too long.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        db_api.dispose_engine()  # its connections are this process's
+        _answer(function, writer)
+    os.close(writer)
+    late = threading.Timer(timeout, _kill, [pid])
+    late.start()
+    with os.fdopen(reader, "rb") as answer:
+        told = answer.read()
+    _pid, status = os.waitpid(pid, 0)
+    in_time = late.is_alive()
+    late.cancel()
+    if not in_time:
+        raise RuntimeError(f"it hung for {timeout:.0f} s")
+    if os.WIFSIGNALED(status):
+        return "killed"
+    well, result = pickle.loads(told)  # noqa: S301 - our own process
+    if not well:
+        raise RuntimeError(result)
+    return result
+
+
+def _answer(function: Callable[[], Any], writer: int) -> None:
+    try:
+        told = (True, function())
+    except BaseException:
+        told = (False, traceback.format_exc())
+    with os.fdopen(writer, "wb") as answer:
+        answer.write(pickle.dumps(told))
+    os._exit(0)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whoever dies, and whenever: the kernel follows Cinder again (law 3; p and q)."""
+
+from typing import Any
+
+import pytest
+
+from lab.guest.iscsi import REPLACEMENT_TIMEOUT
+from lab.single import SingleNode
+from tests.lab.test_law_1 import OURS, told
+
+#: Cinder's own part of a request is walked too, but this is what it is about.
+_OURS = ("privsep.files", "records", "targets.lio")
+
+
+def _walk(node: SingleNode, *arguments: Any) -> list[dict[str, Any]]:
+    """Crash at every point; see that there were points, and that no one was wrong."""
+    with node.node.session(timeout=1500) as process:
+        crashes = process("lab.guest.crashes", "walk", *arguments)
+    wrong = [crash for crash in crashes if crash["problems"]]
+    assert wrong == []
+    *hurt, last = crashes
+    assert last["outcome"] == "done"
+    assert last["point"] == ""
+    for part in _OURS:
+        assert any(part in crash["point"] for crash in hurt), crashes
+    return hurt
+
+
+@pytest.mark.parametrize("victim", ["driver", "daemon"])
+@pytest.mark.parametrize("request_", ["attach", "detach"])
+def test_a_crash_at_any_point_is_healed_and_the_other_host_writes_on(
+    node: SingleNode, request_: str, victim: str
+) -> None:
+    with told(node, OURS) as story:
+        device = story.attach("a")
+        volume, connector = story.volume, story.connector("b")
+    with story.writing(device) as seen:
+        hurt = _walk(node, request_, volume, connector, victim)
+    # The loss of the privileged process is not even felt by who made the request.
+    outcome = {"driver": "killed", "daemon": "done"}[victim]
+    assert [crash for crash in hurt if crash["outcome"] != outcome] == []
+    assert seen["errors"] == []
+    assert seen["longest"] < REPLACEMENT_TIMEOUT
+
+
+@pytest.mark.parametrize("request_", ["attach", "detach"])
+def test_a_crash_at_any_point_and_a_reboot_leave_what_cinder_says(
+    node: SingleNode, request_: str
+) -> None:
+    with told(node, OURS) as story:
+        volume, connector = story.volume, story.connector("b")
+    _walk(node, request_, volume, connector, "driver", True)
