@@ -58,9 +58,10 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self.target,
             Layout.of(self.configuration),
             Records(Path(self.configuration.taikun_state_path)),
+            self._activate,
         )
         self._reconcile = Reconcile(
-            self._exports, lambda: volumes.of_backend(self.host), self._activate
+            self._exports, lambda: volumes.of_backend(self.host)
         )
 
     @classmethod
@@ -100,19 +101,17 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def create_export(
         self, context: Any, volume: Any, connector: Any, vg: str | None = None
     ) -> dict[str, str]:
-        """Prepare the volume for a host that is about to connect.
+        """Tell where the volume will be for a host that is about to connect.
 
         Nothing is exported before initialize_connection knows that somebody may reach
         it, so an attach that fails in between leaves nothing behind.
         """
         # Cinder's own attaches (driver._attach_volume) do not validate.
         connectors.initiator_to_attach(connector)
-        self._activate(volume)
         return self._model(volume)
 
     def ensure_export(self, context: Any, volume: Any) -> dict[str, str]:
         """Export the volume again as its attachments say; Cinder asks at its start."""
-        self._activate(volume)
         self._exports.settle(volume)
         return self._model(volume)
 

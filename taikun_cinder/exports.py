@@ -53,6 +53,7 @@ class Exports:
         target: what exports.
         layout: how.
         records: what is known beside Cinder's rows.
+        activate: makes a volume's block device appear.
         rows: reads the attachments of one volume.
         clock: gives seconds, and only goes forward between two boots of the node.
     """
@@ -62,12 +63,14 @@ class Exports:
         target: Target,
         layout: Layout,
         records: Records,
+        activate: Callable[[Any], None],
         rows: Callable[[str], tuple[Row, ...]] = attachments.of_volume,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target = target
         self.layout = layout
         self._records = records
+        self._activate = activate
         self._rows = rows
         self._clock = clock
 
@@ -183,6 +186,8 @@ class Exports:
     ) -> tuple[Export | None, Observed]:
         """Make the kernel agree; give what must be in it by now, and what is."""
         desired = self._desired(volume, known, grants(known.rows, memory))
+        if desired is not None:
+            self._activate(volume)
         outcome = self.target.ensure(self.layout.target(volume), desired)
         if isinstance(outcome, Changed):
             LOG.info(

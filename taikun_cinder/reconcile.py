@@ -26,18 +26,11 @@ class Reconcile:
     Args:
         exports: the back end's.
         volumes: lists the back end's volumes.
-        activate: makes a volume's block device appear.
     """
 
-    def __init__(
-        self,
-        exports: Exports,
-        volumes: Callable[[], Iterable[Any]],
-        activate: Callable[[Any], None],
-    ) -> None:
+    def __init__(self, exports: Exports, volumes: Callable[[], Iterable[Any]]) -> None:
         self._exports = exports
         self._volumes = volumes
-        self._activate = activate
         self._interval: float = 0
         self._thread: threading.Thread | None = None
 
@@ -72,7 +65,6 @@ class Reconcile:
 
     def _one(self, volume: Any) -> None:
         try:
-            self._activate(volume)
             self._exports.settle(volume, sweep=self._interval)
         except Exception:
             LOG.exception(
