@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from taikun_cinder import portals
 from taikun_cinder.access.identity import MADE_FOR
 from taikun_cinder.access.model import Export, Grant, Portal
 from taikun_cinder.access.observed import LUN
@@ -35,13 +36,10 @@ class Layout:
         Raises:
             ValueError: an address is none.
         """
-        port = configuration.target_port
-        secondary = configuration.target_secondary_ip_addresses or []
-        addresses = dict.fromkeys([configuration.target_ip_address, *secondary])
         return cls(
             prefix=configuration.target_prefix,
             group=configuration.volume_group,
-            portals=tuple(Portal(str(address), port) for address in addresses),
+            portals=portals.of(configuration),
         )
 
     def target(self, volume: Any) -> str:
@@ -70,9 +68,9 @@ class Layout:
         )
 
     def location(self, volume: Any) -> str:
-        """Give the volume's ``provider_location``, in the in-tree driver's form."""
-        portals = ";".join(str(portal) for portal in self.portals)
-        return f"{portals},0 {self.target(volume)} {LUN}"
+        """Give the volume's ``provider_location``, as the in-tree driver writes it."""
+        addresses, target = ";".join(map(str, self.portals)), self.target(volume)
+        return f"{addresses},{target} {target} {LUN}"
 
     def connection(
         self, volume: Any, grant: Grant, *, multipath: bool

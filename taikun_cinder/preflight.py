@@ -12,13 +12,19 @@ from cinder.volume import driver
 from cinder.volume.drivers import lvm
 from oslo_concurrency import processutils
 
-from taikun_cinder import opts, volume_groups
+from taikun_cinder import opts, portals, volume_groups
 from taikun_cinder.exception import BackendRefused
 
 #: LIO itself, its back end for block devices, and its iSCSI.
 MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
 
 _CONFIGFS = "/sys/kernel/config"
+
+_ADDRESSES = {
+    "target_ip_address": "one IPv4 or IPv6 address of this node that the hosts reach",
+    "target_secondary_ip_addresses": "further addresses of this node, each once and "
+    "separated by commas, or leave it out",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +111,12 @@ def _configuration(configuration: Any) -> Iterator[Problem]:
                 f"Set {option} = {value} in section [{_section(configuration)}] of "
                 "cinder.conf and restart cinder-volume.",
             )
+    for option, fault in portals.faults(configuration):
+        yield Problem(
+            fault,
+            f"Set {option} in section [{_section(configuration)}] of cinder.conf to "
+            f"{_ADDRESSES[option]}, and restart cinder-volume.",
+        )
 
 
 def _node(

@@ -162,3 +162,72 @@ def test_section_that_says_nothing_is_judged_by_cinders_defaults(
 
 def test_right_options_are_accepted(configure, node):
     preflight.refuse_configuration(configure(), node)
+
+
+def _addresses(primary, *secondary):
+    return {
+        "target_ip_address": primary,
+        "target_secondary_ip_addresses": list(secondary),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "fault"),
+    [
+        (_addresses("storage1"), "target_ip_address", "'storage1', which is no IP"),
+        (_addresses(""), "target_ip_address", "'', which is no IP"),
+        (_addresses("192.0.2.11:3260"), "target_ip_address", "3260', which is no IP"),
+        (_addresses("0.0.0.0"), "target_ip_address", "every address of this node"),  # noqa: S104
+        (_addresses("[::]"), "target_ip_address", "every address of this node"),
+        (_addresses("ff02::1"), "target_ip_address", "multicast"),
+        (_addresses("fe80::11"), "target_ip_address", "on one link only"),
+        (_addresses("fe80::11%eth1"), "target_ip_address", "on one link only"),
+        (
+            _addresses("192.0.2.11", "192.0.2.12", "storage1"),
+            "target_secondary_ip_addresses",
+            "'storage1', which is no IP",
+        ),
+        (
+            _addresses("192.0.2.11", "0.0.0.0"),  # noqa: S104
+            "target_secondary_ip_addresses",
+            "every address of this node",
+        ),
+        (
+            _addresses("192.0.2.11", "192.0.2.11"),
+            "target_secondary_ip_addresses",
+            "192.0.2.11, which target_ip_address has already",
+        ),
+        (
+            _addresses("2001:db8::11", "[2001:DB8:0::11]"),
+            "target_secondary_ip_addresses",
+            "which target_ip_address has already",
+        ),
+        (
+            _addresses("192.0.2.11", "2001:db8::11", "2001:db8:0:0::11"),
+            "target_secondary_ip_addresses",
+            "which target_secondary_ip_addresses has already",
+        ),
+    ],
+)
+def test_address_that_no_host_could_use_is_refused_by_its_option(
+    configure, node, options, option, fault
+):
+    conf = configure(**options)
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_configuration(conf, node)
+    said = str(refused.value)
+    assert f" 1. {option} has " in said
+    assert fault in said
+    assert f"Set {option} in section [{conf.config_group}] of cinder.conf to " in said
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        _addresses("192.0.2.11"),
+        _addresses("2001:db8::11"),
+        _addresses("[2001:db8::11]", "192.0.2.11", "169.254.0.11"),
+    ],
+)
+def test_addresses_of_either_family_are_accepted(configure, node, options):
+    preflight.refuse_configuration(configure(**options), node)
