@@ -81,18 +81,24 @@ class Attached:
 
 
 def attach(
-    clients: Clients, user: str, node: Node, volume_id: str, mode: str = "rw"
+    clients: Clients,
+    user: str,
+    node: Node,
+    volume_id: str,
+    mode: str = "rw",
+    *,
+    multipath: bool = False,
 ) -> Attached:
     """Attach a volume to a new server on ``node`` for a user, up to its device."""
     cinder = clients.volume(user)
     server = str(uuid.uuid4())
     reserved = reserve(cinder, volume_id, server, mode)
     with node.session() as host:
-        connector = host("lab.guest.host", "properties")
+        connector = host("lab.guest.host", "properties", multipath)
         connector["mountpoint"] = "/dev/vdb"
         updated = cinder.attachments.update(reserved, connector)
         information = dict(_field(updated, "connection_info"))
-        device = host("lab.guest.host", "connect", information)
+        device = host("lab.guest.host", "connect", information, multipath)
     cinder.attachments.complete(reserved)
     return Attached(node, server, reserved, information, device)
 

@@ -13,7 +13,7 @@ from lab.network import networks, start_networks
 from lab.node import Node
 from lab.plan import CLUSTER, STORAGE_NODE
 from lab.sandbox import Sandbox
-from lab.services.cinder_conf import BACKEND, ETC
+from lab.services.cinder_conf import BACKEND, ETC, PATHS_BACKEND, PATHS_CONF
 from lab.services.control import ControlPlane, start_control_plane
 from lab.services.rabbitmq import consumers
 from lab.workdir import WorkFolder
@@ -21,6 +21,8 @@ from lab.workdir import WorkFolder
 Progress = Callable[[str], None]
 
 VOLUME_SERVICE = "cinder-volume"
+PATHS_SERVICE = "cinder-volume-paths"
+BACKUP_SERVICE = "cinder-backup"
 
 
 class Cluster:
@@ -114,14 +116,17 @@ class Cluster:
         node.boot(networks(self.work))
         node.wait_until_up()
 
-    def start_volume_service(self, name: str = VOLUME_SERVICE) -> None:
+    def start_volume_service(self, name: str = VOLUME_SERVICE, *files: str) -> None:
         """Start cinder-volume on the storage node.
 
         Args:
             name: of the process and its log; another than the usual one for a second
                 process over the same back ends.
+            files: of configuration, beside the usual one.
         """
-        argv = [VOLUME_SERVICE, "--config-file", f"{ETC}/cinder.conf"]
+        argv = [VOLUME_SERVICE]
+        for file in (f"{ETC}/cinder.conf", *files):
+            argv += ["--config-file", file]
         with self.nodes["storage"].session() as storage:
             storage("lab.guest.daemons", "prepare_cinder")
             storage("lab.guest.daemons", "start", name, argv)
@@ -130,35 +135,59 @@ class Cluster:
         """Let cinder-volume finish what it is at, and end it."""
         self.nodes["storage"].call("lab.guest.daemons", "end", name)
 
+    def start_paths_service(self, timeout: float = 180) -> None:
+        """Start the back end with several portals, and wait until it serves.
+
+        Raises:
+            LabError: it does not; its log tells why.
+        """
+        self.start_volume_service(PATHS_SERVICE, PATHS_CONF)
+        self.wait_for_volume_service(timeout, PATHS_SERVICE, PATHS_BACKEND)
+        self._wait_for_consumers(_queue(PATHS_BACKEND), 1, timeout)
+
+    def start_backup_service(self, node: str) -> None:
+        """Start cinder-backup on a node, and wait until it takes requests.
+
+        Raises:
+            LabError: it does not.
+        """
+        argv = [BACKUP_SERVICE, "--config-file", f"{ETC}/cinder.conf"]
+        with self.nodes[node].session() as session:
+            session("lab.guest.daemons", "prepare_cinder")
+            session("lab.guest.daemons", "start", BACKUP_SERVICE, argv)
+        self._wait_for_consumers(f"{BACKUP_SERVICE}.{node}", 1, timeout=120)
+
     def wait_for_volume_services(self, number: int, timeout: float = 120) -> None:
         """Wait until as many processes take the requests of the back end.
 
         Raises:
             LabError: there are more or less of them after ``timeout`` seconds.
         """
-        # The last that a service opens, and one that it opens once (cinder/service.py).
-        node = STORAGE_NODE.name
-        queue = f"{VOLUME_SERVICE}.{node}@{BACKEND}.{node}"
+        self._wait_for_consumers(_queue(BACKEND), number, timeout)
+
+    def _wait_for_consumers(self, queue: str, number: int, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while (there := consumers(self.control.passwords, queue)) != number:
             if time.monotonic() > deadline:
                 raise LabError(f"{there} and not {number} of {queue} take requests")
             time.sleep(0.5)
 
-    def wait_for_volume_service(self, timeout: float = 120) -> None:
-        """Wait until the scheduler knows what the back ends can do.
+    def wait_for_volume_service(
+        self, timeout: float = 120, name: str = VOLUME_SERVICE, backend: str = BACKEND
+    ) -> None:
+        """Wait until the scheduler knows what the back end can do.
 
         Raises:
-            LogError: they do not come up; the log of cinder-volume tells why.
+            LogError: it does not come up; the log of cinder-volume tells why.
         """
-        log = self.work.log(VOLUME_SERVICE)
+        log = self.work.log(name)
         storage = self.nodes["storage"]
         deadline = time.monotonic() + timeout
-        while not self.pools():
+        while not any(f"@{backend}#" in pool for pool in self.pools()):
             if time.monotonic() > deadline:
-                raise LogError(f"no back end came up in {timeout:.0f} s", log)
-            if not storage.call("lab.guest.daemons", "alive", VOLUME_SERVICE):
-                raise LogError("cinder-volume ended", log)
+                raise LogError(f"{backend} did not come up in {timeout:.0f} s", log)
+            if not storage.call("lab.guest.daemons", "alive", name):
+                raise LogError(f"{name} ended", log)
             time.sleep(0.5)
 
     def pools(self) -> dict[str, dict[str, Any]]:
@@ -179,3 +208,9 @@ class Cluster:
                     f"the kernel of node {node.name} reports trouble:\n{shown}\n"
                     f"  the whole log: {node.kernel.console}"
                 )
+
+
+def _queue(backend: str) -> str:
+    # The last that a service opens, and one that it opens once (cinder/service.py).
+    node = STORAGE_NODE.name
+    return f"{VOLUME_SERVICE}.{node}@{backend}.{node}"

@@ -20,6 +20,8 @@ CONTROL = "192.0.2.1"
 AGENT_PORT = 7000
 SHELL_PORT = 7001
 VOLUME_GROUP = "cinder-volumes"
+#: Of the second back end, since Cinder migrates no volume within one group.
+SECOND_GROUP = "cinder-paths"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,7 @@ class NodePlan:
         name: the node's name, and its host name.
         number: the last part of its addresses.
         memory: in MiB.
-        disk: the size of its disk for the volume group in GiB, 0 for none.
+        disk: the size of its disk for each volume group in GiB, 0 for none.
         preload: modules that the agent imports once, so that calls start at once.
     """
 
@@ -49,6 +51,11 @@ class NodePlan:
     def storage_address(self) -> str:
         """The address that iSCSI uses."""
         return STORAGE.format(self.number).partition("/")[0]
+
+    @property
+    def storage_address_ipv6(self) -> str:
+        """The same, in the other family."""
+        return STORAGE_IPV6.format(self.number).partition("/")[0]
 
     @property
     def initiator(self) -> str:

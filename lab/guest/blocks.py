@@ -35,9 +35,18 @@ def read(path: str, block: int) -> str:
 
 
 def identity(path: str) -> dict[str, str]:
-    """Give the kernel's name of a device, its serial number and world-wide name."""
+    """Give the kernel's name of a device, its serial number and world-wide name.
+
+    Those of a multipath device are its paths', which are all the same.
+    """
     name = Path(path).resolve().name
-    device = Path("/sys/block", name, "device")
+    device = Path("/sys/block", next(iter(paths(path)), name), "device")
     serial = (device / "vpd_pg80").read_bytes()[4:].decode(errors="replace")
     wwid = (device / "wwid").read_text().strip()
     return {"name": name, "serial": serial.strip(), "wwn": wwid}
+
+
+def paths(path: str) -> list[str]:
+    """Name the disks that a multipath device goes to; none for another device."""
+    slaves = Path("/sys/block", Path(path).resolve().name, "slaves")
+    return sorted(one.name for one in slaves.iterdir()) if slaves.exists() else []

@@ -4,7 +4,7 @@
 import sys
 from pathlib import Path
 
-from lab.guest import agent, disks, iscsi, system
+from lab.guest import agent, disks, iscsi, multipath, system
 from lab.plan import NodePlan
 from lab.workdir import INSIDE
 
@@ -18,7 +18,8 @@ def main(name: str) -> None:
         system.bring_up_network,
         system.start_udev,
         iscsi.start_initiator,
-        disks.bring_up_volume_group,
+        multipath.start_multipathd,
+        disks.bring_up_volume_groups,
     ):
         print(f"lab-boot: {step.__name__}", flush=True)
         step(plan)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks of the storage node: the volume group, and what services remember."""
+"""The disks of the storage node: the volume groups, and what services remember."""
 
 from pathlib import Path
 
 from lab.guest.system import run
-from lab.plan import VOLUME_GROUP, NodePlan
+from lab.plan import SECOND_GROUP, VOLUME_GROUP, NodePlan
 
-DISK = "/dev/ubda"
-STATE_DISK = "/dev/ubdb"
+#: Each volume group with its disk.
+DISKS = {VOLUME_GROUP: "/dev/ubda", SECOND_GROUP: "/dev/ubdb"}
+_ACCEPTED = ", ".join(f'"a|^{disk}$|"' for disk in DISKS.values())
+STATE_DISK = "/dev/ubdc"
 
 #: Where an ext4 says that it is one, in bytes, and how (linux/fs/ext4/ext4.h).
 _EXT4_MAGIC_AT = 0x438
@@ -18,7 +20,7 @@ _EXT4_MAGIC = b"\x53\xef"
 LVM_CONF = f"""\
 devices {{
     types = ["ubd", 16]
-    global_filter = ["a|^{DISK}$|", "r|.*|"]
+    global_filter = [{_ACCEPTED}, "r|.*|"]
     use_devicesfile = 0
 }}
 activation {{
@@ -28,8 +30,8 @@ activation {{
 """
 
 
-def bring_up_volume_group(plan: NodePlan) -> None:
-    """Make the volume group at the first boot, find it again at a later one.
+def bring_up_volume_groups(plan: NodePlan) -> None:
+    """Make the volume groups at the first boot, find them again at a later one.
 
     Its logical volumes are not activated: after a reboot that is the driver's work.
     """
@@ -37,7 +39,8 @@ def bring_up_volume_group(plan: NodePlan) -> None:
         return
     Path("/etc/lvm/lvm.conf").write_text(LVM_CONF)
     if not run("pvs", "--noheadings", "-o", "vg_name", "--select", "vg_name!=''"):
-        run("vgcreate", "--yes", VOLUME_GROUP, DISK)
+        for group, disk in DISKS.items():
+            run("vgcreate", "--yes", group, disk)
 
 
 def mount_state(folder: Path) -> None:

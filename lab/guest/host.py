@@ -23,30 +23,39 @@ def _prepare() -> None:
 
 
 def properties(multipath: bool = False) -> dict[str, Any]:
-    """Give this host's connector, as Nova sends it to Cinder."""
+    """Give this host's connector, as Nova sends it to Cinder.
+
+    Raises:
+        ProcessExecutionError: multipathd does not run though it is needed.
+    """
     _prepare()
     name = os.uname().nodename
     (plan,) = (node for node in COMPUTE_NODES if node.name == name)
     return dict(
         connector.get_connector_properties(
-            "sudo", plan.storage_address, multipath, False, host=name
+            "sudo", plan.storage_address, multipath, multipath, host=name
         )
     )
 
 
-def _connector(information: dict[str, Any]) -> Any:
+def _connector(information: dict[str, Any], *, multipath: bool) -> Any:
     _prepare()
     return connector.InitiatorConnector.factory(
-        information["driver_volume_type"], "sudo", device_scan_attempts=5
+        information["driver_volume_type"],
+        "sudo",
+        use_multipath=multipath,
+        device_scan_attempts=5,
     )
 
 
-def connect(information: dict[str, Any]) -> dict[str, Any]:
+def connect(information: dict[str, Any], multipath: bool = False) -> dict[str, Any]:
     """Connect a volume; give os-brick's device information (``path``, ...)."""
-    device = _connector(information).connect_volume(dict(information))
+    own = _connector(information, multipath=multipath)
+    device = own.connect_volume(dict(information))
     return {name: str(value) for name, value in device.items()}
 
 
 def disconnect(information: dict[str, Any], device: dict[str, Any]) -> None:
     """Flush and disconnect a volume."""
-    _connector(information).disconnect_volume(dict(information), dict(device))
+    own = _connector(information, multipath="multipath_id" in device)
+    own.disconnect_volume(dict(information), dict(device))

@@ -96,8 +96,12 @@ class Kernel:
             for n, network in enumerate(networks)
         ]
         if plan.disk:
-            arguments.append(f"ubd0={self._disk('volumes', self._plan.disk * 1024)}")
-            arguments.append(f"ubd1={self._disk('state', _STATE_DISK)}")
+            disks = {"volumes": plan.disk * 1024, "second": plan.disk * 1024}
+            disks["state"] = _STATE_DISK
+            arguments += [
+                f"ubd{number}={self._disk(name, size)}"
+                for number, (name, size) in enumerate(disks.items())
+            ]
         return " ".join(arguments).split()
 
     def _disk(self, name: str, size: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.plan import CONTROL, STORAGE_NODE, VOLUME_GROUP
+from lab.plan import CONTROL, SECOND_GROUP, STORAGE_NODE, VOLUME_GROUP
 from lab.services.accounts import AUTH_URL, DOMAIN, REGION, USERS, Passwords
 from lab.services.daemon import BIN
 from lab.services.files import Settings, read_settings, write_settings
@@ -31,6 +31,14 @@ ETC = "/etc/cinder"
 
 BACKEND = "lvm-shared"
 
+#: A back end with several portals: IPv6 first, then IPv4, at a port of its own. Its
+#: reconcile is so quick that a test can wait for many. A cinder-volume of its own
+#: serves it, which is started where it is needed.
+PATHS_BACKEND = "lvm-paths"
+PATHS_CONF = f"{ETC}/{PATHS_BACKEND}.conf"
+PATHS_INTERVAL = 5
+PATHS_PORT = 3261
+
 
 def backend(name: str, **options: str) -> dict[str, str]:
     """Give the section of a back end with this driver; options may be replaced."""
@@ -47,6 +55,17 @@ def backend(name: str, **options: str) -> dict[str, str]:
         "volume_clear": "none",
         **options,
     }
+
+
+def _paths() -> dict[str, str]:
+    return backend(
+        PATHS_BACKEND,
+        volume_group=SECOND_GROUP,
+        target_ip_address=STORAGE_NODE.storage_address_ipv6,
+        target_secondary_ip_addresses=STORAGE_NODE.storage_address,
+        target_port=str(PATHS_PORT),
+        taikun_reconcile_interval=str(PATHS_INTERVAL),
+    )
 
 
 def _login(user: str, passwords: Passwords) -> dict[str, str]:
@@ -76,6 +95,10 @@ def _defaults(etc: Path, passwords: Passwords) -> dict[str, str]:
         "service_down_time": "120",
         "rpc_response_timeout": "180",
         "report_interval": "10",
+        # Backups go to a folder of the node that makes them, piece by piece: by default
+        # a piece is as large as twice the node's memory.
+        "backup_driver": "cinder.backup.drivers.posix.PosixBackupDriver",
+        "backup_file_size": str(32 * 2**20),
         # The scheduler holds requests back for this long after its start.
         "scheduler_driver_init_wait_time": "1",
         # Scenarios make as many volumes as they like. Cinder copies these into its
@@ -116,6 +139,7 @@ def default_settings(work: WorkFolder, passwords: Passwords) -> Settings:
         "nova": _login("nova", passwords),
     }
     add_backends(settings, {BACKEND: backend(BACKEND)})
+    settings[PATHS_BACKEND] = _paths()
     return settings
 
 
@@ -164,6 +188,8 @@ def write_files(work: WorkFolder, passwords: Passwords) -> None:
     (work.path / "cinder").mkdir()
     _copy_installed_files(work)
     write_settings(etc / "control.conf", _control_settings(work))
+    only = {"DEFAULT": {"enabled_backends": PATHS_BACKEND}}
+    write_settings(etc / Path(PATHS_CONF).name, only)
     save(work, default_settings(work, passwords))
 
 

@@ -115,3 +115,10 @@ def cluster(_the_cluster: Cluster) -> Iterator[Cluster]:
     _the_cluster.sandbox.join_network()
     with _healthy(*_the_cluster.nodes.values()):
         yield _the_cluster
+
+
+@pytest.fixture(scope="session")
+def paths_service(_the_cluster: Cluster) -> None:
+    """The cluster's back end with several portals, which stays up from then on."""
+    _the_cluster.sandbox.join_network()
+    _the_cluster.start_paths_service()

@@ -23,10 +23,12 @@ class Shared:
     cluster: Cluster
     id: str
 
-    def attach(self, node: str) -> Attached:
+    def attach(self, node: str, *, multipath: bool = False) -> Attached:
         """Attach it on a node, up to its device."""
         host = self.cluster.nodes[node]
-        return attachments.attach(self.cluster.clients, USER, host, self.id)
+        return attachments.attach(
+            self.cluster.clients, USER, host, self.id, multipath=multipath
+        )
 
     def detach(self, attached: Attached) -> None:
         """Disconnect the host, and end its attachment."""
@@ -73,11 +75,11 @@ def initiator(host: str) -> str:
 
 
 @contextlib.contextmanager
-def volume(cluster: Cluster) -> Iterator[Shared]:
+def volume(cluster: Cluster, backend: str = BACKEND) -> Iterator[Shared]:
     """Create a multi-attach volume of 1 GiB, and delete it behind the block."""
     cinder, admin = cluster.clients.volume(USER), cluster.clients.volume("admin")
     kind = admin.volume_types.create(f"shared-{uuid.uuid4()}")
-    kind.set_keys({"multiattach": "<is> True", "volume_backend_name": BACKEND})
+    kind.set_keys({"multiattach": "<is> True", "volume_backend_name": backend})
     made = cinder.volumes.create(1, volume_type=kind.id)
     attachments.wait_for_status(cinder, made.id, "available")
     yield Shared(cluster, str(made.id))
