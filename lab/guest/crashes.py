@@ -24,12 +24,15 @@ from typing import Any
 
 from cinder import coordination
 from cinder.db import api as db_api
+from cinder.volume import configuration
+from cinder.volume.drivers import lvm
 from oslo_privsep import priv_context
 from rtslib_fb import RTSRoot
 
 from lab.guest import volume as volumes
 from lab.guest.points import Points
 from lab.guest.system import run
+from lab.guest.volume_settings import BACKEND, RECORDS
 from lab.plan import VOLUME_GROUP
 from taikun_cinder import privsep, volume_groups
 from taikun_cinder.cli.restore import Restore
@@ -162,9 +165,11 @@ class Walk:
         said: list[str] = []
         own = coordination.Coordinator(prefix="cinder-")
         restore = Restore(LioTarget(), said.append, own)
-        group = volume_groups.Group(volumes.configuration())
+        group = volume_groups.Group(
+            configuration.Configuration(lvm.volume_opts, BACKEND)
+        )
         problems = []
-        if not restore.run(Records(volumes.RECORDS), [group]):
+        if not restore.run(Records(RECORDS), [group]):
             problems.append(f"restore failed: {said}")
         # The request under way was answered neither way, so its host may be either.
         if (self._acls() ^ before) - {self._own}:

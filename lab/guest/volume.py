@@ -6,12 +6,9 @@ cinder-api and cinder-volume: the rules, the database, the driver, the target, t
 kernel. One process has one :class:`Backend`; ending the process is a crash.
 """
 
-import shutil
-import sys
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cinder import objects
@@ -19,97 +16,24 @@ from cinder import objects
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
 from cinder import context, coordination, privsep, rpc  # noqa: E402
-from cinder.common import config  # noqa: E402,F401 - registers the options
 from cinder.db import api as db_api  # noqa: E402
-from cinder.db import migration  # noqa: E402
 from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
-from cinder.volume import configuration as volume_configuration  # noqa: E402
 from cinder.volume import manager as volume_manager  # noqa: E402
 from cinder.volume import volume_types  # noqa: E402
-from cinder.volume.drivers import lvm  # noqa: E402
 from oslo_config import cfg  # noqa: E402
-from oslo_log import log as logging  # noqa: E402
 
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
-from lab.plan import STORAGE_NODE, VOLUME_GROUP  # noqa: E402
-from lab.workdir import INSIDE  # noqa: E402
+from lab.guest.volume_settings import (  # noqa: E402
+    BACKEND,
+    HOST,
+    configure,
+    make_database,
+)
 from taikun_cinder import privsep as our_privsep  # noqa: E402
 from taikun_cinder.privsep import lio as lio_calls  # noqa: E402
 
-CONF = cfg.CONF
-BACKEND = "lvm-shared"
-HOST = f"storage@{BACKEND}"
 OURS = "taikun_cinder.driver.MultiattachLVMDriver"
-
-#: Kept on the host, so that they outlive a crash of the node as a real disk does.
-DATABASE = INSIDE / "nodes" / STORAGE_NODE.name / "cinder.sqlite"
-STATE = Path("/var/lib/cinder")
-RECORDS = DATABASE.with_name("records")
-
-_OPTIONS = {
-    "volume_backend_name": BACKEND,
-    "volume_group": VOLUME_GROUP,
-    "target_helper": "lioadm",
-    "target_protocol": "iscsi",
-    "target_ip_address": STORAGE_NODE.storage_address,
-    "lvm_type": "default",
-    "volume_clear": "none",
-    "taikun_state_path": str(RECORDS),
-}
-
-
-def _configure(options: Mapping[str, str]) -> None:
-    STATE.mkdir(parents=True, exist_ok=True)
-    etc = Path(sys.prefix) / "etc" / "cinder"
-    conf = f"""\
-[DEFAULT]
-state_path = {STATE}
-lock_path = {STATE}
-rootwrap_config = {etc / "rootwrap.conf"}
-transport_url = fake:/
-enabled_backends = {BACKEND}
-reinit_driver_count = 0
-debug = true
-[database]
-connection = sqlite:///{DATABASE}?timeout=60
-[coordination]
-backend_url = file://{STATE}
-[oslo_concurrency]
-lock_path = {STATE}
-[{BACKEND}]
-"""
-    conf += "".join(f"{key} = {value}\n" for key, value in options.items())
-    path = Path("/etc/cinder/cinder.conf")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(conf)
-    log = INSIDE / "logs" / "cinder-volume.log"
-    logging.register_options(CONF)
-    CONF(
-        ["--config-file", str(path), "--log-file", str(log)],
-        project="cinder",
-        default_config_files=[],
-    )
-    logging.setup(CONF, "cinder")
-
-
-def _make_database() -> None:
-    if DATABASE.exists():
-        return
-    fresh = DATABASE.with_suffix(".fresh")
-    if not fresh.exists():
-        migration.db_sync()
-        shutil.copy(DATABASE, fresh)  # the migrations take seconds, a copy nothing
-    shutil.copy(fresh, DATABASE)
-
-
-def configuration() -> Any:
-    """Give the back end's section, as cinder.conf has it."""
-    section = volume_configuration.Configuration(
-        volume_manager.volume_backend_opts, config_group=BACKEND
-    )
-    section.append_config_values(lvm.volume_opts)
-    return section
 
 
 class Backend:
@@ -123,21 +47,30 @@ class Backend:
     def __init__(
         self, driver: str = OURS, options: Mapping[str, str] | None = None
     ) -> None:
-        _configure({**_OPTIONS, **(options or {})})
-        _make_database()
+        configure(options or {})
+        make_database()
         let_transactions_queue(db_api.get_engine())
         # As root, in this process: starting the privileged daemon takes as long as a
         # test. The cluster runs it for real.
         for privileged in (privsep.sys_admin_pctxt, our_privsep.context):
             privileged.set_client_mode(False)
-        rpc.init(CONF)
+        rpc.init(cfg.CONF)
         coordination.COORDINATOR.start()
         self._owner = uuid.uuid4().hex
+        self._driver = driver
+        self.api = volume_api.API()
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the manager and its driver anew; what the old ones remember is lost.
+
+        It is the start of a service, without what a process costs. A reconcile of the
+        old driver's goes on, so let there be none (``taikun_reconcile_interval``).
+        """
         self.manager = volume_manager.VolumeManager(
-            volume_driver=driver, service_name=BACKEND, host=HOST
+            volume_driver=self._driver, service_name=BACKEND, host=HOST
         )
         self.manager.init_host(service_id=1)
-        self.api = volume_api.API()
         self.api.volume_rpcapi = self.manager
 
     @property
@@ -238,16 +171,36 @@ class Backend:
         volume.save()
 
     def attach(
-        self, volume_id: str, connector: dict[str, Any], mode: str | None = None
+        self,
+        volume_id: str,
+        connector: dict[str, Any],
+        mode: str | None = None,
+        server: str | None = None,
     ) -> dict[str, Any]:
         """Reserve, update and complete; give the connection information.
 
         The attachment's id is its ``attachment_id``.
         """
-        attachment_id = self.reserve(volume_id, mode=mode)
+        attachment_id = self.reserve(volume_id, server, mode)
         information = self.update(attachment_id, connector)
         self.complete(attachment_id)
         return information
+
+    def attach_in_one(
+        self, volume_id: str, connector: dict[str, Any], server: str
+    ) -> dict[str, Any]:
+        """Attach with one POST /attachments, as Nova does for a live migration.
+
+        A volume that is not multi-attach may have the same server's twice then.
+        """
+        reference = self.api.attachment_create(
+            self.context,
+            self.volume(volume_id),
+            server,
+            connector={"mountpoint": "na", **connector},
+        )
+        self.complete(reference.id)
+        return dict(reference.connection_info)
 
     def detach(self, attachment_id: str) -> None:
         """Delete an attachment (DELETE /attachments/ID)."""
@@ -257,6 +210,23 @@ class Backend:
     def legacy_detach(self, volume_id: str, attachment_id: str) -> None:
         """Detach by the old volume action (POST /volumes/ID/action os-detach)."""
         self.manager.detach_volume(self.context, volume_id, attachment_id)
+
+    def terminate(self, volume_id: str, connector: dict[str, Any] | None) -> bool:
+        """Ask the driver to end a connection by force, or all without a connector."""
+        volume = self.volume(volume_id)
+        return bool(
+            self.manager.driver.terminate_connection(volume, connector, force=True)
+        )
+
+    def set_status(self, volume_id: str, status: str) -> None:
+        """Give a volume the status that it has in the middle of something."""
+        volume = self.volume(volume_id)
+        volume.update({"status": status})
+        volume.save()
+
+    def provider_auth(self, volume_id: str) -> str:
+        """Give what Cinder keeps with the volume for the in-tree driver."""
+        return str(self.volume(volume_id).provider_auth)
 
     def reconcile(self) -> None:
         """Let one interval of our driver's reconcile pass."""
@@ -309,8 +279,13 @@ def start(driver: str = OURS, options: Mapping[str, str] | None = None) -> bool:
     return _backend.initialized()
 
 
-def call(method: str, *arguments: Any) -> Any:
-    """Call a method of this process's back end with plain values."""
+def backend() -> Backend:
+    """Give this process's back end."""
     if _backend is None:
         raise RuntimeError("call start() first")
-    return getattr(_backend, method)(*arguments)
+    return _backend
+
+
+def call(method: str, *arguments: Any) -> Any:
+    """Call a method of this process's back end with plain values."""
+    return getattr(backend(), method)(*arguments)

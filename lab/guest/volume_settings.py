@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the one-kernel node's Cinder is configured, and its database."""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cinder.common import config  # noqa: F401 - registers the options
+from cinder.db import migration
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from lab.plan import STORAGE_NODE, VOLUME_GROUP
+from lab.workdir import INSIDE
+
+CONF = cfg.CONF
+BACKEND = "lvm-shared"
+HOST = f"storage@{BACKEND}"
+
+#: Kept on the host, so that they outlive a crash of the node as a real disk does.
+DATABASE = INSIDE / "nodes" / STORAGE_NODE.name / "cinder.sqlite"
+STATE = Path("/var/lib/cinder")
+RECORDS = DATABASE.with_name("records")
+
+_OPTIONS = {
+    "volume_backend_name": BACKEND,
+    "volume_group": VOLUME_GROUP,
+    "target_helper": "lioadm",
+    "target_protocol": "iscsi",
+    "target_ip_address": STORAGE_NODE.storage_address,
+    "lvm_type": "default",
+    "volume_clear": "none",
+    "taikun_state_path": str(RECORDS),
+}
+
+
+def configure(options: Mapping[str, str]) -> None:
+    """Write ``cinder.conf`` and read it, as cinder-volume does at its start.
+
+    Args:
+        options: the back end's that differ from the lab's.
+    """
+    STATE.mkdir(parents=True, exist_ok=True)
+    etc = Path(sys.prefix) / "etc" / "cinder"
+    conf = f"""\
+[DEFAULT]
+state_path = {STATE}
+lock_path = {STATE}
+rootwrap_config = {etc / "rootwrap.conf"}
+transport_url = fake:/
+enabled_backends = {BACKEND}
+reinit_driver_count = 0
+debug = true
+[database]
+connection = sqlite:///{DATABASE}?timeout=60
+[coordination]
+backend_url = file://{STATE}
+[oslo_concurrency]
+lock_path = {STATE}
+[{BACKEND}]
+"""
+    conf += "".join(
+        f"{key} = {value}\n" for key, value in {**_OPTIONS, **options}.items()
+    )
+    path = Path("/etc/cinder/cinder.conf")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(conf)
+    log = INSIDE / "logs" / "cinder-volume.log"
+    logging.register_options(CONF)
+    CONF(
+        ["--config-file", str(path), "--log-file", str(log)],
+        project="cinder",
+        default_config_files=[],
+    )
+    logging.setup(CONF, "cinder")
+
+
+def make_database() -> None:
+    """Make an empty database, unless there is one."""
+    if DATABASE.exists():
+        return
+    fresh = DATABASE.with_suffix(".fresh")
+    if not fresh.exists():
+        migration.db_sync()
+        shutil.copy(DATABASE, fresh)  # the migrations take seconds, a copy nothing
+    shutil.copy(fresh, DATABASE)
