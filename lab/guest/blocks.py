@@ -1,14 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads and writes single blocks of a device, past the caches of the host."""
 
+import contextlib
 import mmap
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 BLOCK = 4096
 
 
-def write(path: str, block: int, text: str) -> None:
+@contextlib.contextmanager
+def to_write(path: str) -> Iterator[int]:
+    """Open a device for :func:`put`; a write is on the disk when it returns."""
+    device = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_SYNC)
+    try:
+        yield device
+    finally:
+        os.close(device)
+
+
+def put(device: int, block: int, text: str) -> None:
     """Write a text into one block of 4 KiB, past every cache of this host.
 
     Raises:
@@ -16,11 +28,13 @@ def write(path: str, block: int, text: str) -> None:
     """
     with mmap.mmap(-1, BLOCK) as page:
         page.write(text.encode().ljust(BLOCK, b"\0"))
-        device = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_SYNC)
-        try:
-            os.pwrite(device, page, block * BLOCK)
-        finally:
-            os.close(device)
+        os.pwrite(device, page, block * BLOCK)
+
+
+def write(path: str, block: int, text: str) -> None:
+    """Open a device, write one block as :func:`put` does, and close it."""
+    with to_write(path) as device:
+        put(device, block, text)
 
 
 def read(path: str, block: int) -> str:

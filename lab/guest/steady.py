@@ -11,6 +11,11 @@ from typing import Any
 
 from lab.guest import blocks
 
+#: How often a run tells what it saw so far, in seconds.
+_EVERY = 0.1
+
+_PROGRAM = (sys.executable, "-m", "lab.guest.steady")
+
 
 @dataclasses.dataclass
 class Steady:
@@ -39,39 +44,57 @@ def _wait_for(path: Path, what: str, timeout: float = 60) -> None:
         time.sleep(0.02)
 
 
-def _write_on(path: str, block: int, name: str) -> None:
+def _write_on(device: int, block: int, name: str, pause: float) -> None:
     seen = Steady()
+    told = 0.0
     while not _file(name, "stop").exists():
         start = time.monotonic()
         try:
-            blocks.write(path, block, f"write {seen.writes}")
+            blocks.put(device, block, f"write {seen.writes}")
             seen.writes += 1
         except OSError as error:
             seen.errors.append(str(error))
             time.sleep(0.1)
         seen.longest = max(seen.longest, time.monotonic() - start)
-        _file(name, "begun").touch()
-        time.sleep(0.002)
+        if time.monotonic() - told > _EVERY:
+            _tell(name, "begun", seen)
+            told = time.monotonic()
+        time.sleep(pause)
+    _tell(name, "note", seen)
+
+
+def _tell(name: str, what: str, seen: Steady) -> None:
     draft = _file(name, "draft")
     draft.write_text(json.dumps(dataclasses.asdict(seen)))
-    draft.rename(_file(name, "note"))
+    draft.rename(_file(name, what))
 
 
-def begin(path: str, block: int) -> str:
+def begin(path: str, block: int, pause: float = 0.002) -> str:
     """Write to one block of a device, over and over; give the run's name.
 
     It goes on until :func:`end`, whatever becomes of the call that began it.
+
+    Args:
+        path: of the device.
+        block: its number.
+        pause: in seconds, between two writes; several writers starve a kernel that
+            has one processor, and a stall is seen with any pause.
     """
     name = f"{Path(path).name}-{block}-{time.monotonic_ns()}"
     with Path(f"/run/steady-{name}.log").open("w") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "lab.guest.steady", path, str(block), name],
+            [*_PROGRAM, path, str(block), name, str(pause)],
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     _wait_for(_file(name, "begun"), "write once")
     return name
+
+
+def so_far(name: str) -> dict[str, Any]:
+    """Give what the run saw until a moment ago, see :class:`Steady`; it goes on."""
+    return dict(json.loads(_file(name, "begun").read_text()))
 
 
 def end(name: str) -> dict[str, Any]:
@@ -82,4 +105,7 @@ def end(name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    _write_on(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    # Held open, as a virtual machine holds its disk. Where a device is closed after a
+    # write, udev looks at it anew each time, which starves a node and is no story.
+    with blocks.to_write(sys.argv[1]) as opened:
+        _write_on(opened, int(sys.argv[2]), sys.argv[3], float(sys.argv[4]))

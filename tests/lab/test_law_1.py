@@ -15,6 +15,7 @@ import pytest
 from lab.guest.faults import UNLUCKY
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.node import Call
+from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
 
 OURS = "taikun_cinder.driver.MultiattachLVMDriver"
@@ -31,10 +32,19 @@ class Story:
         self._backend = backend
         self.volume = volume or self.driver("create_volume")
         self._attached: dict[str, dict[str, Any]] = {}
+        self._devices: dict[str, str] = {}
 
     def driver(self, method: str, *arguments: Any) -> Any:
         """Call the back end."""
         return self._backend("lab.guest.volume", "call", method, *arguments)
+
+    def inside(self, module: str, function: str, *arguments: Any) -> Any:
+        """Call something else in the back end's process."""
+        return self._backend(f"lab.guest.{module}", function, *arguments)
+
+    def go_on_with(self, backend: Call) -> None:
+        """Go on with another back end, after the end of the one before."""
+        self._backend = backend
 
     def guest(self, module: str, function: str, *arguments: Any) -> Any:
         """Call something else in the node."""
@@ -44,11 +54,41 @@ class Story:
         """Give a host's connector."""
         return dict(self.guest("initiators", "connector", host))
 
-    def attach(self, host: str) -> str:
-        """Attach the volume to a host and log the host in; give its device."""
-        information = self.driver("attach", self.volume, self.connector(host))
+    def attach(self, host: str, reserved: str | None = None) -> str:
+        """Attach the volume to a host and log the host in; give its device.
+
+        Args:
+            host: the host.
+            reserved: an attachment that is there already, without a connector.
+        """
+        connector = self.connector(host)
+        if reserved is None:
+            information = self.driver("attach", self.volume, connector)
+        else:
+            information = self.driver("update", reserved, connector)
+            self.driver("complete", reserved)
         self._attached[host] = information
-        return str(self.guest("initiators", "login", host, information))
+        return self.log_in(host)
+
+    def adopt(self, host: str, information: dict[str, Any], device: str) -> None:
+        """Take over a host that was attached and logged in in another way."""
+        self._attached[host] = information
+        self._devices[host] = device
+
+    def log_in(self, host: str) -> str:
+        """Log an attached host in with what it was told; give its device."""
+        information = self._attached[host]
+        device = str(self.guest("initiators", "login", host, information))
+        self._devices[host] = device
+        return device
+
+    def log_out(self, host: str) -> None:
+        """Log an attached host out."""
+        self.guest("initiators", "logout", host, self._attached[host])
+
+    def device(self, host: str) -> str:
+        """Give the device that a host got when it logged in last."""
+        return self._devices[host]
 
     def detach(self, host: str) -> None:
         """Log a host out and delete its attachment."""
@@ -89,6 +129,14 @@ class Story:
         """Give the targets that the kernel has."""
         iscsi = "/sys/kernel/config/target/iscsi"
         return str(self._single.node.run(f"ls {iscsi} | grep ^iqn || true")).split()
+
+    def logical_volume(self) -> str:
+        """Tell whether the volume's logical volume is "open", "closed" or "gone"."""
+        found = self._single.node.run(
+            "lvs --noheadings -o lv_name,lv_device_open --select "
+            f"lv_name=volume-{self.volume} {VOLUME_GROUP}"
+        ).split()
+        return "gone" if not found else "open" if "open" in found else "closed"
 
 
 @contextlib.contextmanager
