@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No secret in a log, in an argv, or in a file that others can read (law 7)."""
+
+from typing import Any
+
+import pytest
+
+from lab.guest.faults import UNLUCKY
+from lab.single import SingleNode
+from tests.lab.test_law_1 import IN_TREE, OURS, Story
+
+SAVED = "/etc/target/saveconfig.json"
+#: Where a node keeps what it wrote, see lab/guest/leaks.py.
+UPPER = "/mnt/host/mnt/upper"
+
+
+def _secrets(story: Story, *told: dict[str, Any]) -> list[str]:
+    kept = story.driver("provider_auth", story.volume).split()
+    return [*(one["auth_password"] for one in told), kept[-1]]
+
+
+def _logs_with(node: SingleNode, secrets: list[str]) -> list[str]:
+    """All logs of the lab: cinder-volume's at level debug, and the kernel's console."""
+    logs = list(node.node.kernel.console.parent.glob("*.log"))
+    assert any(" DEBUG " in log.read_text(errors="replace") for log in logs)
+    return [
+        line
+        for log in logs
+        for line in log.read_text(errors="replace").splitlines()
+        if any(secret in line for secret in secrets)
+    ]
+
+
+def test_no_secret_is_shown(node: SingleNode) -> None:
+    with node.backend(OURS, {"taikun_reconcile_interval": "0"}) as backend:
+        story = Story(node, backend)
+        story.inside("starts", "listen")
+        told = [story.driver("attach", story.volume, story.connector("a"))]
+        told.append(story.driver("attach", story.volume, story.connector("b")))
+        for what in ("a wrong password for b", "no ACL for b"):
+            story.guest("damage", "damage", told[0]["target_iqn"], what)
+            story.driver("reconcile")
+        story.driver("restart")
+        story.driver("lose_privileged_process_for", UNLUCKY)
+        reserved = story.driver("reserve", story.volume)
+        with pytest.raises(Exception, match="nitialize") as caught:
+            story.driver("update", reserved, story.connector(UNLUCKY))
+        story.driver("detach", reserved)
+        secrets = _secrets(story, *told)
+        assert not any(secret in repr(caught.value) for secret in secrets)
+        assert story.guest("leaks", "in_readable_files", secrets) == []
+        story.driver("detach", told[0]["attachment_id"])
+        story.driver("terminate", story.volume, None)
+        story.driver("detach", told[1]["attachment_id"])
+        started, shown = story.inside("starts", "started_with", secrets)
+        assert started > 0
+        assert shown == []
+        assert _logs_with(node, secrets) == []
+
+
+def test_that_it_would_be_seen_the_in_tree_driver_shows(node: SingleNode) -> None:
+    with node.backend(IN_TREE) as backend:
+        story = Story(node, backend)
+        story.inside("starts", "listen")
+        told = story.driver("attach", story.volume, story.connector("a"))
+        secrets = _secrets(story, told)
+        _, shown = story.inside("starts", "started_with", secrets)
+        assert shown != []
+        assert _logs_with(node, secrets) != []
+        node.node.run(f"chmod 644 {SAVED}")
+        assert story.guest("leaks", "in_readable_files", secrets) == [f"{UPPER}{SAVED}"]
