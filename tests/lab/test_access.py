@@ -3,7 +3,6 @@
 
 import pytest
 
-from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.single import SingleNode
 from tests.lab.test_law_1 import OURS, Story, told
 
@@ -95,28 +94,3 @@ def test_a_reboot_of_the_node_brings_every_attachment_back(node: SingleNode) -> 
         assert story.guest("blocks", "read", device, 5) == "acknowledged"
         after = story.guest("blocks", "identity", device)
         assert after["wwn"] == before["wwn"]
-
-
-FAULTS = {
-    "target_disabled": "echo 0 > {tpg}/enable",
-    "wrong_password": "echo wrong > {tpg}/acls/{a}/auth/password",
-    "foreign_host": "mkdir {tpg}/acls/iqn.2026-11.example.lab:foreign",
-    "portal_gone": "rmdir {tpg}/np/*",
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_reconcile_heals_and_disturbs_nobody(node: SingleNode, fault: str) -> None:
-    with told(node, OURS) as story:
-        device = story.attach("a")
-        target = story.information("a")["target_iqn"]
-        tpg = f"/sys/kernel/config/target/iscsi/{target}/tpgt_1"
-        with story.writing(device) as seen:
-            names = {"tpg": tpg, "a": story.connector("a")["initiator"]}
-            node.node.run(FAULTS[fault].format(**names))
-            story.driver("reconcile")
-        assert seen["errors"] == []
-        assert seen["longest"] < REPLACEMENT_TIMEOUT
-        assert story.initiators() == [names["a"]]
-        story.guest("initiators", "logout", "a", story.information("a"))
-        story.guest("initiators", "login", "a", story.information("a"))

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever is missing or wrong in the kernel is put right, and nothing else (law 3)."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.guest.damage import EMPTIES_SESSIONS, ENDS_SESSIONS, UNFELT
+from lab.guest.iscsi import REPLACEMENT_TIMEOUT
+from lab.single import SingleNode
+from tests.lab.test_law_1 import OURS, Story
+from tests.lab.writers import PAUSE
+
+#: As many of them as there can be together, put right by two starts of the service.
+TOGETHER = (
+    (
+        "no portal",
+        "no LUN for b",
+        "a wrong password for b",
+        "nothing asked of b",
+        "a wrong password for a",
+        "nothing asked of a",
+        "nothing asked of anybody",
+        "an ACL for whoever comes",
+        "who comes may write",
+        "new LUNs read-only",
+        "a foreign host let in",
+        "another LUN",
+        "another TPG",
+    ),
+    ("no ACL for b", "a foreign host half in"),
+)
+
+
+class Damaged:
+    """A volume that a has as its disk and writes to, and b could log in to."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self.device = story.attach("a")
+        story.attach("b")
+        story.log_out("b")
+        self._target = story.information("a")["target_iqn"]
+        self._right = self._everything()
+        self._run = story.guest("steady", "begin", self.device, 100, PAUSE)
+
+    def _everything(self) -> dict[str, str]:
+        return dict(self._story.guest("damage", "everything", self._target))
+
+    def seen(self) -> dict[str, Any]:
+        """Give what the writer saw so far."""
+        return dict(self._story.guest("steady", "so_far", self._run))
+
+    def end(self) -> None:
+        """Let the writer stop; then all log in with what they were told."""
+        self._story.guest("steady", "end", self._run)
+        self._story.log_out("a")
+        self._story.log_in("a")
+        self._story.log_in("b")
+
+    def heal(self, way: str, *what: str) -> None:
+        """Damage something and let it be put right; nothing else may have changed."""
+        self._story.guest("damage", "damage", self._target, *what)
+        assert self._wrong(), f"{what}: that is no damage"
+        self._story.driver(way)
+        assert self._wrong() == set(), f"{what}, {way}"
+
+    def _wrong(self) -> set[tuple[str, str]]:
+        return self._everything().items() ^ self._right.items()
+
+    def goes_on(self, what: object) -> list[str]:
+        """Wait until the writer has written after now; give all errors that it saw."""
+        deadline, before = time.monotonic() + 60, self.seen()["writes"]
+        while (seen := self.seen())["writes"] <= before + 1:
+            assert time.monotonic() < deadline, f"{what}: the writer hangs"
+            time.sleep(0.1)
+        return list(seen["errors"])
+
+
+@pytest.fixture
+def damaged(node: SingleNode) -> Iterator[Damaged]:
+    """The volume, with a driver that reconciles when it is asked to."""
+    with node.backend(OURS, {"taikun_reconcile_interval": "0"}) as backend:
+        yield Damaged(Story(node, backend))
+
+
+def test_what_no_session_stands_on_is_put_right_unnoticed(damaged: Damaged) -> None:
+    damages = [("reconcile", what) for what in UNFELT]
+    for way, *what in [*damages, *(("restart", *some) for some in TOGETHER)]:
+        damaged.heal(way, *what)
+        assert damaged.goes_on(what) == [], f"{what}, {way}"
+        assert damaged.seen()["longest"] < REPLACEMENT_TIMEOUT, f"{what}, {way}"
+    damaged.end()
+
+
+def test_a_host_goes_on_when_what_it_stands_on_is_put_right(
+    node: SingleNode, damaged: Damaged
+) -> None:
+    node.node.run("echo 120 | tee /sys/class/iscsi_session/*/recovery_tmo")
+    by_start = ("restart", "no target and no backstore")
+    for way, what in [*(("reconcile", one) for one in ENDS_SESSIONS), by_start]:
+        damaged.heal(way, what)
+        assert damaged.goes_on(what) == [], f"{what}, {way}"
+    by_start = ("restart", "no LUN")
+    for way, what in [*(("reconcile", one) for one in EMPTIES_SESSIONS), by_start]:
+        damaged.heal(way, what)
+        errors = damaged.goes_on(what)
+        assert damaged.goes_on(what) == errors, f"{what}, {way}"
+    damaged.end()
