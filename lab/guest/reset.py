@@ -19,8 +19,13 @@ def forget_everything() -> None:
     ):
         with contextlib.suppress(RuntimeError):  # where there are none
             run(*argv)
-    RTSRoot().clear_existing(confirm=True)
+    forget_exports()
     run("lvremove", "--yes", VOLUME_GROUP)
     database = INSIDE / "nodes" / STORAGE_NODE.name / "cinder.sqlite"
     database.unlink(missing_ok=True)
     shutil.rmtree(database.with_name("records"), ignore_errors=True)
+
+
+def forget_exports() -> None:
+    """Remove all that LIO has, as a reboot does."""
+    RTSRoot().clear_existing(confirm=True)

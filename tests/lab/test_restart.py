@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel has lost everything: each attached volume comes back as it was (law 3)."""
+
+from lab.plan import VOLUME_GROUP
+from lab.single import SingleNode
+from tests.lab.test_law_1 import OURS, Story
+
+#: Whatever a volume with attachments may be in the middle of.
+STATUSES = (
+    "in-use",
+    "available",  # by os-reset_status
+    "reserved",
+    "attaching",
+    "detaching",
+    "maintenance",
+    "awaiting-transfer",
+    "uploading",
+    "retyping",
+    "extending",
+    "backing-up",
+    "restoring-backup",
+    "error",
+    "error_attaching",
+    "error_detaching",
+    "error_deleting",
+    "error_extending",
+)
+
+
+def test_volumes_in_any_status_come_back_with_their_luns(node: SingleNode) -> None:
+    options = {"taikun_reconcile_interval": "0"}
+    with node.backend(OURS, options) as backend:
+        stories = {status: Story(node, backend) for status in STATUSES}
+        for story in stories.values():
+            told = story.driver("attach", story.volume, story.connector("a"))
+            story.adopt("a", told, "")
+        before = {status: _everything(one) for status, one in stories.items()}
+        for status, story in stories.items():
+            story.driver("set_status", story.volume, status)
+    node.node.call("lab.guest.reset", "forget_exports")
+    # As after a boot that activated nothing, and may not activate one by itself.
+    skipped = stories["maintenance"].volume
+    node.node.run(
+        f"vgchange -an {VOLUME_GROUP} && lvchange -ky {VOLUME_GROUP}/volume-{skipped}"
+    )
+    with node.backend(OURS, options) as backend:
+        for story in stories.values():
+            story.go_on_with(backend)
+        # Cinder's own start asks for these only.
+        assert _everything(stories["in-use"]) == before["in-use"]
+        story.driver("reconcile")
+        for status, story in stories.items():
+            assert _everything(story) == before[status], status
+        for status in ("in-use", "maintenance"):
+            device = stories[status].log_in("a")
+            node.node.call("lab.guest.blocks", "write", device, 5, "as before")
+
+
+def _everything(story: Story) -> dict[str, str]:
+    target = story.information("a")["target_iqn"]
+    found = dict(story.guest("damage", "everything", target))
+    assert any("lun_0/ -> " in path for path in found)
+    return found
