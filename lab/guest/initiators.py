@@ -45,8 +45,9 @@ def login(name: str, information: dict[str, Any]) -> str:
     node = _node(name, information)
     run(*node, "-o", "new")
     settings = {"node.session.auth.authmethod": information["auth_method"]}
-    settings["node.session.auth.username"] = information["auth_username"]
-    settings["node.session.auth.password"] = information["auth_password"]
+    if information["auth_method"] != "None":
+        settings["node.session.auth.username"] = information["auth_username"]
+        settings["node.session.auth.password"] = information["auth_password"]
     _update(node, settings)
     run(*node, "--login")
     return _device(iqn, information["target_iqn"])

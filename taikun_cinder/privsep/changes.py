@@ -93,6 +93,10 @@ def create_acl(target: str, initiator: str) -> None:
 
 def remove_acl(target: str, initiator: str) -> None:
     """Remove an ACL, in whatever case it is written. Its session ends at once."""
+    if initiator in state.uninvited(_tpg(target)):
+        # The ACL that the kernel made by itself becomes one that can be removed
+        # (core_tpg_add_initiator_node_acl() in target_core_tpg.c).
+        files.make(_acl(target, initiator))
     for name in files.entries(_tpg(target) / "acls"):
         if name.lower() == initiator.lower():
             _remove_acl(_acl(target, name))

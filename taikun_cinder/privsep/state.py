@@ -48,10 +48,28 @@ def _tpg(folder: Path, key: bytes) -> dict[str, Any]:
             for name in files.entries(folder / "lun", "lun_")
         },
         "portals": list(portals(folder / "np").values()),
-        "acls": {
+        "acls": _uninvited(folder)
+        | {
             name: _acl(folder / "acls" / name, key)
             for name in files.entries(folder / "acls")
         },
+    }
+
+
+def uninvited(folder: Path) -> list[str]:
+    """Name who is logged in to a TPG without an ACL.
+
+    They came while generate_node_acls was 1. Their sessions live on when it is 0
+    again, and they are in no folder (target_show_dynamic_sessions() in the kernel).
+    """
+    said = files.get(folder / "dynamic_sessions") or ""
+    return said.replace("\0", " ").split()  # each name ends with a zero byte, too
+
+
+def _uninvited(folder: Path) -> dict[str, Any]:
+    return {
+        name: {"credentials": None, "mapped": {}, "session": True}
+        for name in uninvited(folder)
     }
 
 

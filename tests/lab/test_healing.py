@@ -11,7 +11,7 @@ from lab.guest.damage import EMPTIES_SESSIONS, ENDS_SESSIONS, UNFELT
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.single import SingleNode
 from tests.lab.test_law_1 import OURS, Story
-from tests.lab.writers import PAUSE
+from tests.lab.writers import PAUSE, undisturbed
 
 #: As many of them as there can be together, put right by two starts of the service.
 TOGETHER = (
@@ -109,3 +109,28 @@ def test_a_host_goes_on_when_what_it_stands_on_is_put_right(
         errors = damaged.goes_on(what)
         assert damaged.goes_on(what) == errors, f"{what}, {way}"
     damaged.end()
+
+
+def test_a_stranger_who_came_in_by_an_edit_by_hand_is_out_again(
+    node: SingleNode,
+) -> None:
+    with node.backend(OURS) as backend:
+        story = Story(node, backend)
+        disk = story.attach("a")
+        target = story.information("a")["target_iqn"]
+        openings = (
+            "nothing asked of anybody",
+            "an ACL for whoever comes",
+            "who comes may write",
+        )
+        with undisturbed(story, disk):
+            story.guest("damage", "damage", target, *openings)
+            known = story.information("a") | {"auth_method": "None"}
+            there = story.guest("initiators", "login", "stranger", known)
+            story.guest("blocks", "write", there, 300, "a stranger was here")
+            story.driver("reconcile")
+            with pytest.raises(OSError, match="Errno"):
+                story.guest("blocks", "write", there, 300, "and is here still")
+            story.guest("initiators", "logout", "stranger", known)
+            with pytest.raises(RuntimeError, match=r"(?i)login|authoriz"):
+                story.guest("initiators", "login", "stranger", known)
