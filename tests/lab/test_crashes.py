@@ -42,10 +42,11 @@ def test_a_crash_at_any_point_is_healed_and_the_other_host_writes_on(
     assert [crash for crash in hurt if crash["outcome"] != outcome] == []
 
 
+@pytest.mark.parametrize("then", ["restart", "reboot"])
 @pytest.mark.parametrize("request_", ["attach", "detach"])
-def test_a_crash_at_any_point_and_a_reboot_leave_what_cinder_says(
-    node: SingleNode, request_: str
+def test_a_crash_in_the_first_attach_or_the_last_detach_leaves_what_cinder_says(
+    node: SingleNode, request_: str, then: str
 ) -> None:
     with told(node, OURS) as story:
         volume, connector = story.volume, story.connector("b")
-    _walk(node, request_, volume, connector, "driver", True)
+    _walk(node, request_, volume, connector, "driver", then == "reboot")
