@@ -137,6 +137,8 @@ class Exports:
                 than this many seconds; 0 forgets nothing.
         """
         with self._locked(volume) as known:
+            if self._is_of_another(volume):
+                return ()
             after = Memory(ended=known.memory.ended) if deleted else known.memory
             if sweep:
                 sessions = self.target.sessions(self.layout.target(volume))
@@ -172,8 +174,22 @@ class Exports:
                 memory = record.memory.not_after(now)
             yield _Known(rows, memory.follow(rows), record)
 
+    def _is_of_another(self, volume: Any) -> bool:
+        """Say whether what is exported by the volume's name is another volume.
+
+        When Cinder has migrated a volume to another group of the node, the row of the
+        source has its name until it is deleted (Volume.finish_volume_migration).
+        """
+        if volume["name_id"] == volume["id"]:
+            return False
+        made = self.target.read(self.layout.target(volume)).backstore
+        if made is None or made.device == self.layout.device(volume):
+            return False
+        return made.device.rpartition("/")[2] == volume["name"]
+
     def _lock(self, volume: Any) -> Any:
-        return coordination.COORDINATOR.get_lock(lock_name(volume["id"]))
+        # By the name, which two rows may have for a while.
+        return coordination.COORDINATOR.get_lock(lock_name(volume["name_id"]))
 
     def _settle(self, volume: Any, known: _Known, memory: Memory) -> Export | None:
         """Make the kernel agree, and keep it; give what must be in it by now."""
