@@ -48,6 +48,8 @@ def mount_state(folder: Path) -> None:
 
     What was not synchronised is lost with the power, as on any disk.
     """
+    if not Path(STATE_DISK).exists():
+        return  # the node's services remember nothing
     with Path(STATE_DISK).open("rb") as disk:
         disk.seek(_EXT4_MAGIC_AT)
         is_new = disk.read(2) != _EXT4_MAGIC

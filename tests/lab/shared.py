@@ -75,15 +75,40 @@ def initiator(host: str) -> str:
 
 
 @contextlib.contextmanager
-def volume(cluster: Cluster, backend: str = BACKEND) -> Iterator[Shared]:
+def kind(cluster: Cluster, backend: str | None = BACKEND) -> Iterator[str]:
+    """Create a multi-attach type, and delete it behind the block; give its name.
+
+    Args:
+        cluster: where.
+        backend: where its volumes go; anywhere if it is None.
+    """
+    admin = cluster.clients.volume("admin")
+    made = admin.volume_types.create(f"shared-{uuid.uuid4()}")
+    keys = {"multiattach": "<is> True"}
+    made.set_keys(keys | ({"volume_backend_name": backend} if backend else {}))
+    yield str(made.name)
+    admin.volume_types.delete(made)
+
+
+@contextlib.contextmanager
+def volume(cluster: Cluster, backend: str | None = BACKEND) -> Iterator[Shared]:
     """Create a multi-attach volume of 1 GiB, and delete it behind the block."""
-    cinder, admin = cluster.clients.volume(USER), cluster.clients.volume("admin")
-    kind = admin.volume_types.create(f"shared-{uuid.uuid4()}")
-    kind.set_keys({"multiattach": "<is> True", "volume_backend_name": backend})
-    made = cinder.volumes.create(1, volume_type=kind.id)
-    attachments.wait_for_status(cinder, made.id, "available")
-    yield Shared(cluster, str(made.id))
-    attachments.wait_for_status(cinder, made.id, "available")
-    cinder.volumes.delete(made.id)
-    attachments.wait_until_deleted(cinder, made.id)
-    admin.volume_types.delete(kind)
+    cinder = cluster.clients.volume(USER)
+    with kind(cluster, backend) as name:
+        made = cinder.volumes.create(1, volume_type=name)
+        attachments.wait_for_status(cinder, made.id, "available")
+        yield Shared(cluster, str(made.id))
+        attachments.wait_for_status(cinder, made.id, "available")
+        cinder.volumes.delete(made.id)
+        attachments.wait_until_deleted(cinder, made.id)
+
+
+@contextlib.contextmanager
+def writing(host: Attached, block: int) -> Iterator[dict[str, Any]]:
+    """Let an application write on a host in the block; then it has what it saw."""
+    seen: dict[str, Any] = {}
+    run = host.node.call("lab.guest.steady", "begin", host.path, block)
+    try:
+        yield seen
+    finally:
+        seen.update(host.node.call("lab.guest.steady", "end", run))

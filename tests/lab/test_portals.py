@@ -4,7 +4,6 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from lab.node import Node
 from lab.plan import STORAGE_IPV6, STORAGE_NODE
 from lab.services.cinder_conf import PATHS_BACKEND, PATHS_PORT
 from tests.lab import shared
+from tests.lab.shared import writing
 
 IPV6 = f"[{STORAGE_NODE.storage_address_ipv6}]:{PATHS_PORT}"
 IPV4 = f"{STORAGE_NODE.storage_address}:{PATHS_PORT}"
@@ -38,17 +38,6 @@ def _wait_for_paths(
         ) != states:
             assert time.monotonic() < deadline, f"{host.node.name} has {seen}"
             time.sleep(0.5)
-
-
-@contextlib.contextmanager
-def _writing(host: Attached, block: int) -> Iterator[dict[str, Any]]:
-    """Let an application write on a host in the block; then it has what it saw."""
-    seen: dict[str, Any] = {}
-    run = host.node.call("lab.guest.steady", "begin", host.path, block)
-    try:
-        yield seen
-    finally:
-        seen.update(host.node.call("lab.guest.steady", "end", run))
 
 
 @contextlib.contextmanager
@@ -91,7 +80,7 @@ def test_hosts_write_on_while_one_of_their_paths_is_cut(cluster: Cluster) -> Non
         first.write(1, "over two paths")
         assert second.read(1) == "over two paths"
 
-        with _writing(first, 2) as one, _writing(second, 3) as other:
+        with writing(first, 2) as one, writing(second, 3) as other:
             with _without_ipv6(cluster):
                 _wait_for_paths(both, ["active", "failed"])
                 first.write(4, "over one path")
@@ -101,7 +90,7 @@ def test_hosts_write_on_while_one_of_their_paths_is_cut(cluster: Cluster) -> Non
             assert seen["errors"] == []
             assert seen["writes"]
 
-        with _writing(first, 2) as seen:
+        with writing(first, 2) as seen:
             volume.detach(second)
         assert seen["errors"] == []
         assert seen["longest"] < REPLACEMENT_TIMEOUT

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cinder's own connections, which no attachment shows: backup, restore, migration."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lab import attachments
+from lab.attachments import Attached
+from lab.cluster import BACKUP_SERVICE, Cluster
+from lab.demo import USER
+from lab.node import Node
+from lab.plan import SECOND_GROUP, STORAGE_NODE, VOLUME_GROUP
+from lab.services.cinder_conf import BACKEND, PATHS_BACKEND, PATHS_INTERVAL
+from tests.lab import shared
+from tests.lab.shared import Shared, writing
+
+GROUPS = {BACKEND: VOLUME_GROUP, PATHS_BACKEND: SECOND_GROUP}
+
+#: The node that makes the backups, over iSCSI as from any node. It works from
+#: ``compute1`` too, and takes three times as long there: the lab's switch is slow.
+BACKUP_NODE = STORAGE_NODE.name
+
+#: Longer than a reconcile needs to sweep what nobody uses: two intervals, and one pass.
+SWEPT = 4 * PATHS_INTERVAL
+
+#: Every request here copies a gigabyte between kernels that share a processor.
+LONG = 400
+
+
+@pytest.fixture(scope="module")
+def _backup_service(_the_cluster: Cluster, paths_service: None) -> Iterator[None]:
+    cluster = _the_cluster
+    cluster.start_backup_service(BACKUP_NODE)
+    yield
+    cluster.sandbox.join_network()
+    cluster.nodes[BACKUP_NODE].call("lab.guest.daemons", "end", BACKUP_SERVICE)
+
+
+def _wait_for(get: Callable[[], Any], wanted: Any, timeout: float = LONG) -> None:
+    deadline = time.monotonic() + timeout
+    while (found := get()) != wanted:
+        assert time.monotonic() < deadline, f"{found} and not {wanted}"
+        time.sleep(0.5)
+
+
+def _backup(cluster: Cluster, volume: Shared) -> str:
+    """Ask for a backup; give its id."""
+    made = cluster.clients.volume(USER).backups.create(volume.id, force=True)
+    return str(made.id)
+
+
+def _await_backup(cluster: Cluster, backup: str, status: str) -> None:
+    cinder = cluster.clients.volume(USER)
+    _wait_for(lambda: cinder.backups.get(backup).status, status)
+
+
+def _delete_backup(cluster: Cluster, backup: str) -> None:
+    cinder = cluster.clients.volume(USER)
+    cinder.backups.delete(backup)
+    _wait_for(lambda: [one for one in cinder.backups.list() if one.id == backup], [])
+
+
+def _sessions(node: Node) -> int:
+    lines = node.run("iscsiadm -m session 2>/dev/null || true").splitlines()
+    return len(lines)
+
+
+def _signal_backup(cluster: Cluster, name: str) -> None:
+    node = cluster.nodes[BACKUP_NODE]
+    node.run(f"kill -{name} $(cat /run/daemon-{BACKUP_SERVICE}.pid)")
+
+
+def _where(cluster: Cluster, volume: str) -> tuple[str, str]:
+    """Give the name of a volume's back end, and how its last migration ended."""
+    found = cluster.clients.volume("admin").volumes.get(volume).to_dict()
+    host, state = (
+        found["os-vol-host-attr:host"],
+        found["os-vol-mig-status-attr:migstat"],
+    )
+    return host.partition("@")[2].partition("#")[0], state
+
+
+def _device(cluster: Cluster, volume: str) -> str:
+    """Give the path of a volume's logical volume."""
+    backend, _ = _where(cluster, volume)
+    return f"/dev/{GROUPS[backend]}/volume-{volume}"
+
+
+def _digest(cluster: Cluster, volume: str) -> str:
+    return cluster.nodes["storage"].run(f"sha256sum < {_device(cluster, volume)}")
+
+
+@pytest.mark.usefixtures("_backup_service")
+def test_backups_outlive_many_reconciles_beside_the_hosts_of_the_volume(
+    cluster: Cluster,
+) -> None:
+    with shared.volume(cluster, PATHS_BACKEND) as volume:
+        hosts = [volume.attach("compute1"), volume.attach("compute2")]
+        for number, host in enumerate(hosts):
+            host.write(1000 * number, f"of {host.node.name}")
+        node = cluster.nodes[BACKUP_NODE]
+        others = _sessions(node)
+        backup = _backup(cluster, volume)
+        _wait_for(lambda: _sessions(node), others + 1)
+        with writing(hosts[1], 2000) as seen:
+            _signal_backup(cluster, "STOP")
+            time.sleep(SWEPT)
+            _signal_backup(cluster, "CONT")
+            _await_backup(cluster, backup, "available")
+        assert seen["errors"] == []
+        assert _sessions(node) == others
+        for host in hosts:
+            volume.detach(host)
+        assert not volume.is_exported()
+
+        cinder = cluster.clients.volume(USER)
+        restored = cinder.restores.restore(backup).volume_id
+        attachments.wait_for_status(cinder, restored, "available", LONG)
+        storage = cluster.nodes["storage"]
+        devices = [_device(cluster, one) for one in (volume.id, restored)]
+        differ = f"cmp -l {' '.join(devices)} | awk '{{print int(($1-1)/4096)}}'"
+        assert storage.run(f"{differ} | sort -u").split() == ["2000"]
+        cinder.volumes.delete(restored)
+        attachments.wait_until_deleted(cinder, restored)
+        _delete_backup(cluster, backup)
+
+
+@pytest.mark.usefixtures("_backup_service")
+def test_what_a_killed_backup_leaves_is_swept_when_its_session_is_gone(
+    cluster: Cluster,
+) -> None:
+    with shared.volume(cluster, PATHS_BACKEND) as volume:
+        backup = _backup(cluster, volume)
+        node = cluster.nodes[BACKUP_NODE]
+        _wait_for(lambda: _sessions(node), 1)
+        node.call("lab.guest.daemons", "end", BACKUP_SERVICE, signal.SIGKILL)
+        time.sleep(SWEPT)
+        assert volume.initiators() == {node.plan.initiator}
+        node.run("iscsiadm -m node --logoutall=all")
+        _wait_for(volume.is_exported, False, SWEPT + 60)
+        # It finds the backup that was cut off, and gives the volume back.
+        cluster.start_backup_service(BACKUP_NODE)
+        _await_backup(cluster, backup, "error")
+        _delete_backup(cluster, backup)
+
+
+def _await_move(cluster: Cluster, volume: str, backend: str) -> None:
+    _wait_for(lambda: _where(cluster, volume), (backend, "success"))
+    attachments.wait_for_status(cluster.clients.volume("admin"), volume, "available")
+
+
+def _identity(attached: Attached) -> tuple[str, str]:
+    seen = attached.node.call("lab.guest.blocks", "identity", attached.path)
+    return seen["serial"], seen["wwn"]
+
+
+@pytest.mark.usefixtures("paths_service")
+def test_a_migrated_volume_is_the_same_disk_with_the_same_contents(
+    cluster: Cluster,
+) -> None:
+    admin = cluster.clients.volume("admin").volumes
+    with (
+        shared.kind(cluster, BACKEND) as usual,
+        shared.kind(cluster, PATHS_BACKEND) as paths,
+        shared.volume(cluster, None) as volume,
+    ):
+        host = volume.attach("compute1")
+        host.write(7, "before the migrations")
+        before = _identity(host)
+        volume.detach(host)
+        digest = _digest(cluster, volume.id)
+        first, _ = _where(cluster, volume.id)
+        second = BACKEND if first == PATHS_BACKEND else PATHS_BACKEND
+
+        # Both are Cinder's own copy, for which it connects the old and the new volume.
+        pool = next(name for name in cluster.pools() if f"@{second}#" in name)
+        admin.migrate_volume(volume.id, pool, True, False)
+        _await_move(cluster, volume.id, second)
+        assert not volume.is_exported()
+        kinds = {BACKEND: usual, PATHS_BACKEND: paths}
+        admin.retype(volume.id, kinds[first], "on-demand")
+        _await_move(cluster, volume.id, first)
+
+        assert _digest(cluster, volume.id) == digest
+        host = volume.attach("compute2")
+        assert _identity(host) == before
+        assert host.read(7) == "before the migrations"
+        volume.detach(host)
