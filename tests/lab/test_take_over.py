@@ -114,11 +114,6 @@ def _the_last_ones_leave(story: Story) -> None:
     assert story.logical_volume() == "gone"
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="The serial that the in-tree driver made up is only in the kernel, until "
-    "this driver keeps its memory on disk",
-)
 def test_a_volume_that_was_taken_over_is_the_same_disk_after_a_reboot(
     node: SingleNode,
 ) -> None:
