@@ -142,7 +142,7 @@ class Exports:
             after = Memory(ended=known.memory.ended) if deleted else known.memory
             if sweep:
                 sessions = self.target.sessions(self.layout.target(volume))
-                after = after.expire(known.rows, sessions, self._clock() - sweep)
+                after = after.expire(known.rows, sessions, self._clock(), sweep)
             made, _observed = self._make(volume, known, after)
             try:
                 self._keep(volume, known, Record(made, after))

@@ -171,25 +171,35 @@ class Memory:
         return self._without(self.flights)._ending(connected, now)
 
     def expire(
-        self, rows: Collection[Row], sessions: Collection[Initiator], before: float
+        self,
+        rows: Collection[Row],
+        sessions: Collection[Initiator],
+        now: float,
+        age: float,
     ) -> "Memory":
         """Forget what is too old to be true still; for the reconcile.
 
-        A flight that got no row is over if its initiator has no session, or a row that
-        explains the session; unless a row that names nobody may be its. An ended row
-        that is still there is an attachment after all.
+        A flight that got no row is over if its initiator has had no session for so
+        long, or has a row that explains the session; unless a row that names nobody
+        may be its. An ended row that is still there is an attachment after all.
+
+        Args:
+            rows: all of the volume's.
+            sessions: who is logged in.
+            now: by the clock of the memory.
+            age: what is older is forgotten, in seconds.
         """
         nameless = any(row.connected and row.initiator is None for row in rows)
         explained = {row.initiator for row in rows if row.connected}
         unexplained = set(sessions) - explained
-        over = (
-            one
-            for one in self.flights
-            if one.since < before
-            and not (one.shown or nameless or one.grant.initiator in unexplained)
-        )
-        ended = {key: since for key, since in self.ended.items() if since >= before}
-        return dataclasses.replace(self._without(over), ended=ended)
+        kept = []
+        for one in self.flights:
+            if one.grant.initiator in unexplained and not one.shown:
+                kept.append(dataclasses.replace(one, since=now))
+            elif one.shown or nameless or one.since >= now - age:
+                kept.append(one)
+        ended = {key: at for key, at in self.ended.items() if at >= now - age}
+        return dataclasses.replace(self, flights=tuple(kept), ended=ended)
 
     def _with(self, flight: Flight) -> "Memory":
         rest = self._without(
