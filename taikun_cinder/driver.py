@@ -17,7 +17,6 @@ from taikun_cinder import (
     preflight,
     volumes,
 )
-from taikun_cinder.access.rows import new_credentials
 from taikun_cinder.layout import Layout
 from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
@@ -177,12 +176,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def _model(self, volume: Any) -> dict[str, str]:
         """Give what Cinder keeps with the volume.
 
-        No host is told the pair in provider_auth. It is there for the in-tree driver,
-        which cannot attach without it, should the volume be given back to it.
+        It has no ``provider_auth``: each host has a pair of its own, and Cinder shows
+        that field in debug logs and in the metadata of backups.
         """
-        auth = volume["provider_auth"]
-        if not auth:
-            spare = new_credentials()
-            auth = f"CHAP {spare.username} {spare.password}"
-        location = self._exports.layout.location(volume)
-        return {"provider_location": location, "provider_auth": auth}
+        return {"provider_location": self._exports.layout.location(volume)}
