@@ -58,6 +58,8 @@ def test_a_step_of_the_demo_that_fails_ends_it_with_its_cause(cluster: Cluster) 
 
 def _remove_remains(cluster: Cluster) -> None:
     """Detach and delete what the failed demo left, without its help."""
+    for host in ("compute1", "compute2"):
+        cluster.nodes[host].run("iscsiadm -m node --logoutall=all || true")
     cinder = cluster.clients.volume("member", "nova")
     admin = cluster.clients.volume("admin")
     for volume in cinder.volumes.list():
