@@ -19,7 +19,7 @@ PYTEST = [sys.executable, "-m", "pytest", "tests/lab"]
 def run(name: str, arguments: list[str]) -> subprocess.Popen[str]:
     """Start a run, and pass on its lines with its name."""
     process = subprocess.Popen(
-        [*PYTEST, "--verbose", *arguments],
+        [*PYTEST, "--verbose", "--durations=12", *arguments],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

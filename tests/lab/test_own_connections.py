@@ -100,13 +100,11 @@ def test_backups_outlive_many_reconciles_beside_the_hosts_of_the_volume(
 ) -> None:
     with shared.volume(cluster, PATHS_BACKEND) as volume:
         hosts = [volume.attach("compute1"), volume.attach("compute2")]
-        for number, host in enumerate(hosts):
-            host.write(1000 * number, f"of {host.node.name}")
         node = cluster.nodes[BACKUP_NODE]
         others = _sessions(node)
         backup = _backup(cluster, volume)
         _wait_for(lambda: _sessions(node), others + 1)
-        with writing(hosts[1], 2000) as seen:
+        with writing(hosts[1], 20) as seen:
             _signal_backup(cluster, "STOP")
             time.sleep(SWEPT)
             _signal_backup(cluster, "CONT")
@@ -116,16 +114,6 @@ def test_backups_outlive_many_reconciles_beside_the_hosts_of_the_volume(
         for host in hosts:
             volume.detach(host)
         assert not volume.is_exported()
-
-        cinder = cluster.clients.volume(USER)
-        restored = cinder.restores.restore(backup).volume_id
-        attachments.wait_for_status(cinder, restored, "available", LONG)
-        storage = cluster.nodes["storage"]
-        devices = [_device(cluster, one) for one in (volume.id, restored)]
-        differ = f"cmp -l {' '.join(devices)} | awk '{{print int(($1-1)/4096)}}'"
-        assert storage.run(f"{differ} | sort -u").split() == ["2000"]
-        cinder.volumes.delete(restored)
-        attachments.wait_until_deleted(cinder, restored)
         _delete_backup(cluster, backup)
 
 
@@ -163,30 +151,23 @@ def test_a_migrated_volume_is_the_same_disk_with_the_same_contents(
     cluster: Cluster,
 ) -> None:
     admin = cluster.clients.volume("admin").volumes
-    with (
-        shared.kind(cluster, BACKEND) as usual,
-        shared.kind(cluster, PATHS_BACKEND) as paths,
-        shared.volume(cluster, None) as volume,
-    ):
+    with shared.volume(cluster, None) as volume:
         host = volume.attach("compute1")
-        host.write(7, "before the migrations")
+        host.write(7, "before the migration")
         before = _identity(host)
         volume.detach(host)
         digest = _digest(cluster, volume.id)
         first, _ = _where(cluster, volume.id)
         second = BACKEND if first == PATHS_BACKEND else PATHS_BACKEND
 
-        # Both are Cinder's own copy, for which it connects the old and the new volume.
+        # Cinder's own copy, for which it connects the old and the new volume.
         pool = next(name for name in cluster.pools() if f"@{second}#" in name)
         admin.migrate_volume(volume.id, pool, True, False)
         _await_move(cluster, volume.id, second)
         assert not volume.is_exported()
-        kinds = {BACKEND: usual, PATHS_BACKEND: paths}
-        admin.retype(volume.id, kinds[first], "on-demand")
-        _await_move(cluster, volume.id, first)
 
         assert _digest(cluster, volume.id) == digest
         host = volume.attach("compute2")
         assert _identity(host) == before
-        assert host.read(7) == "before the migrations"
+        assert host.read(7) == "before the migration"
         volume.detach(host)

@@ -22,35 +22,19 @@ from tests.lab import shared
 from tests.lab.shared import Shared, initiator
 
 SECOND = f"{VOLUME_SERVICE}-2"
-#: How often a host comes and goes, by the back end of the locks.
-ROUNDS = {"files": 5, "mysql": 2}
+#: How often a host comes and goes.
+ROUNDS = 3
 STEADY, COMING = "compute1", "compute2"
 
 
-def _mysql(cluster: Cluster) -> str:
-    password = cluster.control.passwords["mariadb"]
-    return f"mysql://cinder:{password}@{CONTROL}:{mariadb.PORT}/cinder"
-
-
-BACKENDS: dict[str, Callable[[Cluster], str]] = {
-    "files": lambda _cluster: "file://$state_path",
-    "mysql": _mysql,
-}
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def locks(request: pytest.FixtureRequest, _the_cluster: Cluster) -> Iterator[str]:
-    """Let cinder-volume's locks be in a tooz back end; give its name."""
-    cluster = _the_cluster
-    cluster.sandbox.join_network()
+@pytest.fixture
+def _locks_in_the_database(cluster: Cluster) -> Iterator[None]:
+    """Let cinder-volume's locks be in MariaDB, as for services without a folder."""
     usual = cluster.control.settings()["coordination"]["backend_url"]
-    wanted = BACKENDS[request.param](cluster)
-    if wanted != usual:
-        _coordinate(cluster, wanted)
-    yield request.param
-    if wanted != usual:
-        cluster.sandbox.join_network()
-        _coordinate(cluster, usual)
+    password = cluster.control.passwords["mariadb"]
+    _coordinate(cluster, f"mysql://cinder:{password}@{CONTROL}:{mariadb.PORT}/cinder")
+    yield
+    _coordinate(cluster, usual)
 
 
 def _coordinate(cluster: Cluster, url: str) -> None:
@@ -109,8 +93,7 @@ def _served(cluster: Cluster, service: str, volume: Shared) -> bool:
     return any("Connection info returned" in one and volume.id in one for one in lines)
 
 
-def test_two_services_keep_the_laws_together(cluster: Cluster, locks: str) -> None:
-    rounds = ROUNDS[locks]
+def test_two_services_keep_the_laws_together(cluster: Cluster) -> None:
     with shared.volume(cluster) as volume:
         staying = volume.attach(STEADY)
         staying.write(1, "shared")
@@ -120,10 +103,10 @@ def test_two_services_keep_the_laws_together(cluster: Cluster, locks: str) -> No
             _at_once(
                 cluster,
                 [
-                    lambda: _comes_and_goes(volume, rounds),
+                    lambda: _comes_and_goes(volume, ROUNDS),
                     # Another server of the writing host, and a host of its own.
-                    lambda: _is_let_in_and_out(volume, STEADY, rounds),
-                    lambda: _is_let_in_and_out(volume, "compute3", rounds),
+                    lambda: _is_let_in_and_out(volume, STEADY, ROUNDS),
+                    lambda: _is_let_in_and_out(volume, "compute3", ROUNDS),
                 ],
             )
             assert volume.initiators() == {initiator(STEADY)}
@@ -142,8 +125,7 @@ def test_two_services_keep_the_laws_together(cluster: Cluster, locks: str) -> No
         assert not volume.is_open()
 
 
-@pytest.mark.parametrize("locks", ["mysql"], indirect=True)
-@pytest.mark.usefixtures("locks")
+@pytest.mark.usefixtures("_locks_in_the_database")
 def test_an_attach_waits_for_the_lock_in_the_database(cluster: Cluster) -> None:
     with (
         shared.volume(cluster) as volume,
