@@ -24,9 +24,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave the lab of the tests up, to look around in it",
     )
+    parser.addoption(
+        "--share",
+        default="1/1",
+        metavar="K/N",
+        help="run only every N-th test, from the K-th, in a lab beside the others'",
+    )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """Mark each test with what it needs, and let those of one lab run together."""
     for item in items:
         names = getattr(item, "fixturenames", ())
@@ -39,6 +47,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.get_closest_marker("whole_run") is not None,
         )
     )
+    share, shares = map(int, config.getoption("--share").split("/"))
+    mine = items[share - 1 :: shares]
+    config.hook.pytest_deselected(items=[one for one in items if one not in mine])
+    items[:] = mine
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +89,8 @@ def _healthy(*nodes: Node) -> Iterator[None]:
 def _the_node(
     request: pytest.FixtureRequest, _requirements: None
 ) -> Iterator[SingleNode]:
-    folder = FOLDER / "node"
+    share = request.config.getoption("--share").partition("/")[0]
+    folder = FOLDER / f"node-{share}"
     single = SingleNode(WorkFolder(folder))
     single.up()
     yield single
