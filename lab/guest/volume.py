@@ -6,7 +6,8 @@ cinder-api and cinder-volume: the rules, the database, the driver, the target, t
 kernel. One process has one :class:`Backend`; ending the process is a crash.
 """
 
-import threading
+import contextlib
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from cinder import objects
 
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
-from cinder import context, coordination, privsep, rpc  # noqa: E402
+from cinder import context, coordination, exception, privsep, rpc  # noqa: E402
 from cinder.db import api as db_api  # noqa: E402
 from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
@@ -23,6 +24,7 @@ from cinder.volume import manager as volume_manager  # noqa: E402
 from cinder.volume import volume_types  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
+from lab.guest.at_once import together  # noqa: E402
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
 from lab.guest.volume_settings import (  # noqa: E402
     BACKEND,
@@ -107,10 +109,17 @@ class Backend:
         """Read a volume from the database."""
         return objects.Volume.get_by_id(self.context, volume_id)
 
-    def create_volume(self, size: int = 1, multiattach: bool = True) -> str:
-        """Create a volume of ``size`` GiB and give its id."""
+    def create_volume(
+        self, size: int = 1, multiattach: bool = True, rule: str | None = None
+    ) -> str:
+        """Create a volume of ``size`` GiB and give its id.
+
+        Its type says if it is multi-attach, and has the rule for second attachments.
+        """
         name = "multiattach" if multiattach else "plain"
         specs = {"multiattach": "<is> True"} if multiattach else {}
+        if rule is not None:
+            name, specs["taikun:secondary_mode"] = f"{name} {rule}", rule
         try:
             kind = volume_types.get_by_name_or_id(self.context, name)
         except volume_types.exception.VolumeTypeNotFoundByName:
@@ -187,7 +196,11 @@ class Backend:
         return information
 
     def attach_in_one(
-        self, volume_id: str, connector: dict[str, Any], server: str
+        self,
+        volume_id: str,
+        connector: dict[str, Any],
+        server: str | None = None,
+        mode: str | None = None,
     ) -> dict[str, Any]:
         """Attach with one POST /attachments, as Nova does for a live migration.
 
@@ -196,11 +209,27 @@ class Backend:
         reference = self.api.attachment_create(
             self.context,
             self.volume(volume_id),
-            server,
+            server or str(uuid.uuid4()),
             connector={"mountpoint": "na", **connector},
+            attach_mode=mode or "null",
         )
         self.complete(reference.id)
         return dict(reference.connection_info)
+
+    def attach_when_it_may(
+        self, volume_id: str, connector: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Attach a volume that others attach too: Cinder reserves one at a time."""
+        while True:
+            with contextlib.suppress(exception.InvalidVolume):
+                return self.attach(volume_id, connector)
+            time.sleep(0.05)
+
+    def forget_mode(self, attachment_id: str) -> None:
+        """Let an attachment have no mode, so that its next update may bring one."""
+        reference = objects.VolumeAttachment.get_by_id(self.context, attachment_id)
+        reference.attach_mode = "null"
+        reference.save()
 
     def detach(self, attachment_id: str) -> None:
         """Delete an attachment (DELETE /attachments/ID)."""
@@ -243,30 +272,8 @@ class Backend:
         ]
 
     def together(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Make several calls at the same time, a thread each.
-
-        Returns:
-            for each call its result, or ``{"error": TEXT}``.
-        """
-        results: list[Any] = [None] * len(calls)
-        barrier = threading.Barrier(len(calls))
-
-        def work(index: int, name: str, arguments: Sequence[Any]) -> None:
-            barrier.wait()
-            try:
-                results[index] = getattr(self, name)(*arguments)
-            except Exception as error:
-                results[index] = {"error": f"{type(error).__name__}: {error}"}
-
-        threads = [
-            threading.Thread(target=work, args=(index, name, arguments))
-            for index, (name, arguments) in enumerate(calls)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return results
+        """Make several calls at the same time, see :func:`at_once.together`."""
+        return together(self, calls)
 
 
 _backend: Backend | None = None

@@ -54,16 +54,19 @@ class Story:
         """Give a host's connector."""
         return dict(self.guest("initiators", "connector", host))
 
-    def attach(self, host: str, reserved: str | None = None) -> str:
+    def attach(
+        self, host: str, reserved: str | None = None, mode: str | None = None
+    ) -> str:
         """Attach the volume to a host and log the host in; give its device.
 
         Args:
             host: the host.
             reserved: an attachment that is there already, without a connector.
+            mode: of a new attachment; as a client that gives none, if it is None.
         """
         connector = self.connector(host)
         if reserved is None:
-            information = self.driver("attach", self.volume, connector)
+            information = self.driver("attach", self.volume, connector, mode)
         else:
             information = self.driver("update", reserved, connector)
             self.driver("complete", reserved)
