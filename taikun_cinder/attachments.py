@@ -7,7 +7,7 @@ from typing import Any
 from cinder import context, objects
 from cinder.objects.fields import VolumeAttachStatus
 
-from taikun_cinder import connectors
+from taikun_cinder import connectors, modes
 from taikun_cinder.access.identity import identity, is_made_for
 from taikun_cinder.access.model import Credentials, Initiator
 from taikun_cinder.access.rows import Row
@@ -38,6 +38,8 @@ def _row(row: Any) -> Row:
         initiator=initiator,
         connected=initiator is not None or row.attach_status in _IN_USE,
         identity=identity(connector) if connector else None,
+        mode=modes.of_row(row, connector),
+        server=row.instance_uuid,
         credentials=_credentials(connector, row.connection_info or {}),
     )
 

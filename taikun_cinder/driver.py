@@ -13,10 +13,14 @@ from taikun_cinder import (
     capabilities,
     connectors,
     exports,
+    modes,
     opts,
     preflight,
+    specs,
     volumes,
 )
+from taikun_cinder.access.model import Mode
+from taikun_cinder.admission import Terms
 from taikun_cinder.layout import Layout
 from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
@@ -95,6 +99,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def validate_connector(self, connector: Any) -> bool:
         """Refuse a connector that LIO would refuse, before anything is changed."""
         connectors.initiator_to_attach(connector)
+        modes.check(connector)
         return True
 
     def create_export(
@@ -106,7 +111,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         it, so an attach that fails in between leaves nothing behind.
         """
         # Cinder's own attaches (driver._attach_volume) do not validate.
-        connectors.initiator_to_attach(connector)
+        self.validate_connector(connector)
         return self._model(volume)
 
     def ensure_export(self, context: Any, volume: Any) -> dict[str, str]:
@@ -116,9 +121,18 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
-        grant = self._exports.grant(volume, connector)
+        terms = Terms(
+            modes.asked(volume, connector), specs.rule(self.configuration, volume)
+        )
+        grant, new = self._exports.grant(volume, connector, terms)
+        modes.forget_lifted_flag(volume)
+        if not new.is_final(grant):
+            self._reconcile.follow(volume, new.identity)
         return self._exports.layout.connection(
-            volume, grant, multipath=bool(connector.get("multipath"))
+            volume,
+            grant,
+            new.mode or Mode.RW,
+            multipath=bool(connector.get("multipath")),
         )
 
     def terminate_connection(

@@ -27,6 +27,37 @@ class UnknownInitiator(exception.InvalidConnectorException):
     )
 
 
+class InvalidMode(exception.InvalidConnectorException):
+    """A connector asks for a mode that there is not."""
+
+    message = (
+        "Host %(host)s cannot attach a volume with mode '%(mode)s': a mode is 'rw' or "
+        "'ro'. Nothing was changed."
+    )
+
+
+class InvalidExtraSpec(exception.VolumeDriverException):
+    """A volume's type says something that its driver does not understand."""
+
+    message = (
+        "Volume %(volume)s cannot be used, because its type %(kind)s has "
+        "%(spec)s='%(value)s', and that has to be %(allowed)s. Correct the type "
+        "(openstack volume type set --property %(spec)s=VALUE %(kind)s), and repeat "
+        "the request. Nothing was changed."
+    )
+
+
+class AttachmentRefused(exception.VolumeDriverException):
+    """A volume's rules are against an attachment."""
+
+    message = (
+        "Volume %(volume)s cannot be attached to host %(host)s: %(cause)s. Detach it "
+        "elsewhere first, or change the rule: extra specs taikun:secondary_mode and "
+        "taikun:max_hosts of its type, or options taikun_secondary_mode and "
+        "taikun_max_hosts of its back end. Nothing was changed."
+    )
+
+
 class BackendRefused(exception.VolumeDriverException):
     """A back end's configuration or its node cannot work."""
 

@@ -15,14 +15,15 @@ from typing import Any
 from cinder import coordination
 from oslo_log import log as logging
 
-from taikun_cinder import attachments, connectors
+from taikun_cinder import attachments, connectors, modes
 from taikun_cinder.access.audit import audit
 from taikun_cinder.access.grants import Memory, grants
 from taikun_cinder.access.identity import identity, mark
-from taikun_cinder.access.model import Export, Grant, Mode
+from taikun_cinder.access.model import Export, Grant
 from taikun_cinder.access.observed import Observed
 from taikun_cinder.access.plan import withheld
 from taikun_cinder.access.rows import Row
+from taikun_cinder.admission import Admitted, Terms, admit
 from taikun_cinder.exception import GrantWithheld, RecordNotWritten
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Record, Records
@@ -74,19 +75,30 @@ class Exports:
         self._rows = rows
         self._clock = clock
 
-    def grant(self, volume: Any, connector: dict[str, Any]) -> Grant:
+    def grant(
+        self, volume: Any, connector: dict[str, Any], terms: Terms
+    ) -> tuple[Grant, Admitted]:
         """Let the connector's host in.
 
-        The connector is marked, so that its detach can be told from others'.
+        The connector is marked, so that its detach can be told from others', and what
+        the host may do is written there.
+
+        Returns:
+            what the host has by all its connections, and what it has by this one.
 
         Raises:
             InvalidInitiator: the connector names no initiator; nothing is changed.
+            AttachmentRefused: the volume's rule is against it; nothing is changed.
             GrantWithheld: the host cannot be let in as things are.
         """
         initiator = connectors.initiator_to_attach(connector)
         with self._locked(volume) as known:
+            new = admit(
+                volume, connector, mark(connector), terms, known.rows, known.memory
+            )
+            modes.leave(connector, new.mode)
             after = known.memory.attach(
-                known.rows, initiator, mark(connector), Mode.RW, self._clock()
+                known.rows, initiator, new.identity, new.mode, self._clock(), new.user
             )
             made, observed = self._make(volume, known, after)
             if made is None or initiator in withheld(observed, made):
@@ -96,7 +108,16 @@ class Exports:
                     causes=" ".join(map(str, audit(observed, made))),
                 )
             self._keep(volume, known, Record(made, after))
-            return made.grant_of[initiator]
+            return made.grant_of[initiator], new
+
+    def follow(self, volume: Any, identity: str) -> bool:
+        """Let the kernel follow the rows; say whether they show a connection by now."""
+        with self._locked(volume) as known:
+            had = known.record.export if known.record else None
+            now = grants(known.rows, known.memory)
+            if now != (had.grants if had else frozenset()):
+                self._settle(volume, known, known.memory)
+            return all(one.identity != identity for one in known.memory.flights)
 
     def end(self, volume: Any, connector: Mapping[str, Any], *, force: bool) -> bool:
         """End one connection of the connector's host; say whether others remain.

@@ -11,7 +11,7 @@ from typing import Any
 
 from taikun_cinder import portals
 from taikun_cinder.access.identity import MADE_FOR
-from taikun_cinder.access.model import Export, Grant, Portal
+from taikun_cinder.access.model import Export, Grant, Mode, Portal
 from taikun_cinder.access.observed import LUN
 
 
@@ -73,11 +73,13 @@ class Layout:
         return f"{addresses},{target} {target} {LUN}"
 
     def connection(
-        self, volume: Any, grant: Grant, *, multipath: bool
+        self, volume: Any, grant: Grant, mode: Mode, *, multipath: bool
     ) -> dict[str, Any]:
         """Give what a host needs to know to connect.
 
         See cinder.interface.volume_connector_driver and os-brick's iSCSI connector.
+        The mode is beside the data: there Cinder's manager overwrites it, and what is
+        beside goes before (manager._connection_create).
         """
         target, addresses = self.target(volume), [str(one) for one in self.portals]
         data: dict[str, Any] = {
@@ -97,4 +99,8 @@ class Layout:
             data["target_portals"] = addresses
             data["target_iqns"] = [target] * len(addresses)
             data["target_luns"] = [LUN] * len(addresses)
-        return {"driver_volume_type": "iscsi", "data": data}
+        return {
+            "driver_volume_type": "iscsi",
+            "access_mode": mode.value,
+            "data": data,
+        }

@@ -4,6 +4,8 @@
 from cinder.volume import configuration
 from oslo_config import cfg
 
+from taikun_cinder.access.rules import Secondary
+
 #: Options of a back end's section.
 BACKEND_OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
@@ -19,6 +21,39 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "of the database and, for each volume that is attached or exported, one more "
         "and one look at the kernel. 0 turns it off but for one pass at the start: "
         "then only Cinder's own calls put exports right.",
+    ),
+    cfg.StrOpt(
+        "taikun_secondary_mode",
+        default=Secondary.RW.value,
+        choices=[
+            (
+                Secondary.RW.value,
+                "it gets what it asks for, as with Cinder's own drivers. Servers "
+                "without a cluster file system destroy each other's data",
+            ),
+            (
+                Secondary.RO.value,
+                "while a server may write, any other may only read, whatever it asks "
+                "for. When the writer is detached, the next new attachment may write; "
+                "those that there are already stay read-only",
+            ),
+            (
+                Secondary.DENY.value,
+                "it is refused",
+            ),
+        ],
+        help="What a server gets when it attaches a volume that another server has "
+        "attached. It is decided when the attachment is made, and enforced by the "
+        "target. A server that moves to another host is not another server. The extra "
+        "spec taikun:secondary_mode of a volume's type goes before this.",
+    ),
+    cfg.IntOpt(
+        "taikun_max_hosts",
+        default=0,
+        min=0,
+        help="To how many hosts a volume can be attached at once; one more is refused. "
+        "0 is no limit. The old host of a server that moves does not count. The extra "
+        "spec taikun:max_hosts of a volume's type goes before this.",
     ),
     cfg.StrOpt(
         "taikun_state_path",

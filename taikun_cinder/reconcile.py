@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import tenacity
 from oslo_log import log as logging
 
 from taikun_cinder.exports import Exports
@@ -18,6 +19,14 @@ LOG = logging.getLogger(__name__)
 
 #: Volumes in these are being made or removed: they are left to who does it.
 _NOT_OURS = ("creating", "deleting", "downloading", "unmanaging", "managing")
+
+#: How to wait for Cinder to write a connection down: it takes a moment as a rule, and
+#: an os-attach by hand longer.
+_PATIENCE = tenacity.Retrying(
+    retry=tenacity.retry_if_result(lambda shown: not shown),
+    wait=tenacity.wait_exponential(multiplier=0.02, exp_base=1.5, max=1),
+    stop=tenacity.stop_after_delay(60),
+)
 
 
 class Reconcile:
@@ -51,6 +60,30 @@ class Reconcile:
         """Wait for the only pass of a reconcile that was started with 0."""
         if self._thread is not None:
             self._thread.join()
+
+    def follow(self, volume: Any, identity: str) -> None:
+        """Look at a volume until its rows show a new connection, or for a minute.
+
+        What its host may do can depend on what Cinder writes after it was answered.
+        """
+        threading.Thread(
+            target=self._until_shown,
+            args=(volume, identity),
+            name=f"taikun-follow-{volume['id']}",
+            daemon=True,
+        ).start()
+
+    def _until_shown(self, volume: Any, identity: str) -> None:
+        try:
+            _PATIENCE(self._exports.follow, volume, identity)
+        except tenacity.RetryError:
+            LOG.debug("Nothing shows %s of volume %s", identity, volume["id"])
+        except Exception:
+            LOG.exception(
+                "The export of volume %s could not follow its attachments; the next "
+                "reconcile tries again",
+                volume["id"],
+            )
 
     def once(self) -> None:
         """Put every volume right that is exported, or should be."""

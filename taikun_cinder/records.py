@@ -151,6 +151,8 @@ def _plain(record: Record) -> dict[str, Any]:
                 "identity": one.identity,
                 "since": one.since,
                 "shown": one.shown,
+                "user": one.user,
+                "undecided": one.undecided,
                 "grant": _plain_grant(one.grant),
             }
             for one in memory.flights
@@ -191,7 +193,14 @@ def _record(plain: Mapping[str, Any]) -> Record:
         raise ValueError(plain["form"])
     export = plain["export"]
     flights = (
-        Flight(one["identity"], _grant(one["grant"]), one["since"], one["shown"])
+        Flight(
+            one["identity"],
+            _grant(one["grant"]),
+            one["since"],
+            one["shown"],
+            one["user"],
+            one["undecided"],
+        )
         for one in plain["flights"]
     )
     memory = Memory(

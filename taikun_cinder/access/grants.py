@@ -49,7 +49,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
 from taikun_cinder.access.observed import LUN, ObservedAcl
-from taikun_cinder.access.rows import Flight, Row, new_credentials
+from taikun_cinder.access.rows import (
+    Flight,
+    Row,
+    new_credentials,
+    read_only_without_a_name,
+)
 
 __all__ = ["Flight", "Memory", "Row", "grants", "new_credentials"]
 
@@ -131,15 +136,28 @@ class Memory:
         rows: Sequence[Row],
         initiator: Initiator,
         identity: str,
-        mode: Mode,
+        mode: Mode | None,
         now: float,
+        user: str | None = None,
         fresh: Callable[[], Credentials] = new_credentials,
     ) -> "Memory":
-        """Grant one connection. Forget the result if it could not be made so."""
+        """Grant one connection. Forget the result if it could not be made so.
+
+        Args:
+            rows: all of the volume's.
+            initiator: who connects.
+            identity: of the connector.
+            mode: what it may do; None if its row will say, and until then only read.
+            now: by the clock of the memory.
+            user: whom it is for, see ``Flight``.
+            fresh: makes credentials.
+        """
         before = {grant.initiator: grant for grant in grants(rows, self)}
         known = before.get(initiator)
         credentials = known.credentials if known else fresh()
-        return self._with(Flight(identity, Grant(initiator, credentials, mode), now))
+        grant = Grant(initiator, credentials, mode or Mode.RO)
+        flight = Flight(identity, grant, now, user=user, undecided=mode is None)
+        return self._with(flight)
 
     def detach(
         self,
@@ -229,15 +247,20 @@ def grants(rows: Iterable[Row], memory: Memory) -> frozenset[Grant]:
         rows: all of the volume's, oldest first.
         memory: what they do not show.
     """
+    rows = tuple(rows)
     known: dict[Initiator, list[Credentials]] = {}
     modes: dict[Initiator, list[Mode]] = {}
+    undecided = {one.identity for one in memory.flights if one.undecided}
     for row in rows:
         if row.connected and row.initiator is not None and row.key not in memory.ended:
-            modes.setdefault(row.initiator, []).append(row.mode)
+            if row.identity not in undecided:
+                modes.setdefault(row.initiator, []).append(row.mode)
             if row.credentials is not None:
                 known.setdefault(row.initiator, []).append(row.credentials)
+    protected = read_only_without_a_name(rows, memory.flights)
     for one in memory.flights:
-        modes.setdefault(one.grant.initiator, []).append(one.grant.mode)
+        mode = Mode.RO if one in protected else one.grant.mode
+        modes.setdefault(one.grant.initiator, []).append(mode)
         known.setdefault(one.grant.initiator, []).append(one.grant.credentials)
     return frozenset(
         Grant(

@@ -3,6 +3,7 @@
 
 import dataclasses
 import secrets
+from collections.abc import Collection, Iterable
 
 from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
 
@@ -19,6 +20,7 @@ class Row:
             reserved is not.
         identity: of its connector, None if it has none.
         mode: what the host may do.
+        server: the server that it is for; None if it does not say.
         credentials: from its connection_info; None as long as that has none for this
             initiator. When an attachment gets another connector, the old
             connection_info stays until the new one is written. So ours names the
@@ -33,6 +35,12 @@ class Row:
     identity: str | None = None
     mode: Mode = Mode.RW
     credentials: Credentials | None = None
+    server: str | None = None
+
+    @property
+    def user(self) -> str:
+        """Who uses the volume by it: the server, or else the attachment itself."""
+        return self.server or f"attachment {self.id}"
 
     @property
     def key(self) -> tuple[str, str | None]:
@@ -49,12 +57,40 @@ class Flight:
         grant: what was granted.
         since: when, by any clock that only goes forward, in seconds.
         shown: whether there is a row that has the identity, without credentials yet.
+        user: ``Row.user`` of its row, as far as that can be told before the row has the
+            connector; None if Cinder itself is connected.
+        undecided: whether only its row will say what the host may do. Until then it
+            may only read.
     """
 
     identity: str
     grant: Grant
     since: float
     shown: bool = False
+    user: str | None = None
+    undecided: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether the host may write by it, or perhaps will."""
+        return self.undecided or self.grant.mode is Mode.RW
+
+
+def read_only_without_a_name(
+    rows: Iterable[Row], flights: Iterable[Flight]
+) -> Collection[Flight]:
+    """Give the flights that rows without an initiator say may only read.
+
+    Cinder's os-attach tells the mode after the connection was made, and not whose it
+    is. So it can be told only if it is the same for all, and there is a row for each.
+    """
+    rows = tuple(rows)
+    users = {row.user for row in rows}
+    nameless = [row for row in rows if row.connected and row.initiator is None]
+    loose = [one for one in flights if not one.shown and one.user not in users]
+    who = {one.grant.initiator for one in loose}
+    told = len(nameless) >= len(who) and all(row.mode is Mode.RO for row in nameless)
+    return loose if nameless and told else ()
 
 
 def new_credentials() -> Credentials:

@@ -2,9 +2,11 @@
 """A small cloud: Cinder's real volume manager and database, and hosts that attach."""
 
 import dataclasses
+import threading
 import uuid
 from concurrent import futures
 from pathlib import Path
+from typing import Any
 
 from cinder import context, objects
 from cinder.volume import manager
@@ -38,6 +40,7 @@ class Attached:
 
     id: str
     session: Session | None = None
+    information: dict[str, Any] | None = None
 
 
 class Cloud:
@@ -107,19 +110,75 @@ class Cloud:
         """Give who may log in, and None if there is no target at all."""
         return self.target.acls_of(self.load(volume_id))
 
-    def reserve(self, volume_id):
+    def kind(self, **specs):
+        """Make another multi-attach volume type, and give what a volume has of it."""
+        new = objects.VolumeType(
+            self.context,
+            name=str(uuid.uuid4()),
+            description="",
+            is_public=True,
+            extra_specs={"multiattach": "<is> True"}
+            | {f"taikun:{name}": value for name, value in specs.items()},
+            projects=[],
+        )
+        new.create()
+        return {"volume_type_id": new.id}
+
+    def set_readonly(self, volume_id, text):
+        """Set the flag as Cinder's API does, which makes a text of it."""
+        volume = self.load(volume_id)
+        volume.admin_metadata_update({"readonly": text}, False)
+
+    def reserve(self, volume_id, mode="null", server=None):
+        """Reserve an attachment as POST /attachments does without a connector."""
+        attached = self._reserve(volume_id, server)
+        self._write_mode(attached, volume_id, mode)
+        return attached
+
+    def _reserve(self, volume_id, server):
+        volume = self.load(volume_id)
+        if volume.status == "available":
+            volume.status = "reserved"
+            volume.save()
         row = objects.VolumeAttachment(
             self.context,
             volume_id=volume_id,
             attach_status="reserved",
-            instance_uuid=str(uuid.uuid4()),
+            instance_uuid=server or str(uuid.uuid4()),
         )
         row.create()
         return Attached(row.id)
 
-    def attach(self, volume_id, connector):
+    def _write_mode(self, attached, volume_id, mode, **more):
+        # cinder.volume.api.API.attachment_create, with what it takes for read-only.
+        flag = self.load(volume_id).admin_metadata.get("readonly", False)
+        row = objects.VolumeAttachment.get_by_id(self.context, attached.id)
+        row.attach_mode = "ro" if flag else mode
+        row.update(more)
+        row.save()
+
+    def attach(self, volume_id, connector, mode="null", server=None):
         """Reserve, attach and log in, as Nova does for one server."""
-        return self.connect(volume_id, connector, self.reserve(volume_id))
+        reserved = self.reserve(volume_id, mode, server)
+        return self.connect(volume_id, connector, reserved)
+
+    def attach_in_one(self, volume_id, connector, mode="null", server=None):
+        """Attach by one POST /attachments: the row gets its mode last."""
+        attached = self._reserve(volume_id, server)
+        attached.information = self.manager.attachment_update(
+            self.context, self.load(volume_id), dict(connector), attached.id
+        )
+        attached.session = self.target.log_in(
+            self.load(volume_id), connector, attached.information
+        )
+        self._write_mode(
+            attached,
+            volume_id,
+            mode,
+            connection_info=attached.information,
+            attach_status="attached",
+        )
+        return attached
 
     def connect(self, volume_id, connector, attached):
         volume = self.load(volume_id)
@@ -127,6 +186,7 @@ class Cloud:
             self.context, volume, dict(connector), attached.id
         )
         self._write(attached, information)
+        attached.information = information
         attached.session = self.target.log_in(volume, connector, information)
         return attached
 
@@ -149,12 +209,35 @@ class Cloud:
         """Let one interval of the reconcile pass."""
         self.driver._reconcile.once()
 
-    def os_attach(self, volume_id, connector):
+    def as_by_the_in_tree_driver(self, volume_id, attached, mode):
+        """Let an attachment be as if the in-tree driver had made it."""
+        row = objects.VolumeAttachment.get_by_id(self.context, attached.id)
+        connector, information = dict(row.connector), dict(row.connection_info)
+        for name in [name for name in connector if name.startswith("taikun_cinder")]:
+            del connector[name]
+        del information["taikun_cinder_initiator"]
+        row.update(
+            {
+                "connector": connector,
+                "connection_info": information,
+                "attach_mode": mode,
+            }
+        )
+        row.save()
+        self.record(volume_id).unlink()
+
+    def follow(self):
+        """Wait until the driver has seen what Cinder wrote down behind its answers."""
+        for thread in threading.enumerate():
+            if thread.name.startswith("taikun-follow-"):
+                thread.join()
+
+    def os_attach(self, volume_id, connector, mode="rw"):
         """Attach by Cinder's older calls, as Ironic does: no connector is written."""
         volume = self.load(volume_id)
         session = self.connect_only(volume, connector)
         row = self.manager.attach_volume(
-            self.context, volume_id, str(uuid.uuid4()), None, "/dev/sdb", "rw", volume
+            self.context, volume_id, str(uuid.uuid4()), None, "/dev/sdb", mode, volume
         )
         return Attached(row.id, session)
 

@@ -5,6 +5,7 @@ import itertools
 import warnings
 
 import pytest
+import tenacity
 
 warnings.filterwarnings("ignore", message="(?s).*Eventlet", category=DeprecationWarning)
 
@@ -24,7 +25,7 @@ from cinder.volume.targets import lio  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
-from taikun_cinder import opts, preflight  # noqa: E402
+from taikun_cinder import opts, preflight, reconcile  # noqa: E402
 from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
 from tests.unit.cloud import Cloud  # noqa: E402
 from tests.unit.memory import InTreeTarget, MemoryTarget, MemoryVolumeGroup  # noqa: E402
@@ -143,12 +144,21 @@ def make_driver(configure, node, monkeypatch):
 
 
 @pytest.fixture
-def cloud(configure, node, volume_type, monkeypatch):
-    """A cinder-volume with this driver, and hosts that attach by it."""
+def cloud(configure, node, volume_type, monkeypatch, request):
+    """A cinder-volume with this driver, and hosts that attach by it.
+
+    A test's marker ``options`` has the options of its back end.
+    """
+    marker = request.node.get_closest_marker("options")
+    options = marker.kwargs if marker else {}
     monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
     monkeypatch.setattr(MultiattachLVMDriver, "target", MemoryTarget())
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
-    return Cloud(configure().config_group, volume_type)
+    patience = reconcile._PATIENCE.copy(stop=tenacity.stop_after_delay(0.5))
+    monkeypatch.setattr(reconcile, "_PATIENCE", patience)
+    cloud = Cloud(configure(**options).config_group, volume_type)
+    yield cloud
+    cloud.follow()
 
 
 @pytest.fixture

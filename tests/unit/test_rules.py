@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a second server gets, by its volume's type or its back end."""
+
+import contextlib
+import uuid
+
+import pytest
+from cinder import exception
+
+from tests.unit.cloud import A, B, Host, in_threads
+
+C = Host("compute3").connector
+ONE, OTHER, THIRD = (str(uuid.uuid4()) for _ in range(3))
+
+
+def _writes(attached):
+    try:
+        attached.session.write(b"by a host")
+    except OSError:
+        return False
+    return True
+
+
+def _refused(cloud, volume, connector, cause, **how):
+    before = cloud.acls(volume)
+    reserved = cloud.reserve(volume, **how)
+    with pytest.raises(exception.VolumeBackendAPIException) as refused:
+        cloud.connect(volume, connector, reserved)
+    text = str(refused.value)
+    assert volume in text
+    assert connector["host"] in text
+    assert cause in text
+    assert "Nothing was changed" in text
+    assert cloud.acls(volume) == before
+    cloud.forget(volume, reserved)
+
+
+def test_second_servers_only_read_until_the_writer_is_gone(cloud):
+    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    writer, reader = cloud.attach(volume, A, "rw"), cloud.attach(volume, B, "rw")
+    assert (_writes(writer), _writes(reader)) == (True, False)
+    assert reader.information["access_mode"] == "ro"
+    cloud.detach(volume, writer)
+    cloud.reconcile()
+    assert not _writes(reader)
+    third = cloud.attach(volume, C)
+    assert _writes(third)
+    assert not _writes(reader)
+
+
+def test_server_that_asked_to_read_leaves_writing_to_another(cloud):
+    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    reader, writer = cloud.attach(volume, A, "ro"), cloud.attach(volume, B)
+    assert (_writes(reader), _writes(writer)) == (False, True)
+
+
+def test_what_was_decided_survives_a_restart_without_the_record(cloud):
+    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    _, reader = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.record(volume).unlink()
+    cloud.restart_driver()
+    cloud.reconcile()
+    assert not _writes(reader)
+
+
+def test_second_server_on_the_writers_host_is_told_to_read(cloud):
+    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    writer, reader = cloud.attach(volume, A), cloud.attach(volume, A)
+    assert reader.information["access_mode"] == "ro"
+    cloud.detach(volume, writer)
+    assert not _writes(reader)
+
+
+@pytest.mark.parametrize("attach", ["attach", "attach_in_one"])
+def test_writer_takes_its_right_to_another_host(cloud, attach):
+    volume = cloud.volume(**cloud.kind(secondary_mode="ro", max_hosts="2"))
+    old = cloud.attach(volume, A, server=ONE)
+    reader = cloud.attach(volume, B, server=OTHER)
+    new = getattr(cloud, attach)(volume, C, server=ONE)
+    cloud.follow()
+    assert [_writes(one) for one in (old, reader, new)] == [True, False, True]
+    cloud.detach(volume, old)
+    assert [_writes(one) for one in (reader, new)] == [False, True]
+
+
+def test_reader_that_moves_stays_a_reader(cloud):
+    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    cloud.attach(volume, A, server=ONE)
+    cloud.attach(volume, B, server=OTHER)
+    moved = cloud.attach_in_one(volume, C, server=OTHER)
+    cloud.follow()
+    assert not _writes(moved)
+
+
+def test_second_server_is_denied_and_a_server_on_the_move_is_not(cloud):
+    volume = cloud.volume(**cloud.kind(secondary_mode="deny"))
+    first = cloud.attach(volume, A, server=ONE)
+    _refused(cloud, volume, B, "'deny'")
+    _refused(cloud, volume, A, "'deny'")
+    moved = cloud.attach(volume, B, server=ONE)
+    cloud.detach(volume, first)
+    assert _writes(moved)
+    cloud.detach(volume, moved)
+    assert _writes(cloud.attach(volume, C))
+
+
+def test_rule_that_depends_on_a_server_that_cannot_be_told(cloud):
+    # Another server has the volume reserved, as a shelved one does, while ONE moves.
+    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    cloud.attach(volume, A, server=ONE)
+    cloud.reserve(volume, server=OTHER)
+    _refused(cloud, volume, B, "cannot be told", server=ONE)
+
+
+def test_limit_of_hosts(cloud):
+    volume = cloud.volume(**cloud.kind(max_hosts="2"))
+    first = cloud.attach(volume, A)
+    cloud.attach(volume, B)
+    cloud.attach(volume, B)  # the same host
+    _refused(cloud, volume, C, "its limit")
+    cloud.detach(volume, first)
+    assert _writes(cloud.attach(volume, C))
+
+
+def test_limit_of_hosts_lets_a_server_move(cloud):
+    volume = cloud.volume(**cloud.kind(max_hosts="1"))
+    first = cloud.attach(volume, A, server=ONE)
+    second = cloud.attach(volume, B, server=ONE)
+    cloud.detach(volume, first)
+    assert _writes(second)
+
+
+def test_request_that_is_repeated_is_no_second_server(cloud):
+    volume = cloud.volume(**cloud.kind(secondary_mode="deny", max_hosts="1"))
+    attached = cloud.reserve(volume)
+    for _ in range(2):
+        # Cinder lost the answer to the first one.
+        cloud.manager.driver.initialize_connection(cloud.load(volume), dict(A))
+    assert _writes(cloud.connect(volume, A, attached))
+    assert _writes(cloud.connect(volume, A, attached))
+
+
+def test_cinder_itself_is_no_second_server(cloud):
+    volume = cloud.volume(**cloud.kind(secondary_mode="deny", max_hosts="1"))
+    backup = cloud.connect_only(cloud.load(volume), B)
+    assert _writes(cloud.attach(volume, A))
+    assert backup.alive
+
+
+@pytest.mark.options(taikun_secondary_mode="deny", taikun_max_hosts=3)
+def test_back_end_has_the_rule_for_types_without_one(cloud):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    _refused(cloud, volume, B, "'deny'")
+    volume = cloud.volume(**cloud.kind(secondary_mode="rw"))
+    for host in ("compute1", "compute2", "compute3"):
+        cloud.attach(volume, Host(host).connector)
+    _refused(cloud, volume, Host("compute4").connector, "its limit")
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "allowed"),
+    [
+        ("secondary_mode", "RO", "one of rw, ro, deny"),
+        ("max_hosts", "-1", "0 for no limit"),
+        ("max_hosts", "two", "0 for no limit"),
+    ],
+)
+def test_extra_spec_that_is_none_is_refused(cloud, spec, value, allowed):
+    volume = cloud.volume(**cloud.kind(**{spec: value}))
+    reserved = cloud.reserve(volume)
+    with pytest.raises(exception.VolumeBackendAPIException) as refused:
+        cloud.connect(volume, A, reserved)
+    for word in (volume, f"taikun:{spec}", value, allowed):
+        assert word in str(refused.value)
+    assert cloud.acls(volume) is None
+
+
+@pytest.mark.parametrize("rule", ["ro", "deny"])
+def test_one_writer_alone_whoever_comes_at_once(cloud, rule):
+    volume = cloud.volume(**cloud.kind(secondary_mode=rule))
+    made = []
+
+    def attach(connector):
+        reserved = cloud.reserve(volume)
+        with contextlib.suppress(exception.VolumeBackendAPIException):
+            made.append(cloud.connect(volume, connector, reserved))
+
+    hosts = [Host(f"compute{number}").connector for number in range(5)]
+    in_threads(*[lambda host=host: attach(host) for host in hosts])
+    cloud.follow()
+    assert [_writes(one) for one in made].count(True) == 1
