@@ -103,6 +103,30 @@ def attach(
     return Attached(node, server, reserved, information, device)
 
 
+def attach_in_one(
+    clients: Clients,
+    user: str,
+    node: Node,
+    volume_id: str,
+    mode: str | None = None,
+    server: str | None = None,
+) -> Attached:
+    """Attach a volume with one request that has the connector, and the mode if any.
+
+    Nova does so for a server that it migrates live.
+    """
+    cinder = clients.volume(user)
+    server = server or str(uuid.uuid4())
+    with node.session() as host:
+        connector = host("lab.guest.host", "properties", False)
+        made = cinder.attachments.create(volume_id, connector, server, mode)
+        information = dict(_field(made, "connection_info"))
+        device = host("lab.guest.host", "connect", information, False)
+    attachment = _id(made)
+    cinder.attachments.complete(attachment)
+    return Attached(node, server, attachment, information, device)
+
+
 def reserve(
     cinder: Any, volume_id: str, server: str, mode: str = "rw", timeout: float = 90
 ) -> str:

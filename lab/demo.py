@@ -46,7 +46,10 @@ class Demo:
             self._share(first, second)
             self._detach_beside_io(first, second)
             self._show("one host detached", volume)
-            attachments.detach(self._cluster.clients, USER, second)
+            reader = self._attach("compute1", volume, "ro")
+            self._only_read(reader, second)
+            self._show("one host only reads", volume)
+            self._fail_over(reader, second, volume)
             self._show("both hosts detached", volume)
         self._leaves_nothing()
         self._cluster.check_kernels()
@@ -75,10 +78,11 @@ class Demo:
         self._cinder.volumes.delete(volume.id)
         attachments.wait_until_deleted(self._cinder, volume.id)
 
-    def _attach(self, name: str, volume: str) -> Attached:
-        self._progress(f"attaching it on {name}: reserve, update, connect, complete")
+    def _attach(self, name: str, volume: str, mode: str = "rw") -> Attached:
+        steps = "reserve, update, connect, complete"
+        self._progress(f"attaching it on {name}, {mode}: {steps}")
         node = self._cluster.nodes[name]
-        attached = attachments.attach(self._cluster.clients, USER, node, volume)
+        attached = attachments.attach(self._cluster.clients, USER, node, volume, mode)
         self._progress(f"  {name} has it as {attached.path}")
         return attached
 
@@ -113,6 +117,44 @@ class Demo:
             f"{leaving.node.name} has no session any more",
             gone,
         )
+
+    def _only_read(self, reader: Attached, writer: Attached) -> None:
+        host = reader.node
+        told = reader.information["access_mode"]
+        self._holds(told == "ro", f"Cinder tells {host.name} 'ro'", f"'{told}'")
+        self._holds(
+            host.call("lab.guest.disk", "is_read_only", reader.path),
+            f"the disk is read-only in the eyes of {host.name}'s kernel",
+            "it is not",
+        )
+        writer.write(10, "only the writer writes")
+        said = host.call("lab.guest.disk", "write_raw", reader.path, "by force")
+        self._holds(
+            "Write protected" in said,
+            f"a raw SCSI write by {host.name}'s root user is refused by the target",
+            said,
+        )
+        found = reader.read(10)
+        self._holds(
+            found == "only the writer writes",
+            f"{host.name} reads what {writer.node.name} writes",
+            f"it read {found!r}",
+        )
+
+    def _fail_over(self, reader: Attached, writer: Attached, volume: str) -> None:
+        name = reader.node.name
+        self._progress(f"failing over from {writer.node.name} to {name}")
+        for one in (writer, reader):
+            attachments.detach(self._cluster.clients, USER, one)
+        active = self._attach(name, volume)
+        active.write(10, "after the fail-over")
+        found = active.read(10)
+        self._holds(
+            found == "after the fail-over",
+            f"{name} writes now",
+            f"it read {found!r}",
+        )
+        attachments.detach(self._cluster.clients, USER, active)
 
     def _leaves_nothing(self) -> None:
         storage = self._cluster.nodes["storage"]

@@ -23,11 +23,13 @@ class Shared:
     cluster: Cluster
     id: str
 
-    def attach(self, node: str, *, multipath: bool = False) -> Attached:
+    def attach(
+        self, node: str, mode: str = "rw", *, multipath: bool = False
+    ) -> Attached:
         """Attach it on a node, up to its device."""
         host = self.cluster.nodes[node]
         return attachments.attach(
-            self.cluster.clients, USER, host, self.id, multipath=multipath
+            self.cluster.clients, USER, host, self.id, mode, multipath=multipath
         )
 
     def detach(self, attached: Attached) -> None:
@@ -75,26 +77,35 @@ def initiator(host: str) -> str:
 
 
 @contextlib.contextmanager
-def kind(cluster: Cluster, backend: str | None = BACKEND) -> Iterator[str]:
+def kind(
+    cluster: Cluster, backend: str | None = BACKEND, **specs: str
+) -> Iterator[str]:
     """Create a multi-attach type, and delete it behind the block; give its name.
 
     Args:
         cluster: where.
         backend: where its volumes go; anywhere if it is None.
+        specs: its ``taikun:`` extra specs.
     """
     admin = cluster.clients.volume("admin")
     made = admin.volume_types.create(f"shared-{uuid.uuid4()}")
     keys = {"multiattach": "<is> True"}
+    keys |= {f"taikun:{name}": value for name, value in specs.items()}
     made.set_keys(keys | ({"volume_backend_name": backend} if backend else {}))
     yield str(made.name)
     admin.volume_types.delete(made)
 
 
 @contextlib.contextmanager
-def volume(cluster: Cluster, backend: str | None = BACKEND) -> Iterator[Shared]:
-    """Create a multi-attach volume of 1 GiB, and delete it behind the block."""
+def volume(
+    cluster: Cluster, backend: str | None = BACKEND, **specs: str
+) -> Iterator[Shared]:
+    """Create a multi-attach volume of 1 GiB, and delete it behind the block.
+
+    The arguments are those of :func:`kind`.
+    """
     cinder = cluster.clients.volume(USER)
-    with kind(cluster, backend) as name:
+    with kind(cluster, backend, **specs) as name:
         made = cinder.volumes.create(1, volume_type=name)
         attachments.wait_for_status(cinder, made.id, "available")
         yield Shared(cluster, str(made.id))
