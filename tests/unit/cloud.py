@@ -42,6 +42,15 @@ class Attached:
     session: Session | None = None
     information: dict[str, Any] | None = None
 
+    def writes(self):
+        """Try to write; say whether the target lets the host."""
+        assert self.session is not None
+        try:
+            self.session.write(b"by a host")
+        except OSError:
+            return False
+        return True
+
 
 class Cloud:
     """Cinder's manager with the driver under test; plays cinder-api and the hosts."""

@@ -2,6 +2,7 @@
 """Cinder's configuration, database and locks, as real as they come cheaply."""
 
 import itertools
+import threading
 import warnings
 
 import pytest
@@ -154,10 +155,12 @@ def cloud(configure, node, volume_type, monkeypatch, request):
     monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
     monkeypatch.setattr(MultiattachLVMDriver, "target", MemoryTarget())
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
-    patience = reconcile._PATIENCE.copy(stop=tenacity.stop_after_delay(0.5))
+    over = threading.Event()
+    patience = reconcile._PATIENCE.copy(stop=tenacity.stop_when_event_set(over))
     monkeypatch.setattr(reconcile, "_PATIENCE", patience)
     cloud = Cloud(configure(**options).config_group, volume_type)
     yield cloud
+    over.set()
     cloud.follow()
 
 

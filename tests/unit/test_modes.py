@@ -11,18 +11,10 @@ from tests.unit.cloud import A, B
 SERVER = str(uuid.uuid4())
 
 
-def _writes(attached):
-    try:
-        attached.session.write(b"by a host")
-    except OSError:
-        return False
-    return True
-
-
 def test_mode_of_the_attachment_is_enforced_and_told(cloud):
     volume = cloud.volume()
     writer, reader = cloud.attach(volume, A, "rw"), cloud.attach(volume, B, "ro")
-    assert (_writes(writer), _writes(reader)) == (True, False)
+    assert (writer.writes(), reader.writes()) == (True, False)
     assert reader.session.read() == b"by a host"
     told = [one.information["access_mode"] for one in (writer, reader)]
     assert told == ["rw", "ro"]
@@ -30,8 +22,8 @@ def test_mode_of_the_attachment_is_enforced_and_told(cloud):
 
 def test_mode_of_the_connector_counts_where_the_attachment_has_none(cloud):
     volume = cloud.volume()
-    assert not _writes(cloud.attach(volume, A | {"mode": "ro"}))
-    assert _writes(cloud.attach(volume, B | {"mode": "null"}))
+    assert not cloud.attach(volume, A | {"mode": "ro"}).writes()
+    assert cloud.attach(volume, B | {"mode": "null"}).writes()
 
 
 @pytest.mark.parametrize("mode", ["w", "READ", 7])
@@ -47,7 +39,7 @@ def test_mode_that_comes_with_the_connector_in_one_request(cloud, mode, may):
     volume = cloud.volume()
     attached = cloud.attach_in_one(volume, A, mode)
     cloud.follow()
-    assert _writes(attached) is may
+    assert attached.writes() is may
 
 
 def test_host_only_reads_until_its_row_says_its_mode(cloud):
@@ -58,7 +50,7 @@ def test_host_only_reads_until_its_row_says_its_mode(cloud):
     )
     attached.session = cloud.target.log_in(cloud.load(volume), A, information)
     cloud.reconcile()
-    assert not _writes(attached)
+    assert not attached.writes()
 
 
 def test_server_on_the_move_writes_from_the_first_moment(cloud):
@@ -67,27 +59,27 @@ def test_server_on_the_move_writes_from_the_first_moment(cloud):
     cloud.attach(volume, A, server=SERVER)
     attached = cloud._reserve(volume, SERVER)
     cloud.connect(volume, B, attached)
-    assert _writes(attached)
+    assert attached.writes()
 
 
 def test_volume_that_is_read_only_is_so_for_all(cloud):
     volume = cloud.volume()
     cloud.set_readonly(volume, "True")
     one, other = cloud.attach(volume, A, "rw"), cloud.attach_in_one(volume, B)
-    assert not _writes(one)
-    assert not _writes(other)
+    assert not one.writes()
+    assert not other.writes()
     assert other.information["access_mode"] == "ro"
 
 
 def test_flag_that_was_lifted_takes_nobody_the_right_to_write(cloud, log):
     volume = cloud.volume()
     cloud.set_readonly(volume, "False")
-    assert _writes(cloud.attach(volume, A, "rw"))
+    assert cloud.attach(volume, A, "rw").writes()
     assert "readonly='False'" in log.text
     cloud.reconcile()
     # From now on Cinder hears what is asked for.
     assert "readonly" not in cloud.load(volume).admin_metadata
-    assert not _writes(cloud.attach(volume, B, "ro"))
+    assert not cloud.attach(volume, B, "ro").writes()
 
 
 def test_host_that_was_taken_over_keeps_its_right_beside_a_lifted_flag(cloud):
@@ -97,7 +89,7 @@ def test_host_that_was_taken_over_keeps_its_right_beside_a_lifted_flag(cloud):
     cloud.as_by_the_in_tree_driver(volume, writer, "ro")
     cloud.set_readonly(volume, "False")
     cloud.reconcile()
-    assert _writes(writer)
+    assert writer.writes()
 
 
 def test_read_only_host_that_was_taken_over_may_only_read(cloud):
@@ -106,7 +98,7 @@ def test_read_only_host_that_was_taken_over_may_only_read(cloud):
     cloud.as_by_the_in_tree_driver(volume, attached, "ro")
     cloud.restart_driver()
     cloud.reconcile()
-    assert not _writes(attached)
+    assert not attached.writes()
 
 
 def test_host_writes_as_long_as_one_of_its_attachments_may(cloud):
@@ -114,9 +106,9 @@ def test_host_writes_as_long_as_one_of_its_attachments_may(cloud):
     reader, writer = cloud.attach(volume, A, "ro"), cloud.attach(volume, A, "rw")
     assert reader.session is writer.session
     assert reader.information["access_mode"] == "ro"
-    assert _writes(reader)
+    assert reader.writes()
     cloud.detach(volume, writer)
-    assert not _writes(reader)
+    assert not reader.writes()
 
 
 @pytest.mark.parametrize(("before", "after"), [("rw", "ro"), ("ro", "rw")])
@@ -129,24 +121,23 @@ def test_mode_changes_with_another_update_of_the_attachment(cloud, before, after
     cloud.connect(volume, A | {"mode": after}, attached)
     cloud.follow()
     assert attached.session is session
-    assert _writes(attached) is (after == "rw")
+    assert attached.writes() is (after == "rw")
     assert attached.information["access_mode"] == after
 
 
 def test_os_attach_tells_the_mode_behind_the_connection(cloud):
     volume = cloud.volume()
     attached = cloud.os_attach(volume, A, "ro")
-    cloud.follow()
     cloud.reconcile()
-    assert not _writes(attached)
+    assert not attached.writes()
 
 
 def test_modes_by_os_attach_that_differ_take_nobody_the_right_to_write(cloud):
     volume = cloud.volume()
     reader, writer = cloud.os_attach(volume, A, "ro"), cloud.os_attach(volume, B, "rw")
     cloud.reconcile()
-    assert _writes(writer)
-    assert _writes(reader)  # nobody can tell which of the two it is
+    assert writer.writes()
+    assert reader.writes()  # nobody can tell which of the two it is
 
 
 def test_modes_survive_a_restart_with_and_without_the_record(cloud):
@@ -157,4 +148,4 @@ def test_modes_survive_a_restart_with_and_without_the_record(cloud):
             cloud.record(volume).unlink()
         cloud.restart_driver()
         cloud.reconcile()
-        assert (_writes(reader), _writes(writer)) == (False, True)
+        assert (reader.writes(), writer.writes()) == (False, True)
