@@ -146,8 +146,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         if connector is None:
             return self._exports.end_all(volume)
-        force = bool(kwargs.get("force"))
-        return self._exports.end(volume, connector, force=force)
+        return self._exports.end(volume, connector)
 
     def remove_export(self, context: Any, volume: Any) -> None:
         """Remove the export, unless somebody needs it.

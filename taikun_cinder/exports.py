@@ -18,7 +18,7 @@ from oslo_log import log as logging
 from taikun_cinder import attachments, connectors, modes
 from taikun_cinder.access.audit import audit
 from taikun_cinder.access.grants import Memory, grants
-from taikun_cinder.access.identity import identity, mark
+from taikun_cinder.access.identity import identity, is_marked, mark
 from taikun_cinder.access.model import Export, Grant
 from taikun_cinder.access.observed import Observed
 from taikun_cinder.access.plan import withheld
@@ -119,7 +119,7 @@ class Exports:
                 self._settle(volume, known, known.memory)
             return all(one.identity != identity for one in known.memory.flights)
 
-    def end(self, volume: Any, connector: Mapping[str, Any], *, force: bool) -> bool:
+    def end(self, volume: Any, connector: Mapping[str, Any]) -> bool:
         """End one connection of the connector's host; say whether others remain.
 
         Raises:
@@ -128,7 +128,11 @@ class Exports:
         initiator = connectors.initiator_to_detach(volume["id"], connector)
         with self._locked(volume) as known:
             after = known.memory.detach(
-                known.rows, initiator, identity(connector), self._clock(), force=force
+                known.rows,
+                initiator,
+                identity(connector),
+                self._clock(),
+                marked=is_marked(connector),
             )
             return self._settle(volume, known, after) is not None
 

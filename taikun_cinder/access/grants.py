@@ -29,9 +29,10 @@ the row's deletion was lost:
   then no row says that it is wanted. An attached host never loses its disk (law 1),
   a detached one keeps its access for an interval at most.
 - If nothing has its identity (a copy of the connector without the mark), it ends the
-  oldest flight of that initiator. If there is none, and the detach is a forced one, it
-  ends the initiator's row, if that is the only one. Otherwise it ends nothing: the
-  row that it may have meant is deleted next.
+  oldest flight of that initiator. If there is none, and the connector has no mark (an
+  operator gives it to os-force_detach, to fence a host off), it ends the initiator's
+  row, if that is the only one. Otherwise it ends nothing: the row that it may have
+  meant is deleted next.
 
 What a crash does. The memory is stored before anybody is answered, so what is not in it
 after a restart was not answered. Where there is none at all (a volume that the in-tree
@@ -166,7 +167,7 @@ class Memory:
         identity: str,
         now: float,
         *,
-        force: bool = False,
+        marked: bool = True,
     ) -> "Memory":
         """End one connection, as the module's docstring says. Can be repeated."""
         own = [row for row in rows if row.connected and row.initiator == initiator]
@@ -175,7 +176,7 @@ class Memory:
         flights = [one for one in flying if one.identity == identity]
         if not named and not flights:
             flights = [one for one in flying if not one.shown][:1]
-            named = own if force and not flights else []
+            named = [] if marked or flights else own
         memory = self
         if len(named) == 1:
             memory = memory._ending(named, now)

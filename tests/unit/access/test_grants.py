@@ -99,11 +99,11 @@ def test_twins_detached_at_once_are_out_when_their_rows_are():
     assert _who([], memory.follow([])) == set()
 
 
-def test_forced_detach_with_a_foreign_connector_ends_an_only_attachment():
+def test_detach_with_a_foreign_connector_ends_an_only_attachment():
     only, two = [_row("mark 1")], [_row("mark 1"), _row("mark 2")]
-    assert _who(only, Memory().detach(only, A, "x", 1, force=True)) == set()
+    assert _who(only, Memory().detach(only, A, "x", 1, marked=False)) == set()
     assert _who(only, Memory().detach(only, A, "x", 1)) == {A}
-    assert _who(two, Memory().detach(two, A, "x", 1, force=True)) == {A}
+    assert _who(two, Memory().detach(two, A, "x", 1, marked=False)) == {A}
 
 
 def test_detach_of_all_leaves_nobody_and_the_next_attach_is_new():
