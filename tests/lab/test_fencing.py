@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host that nobody can talk to writes on; it is fenced off, and a standby goes on."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from cinderclient import exceptions
+
+from lab import attachments
+from lab.attachments import Attached
+from lab.cluster import Cluster
+from lab.demo import USER
+from lab.errors import LabError
+from lab.guest.blocks import BLOCK
+from lab.node import Node
+from lab.plan import VOLUME_GROUP
+from tests.lab import shared
+from tests.lab.shared import Shared, writing
+
+#: For how long the host is cut off, in seconds: longer than the story takes.
+_CUT_OFF = 45
+
+#: Where the host writes, in MiB, and the blocks of it that are looked at.
+_MIB = 64
+_BLOCKS = range(_MIB * 2**20 // BLOCK, (_MIB + 2) * 2**20 // BLOCK, 16)
+
+
+def _attachment_deleted(volume: Shared, host: Attached) -> None:
+    """Delete it with a service token, as Nova does when it evacuates the server."""
+    volume.end(host.attachment)
+
+
+def _force_detached(volume: Shared, host: Attached) -> None:
+    """Detach by hand: an operator knows the host by its initiator's name."""
+    cinder = volume.cluster.clients.volume("admin", "nova")
+    body = {
+        "attachment_id": host.attachment,
+        "connector": {"initiator": host.node.plan.initiator},
+    }
+    cinder.volumes._action("os-force_detach", volume.id, body)
+
+
+def _on_the_disk(volume: Shared, blocks: range) -> list[str]:
+    """Read the first bytes of blocks where the volume lives, past all caches."""
+    device = f"/dev/{VOLUME_GROUP}/volume-{volume.id}"
+    storage = volume.cluster.nodes["storage"]
+    with storage.session() as session:
+        return [session("lab.guest.blocks", "read", device, one) for one in blocks]
+
+
+def _wait_until_cut_off(host: Attached) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            host.node.open(timeout=5).close()
+        except (LabError, OSError):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{host.node.name} still answers")
+
+
+def _wait_until_back(host: Attached) -> None:
+    deadline = time.monotonic() + 2 * _CUT_OFF
+    while True:
+        try:
+            host.node.run("true")
+        except (LabError, OSError):
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        else:
+            return
+
+
+@pytest.mark.parametrize("fence", [_attachment_deleted, _force_detached])
+def test_no_write_of_a_fenced_host_gets_through(
+    cluster: Cluster, fence: Callable[[Shared, Attached], None]
+) -> None:
+    with shared.volume(cluster, secondary_mode="ro") as volume:
+        active = volume.attach("compute1")
+        watcher = volume.attach("compute2")
+        assert watcher.information["access_mode"] == "ro"
+        node = active.node
+        flood = node.call("lab.guest.flood", "begin", active.path, _MIB)
+        with writing(active, 1) as seen:
+            node.call("lab.guest.partition", "cut_off", _CUT_OFF)
+            _wait_until_cut_off(active)
+            before = _on_the_disk(volume, range(1, 2))
+            time.sleep(1)
+            assert _on_the_disk(volume, range(1, 2)) != before, "it does not write on"
+
+            fence(volume, active)
+            # At once: whatever came through after this would be seen on top of it.
+            _overwrite(volume)
+            assert volume.initiators() == {watcher.node.plan.initiator}
+            volume.detach(watcher)
+            standby = volume.attach("compute2")
+            assert standby.information["access_mode"] == "rw"
+            standby.write(2, "the standby goes on")
+            time.sleep(5)
+            _wait_until_back(active)
+            time.sleep(5)
+        assert seen["errors"] != []
+        node.call("lab.guest.flood", "end", flood)
+        assert set(_on_the_disk(volume, _BLOCKS)) == {"fenced"}
+        assert _on_the_disk(volume, range(1, 3)) == ["fenced", "the standby goes on"]
+
+        _comes_back_with_a_new_attachment_only(volume, active)
+        volume.detach(standby)
+
+
+def _overwrite(volume: Shared) -> None:
+    device = f"/dev/{VOLUME_GROUP}/volume-{volume.id}"
+    storage = volume.cluster.nodes["storage"]
+    with storage.session() as session:
+        for block in (1, *_BLOCKS):
+            session("lab.guest.blocks", "write", device, block, "fenced")
+
+
+def _forget_the_disk(node: Node) -> None:
+    # os-brick flushes first, which a disk that is gone cannot.
+    node.run("iscsiadm -m node --logoutall=all || true")
+    node.run("iscsiadm -m node -o delete || true")
+
+
+def _comes_back_with_a_new_attachment_only(volume: Shared, fenced: Attached) -> None:
+    node = fenced.node
+    _forget_the_disk(node)
+    with pytest.raises(Exception, match=r"(?i)login|authoriz|not found|connect"):
+        node.call("lab.guest.host", "connect", fenced.information, False)
+    _forget_the_disk(node)
+    cinder = volume.cluster.clients.volume(USER)
+    with pytest.raises(exceptions.NotFound):
+        cinder.attachments.show(fenced.attachment)
+    again = volume.attach(node.name)
+    assert again.read(2) == "the standby goes on"
+    attachments.detach(volume.cluster.clients, USER, again)
