@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster file system on one volume, which is what multi-attach is for (all laws)."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from lab.attachments import Attached
+from lab.cluster import Cluster
+from tests.lab import shared
+from tests.lab.shared import Shared
+
+_FILES = 20
+_NODES = ("compute1", "compute2")
+#: In seconds: until a dead node is taken for dead, and its journal is replayed.
+_PATIENCE = 300
+
+
+def _ocfs2(host: Attached, function: str, *arguments: Any) -> Any:
+    with host.node.session(timeout=_PATIENCE) as session:
+        return session("lab.guest.ocfs2", function, *arguments)
+
+
+def _join(volume: Shared, name: str) -> Attached:
+    host = volume.attach(name)
+    _ocfs2(host, "join", [volume.cluster.nodes[one].plan for one in _NODES])
+    return host
+
+
+def _names(*writers: str) -> set[str]:
+    return {f"{one}-{index}" for one in writers for index in range(_FILES)}
+
+
+def test_ocfs2_on_both_hosts_goes_on_when_one_of_them_dies(cluster: Cluster) -> None:
+    with shared.volume(cluster) as volume:
+        hosts = [_join(volume, name) for name in _NODES]
+        _ocfs2(hosts[0], "make", hosts[0].path)
+        for host in hosts:
+            _ocfs2(host, "mount", host.path)
+
+        # Both write into one folder at the same time, and see the same.
+        def write(host: Attached) -> None:
+            cluster.sandbox.join_network()
+            _ocfs2(host, "write", "shared", host.node.name, _FILES)
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(write, hosts))
+        seen = [_ocfs2(host, "digests", "shared") for host in hosts]
+        assert seen[0] == seen[1]
+        assert seen[0].keys() == _names(*_NODES)
+
+        lost, left = hosts
+        lost.node.kernel.cut_power()
+        volume.end(lost.attachment)
+        assert volume.initiators() == {left.node.plan.initiator}
+        # This waits until the file system takes the other node for dead.
+        _ocfs2(left, "write", "shared", "after", _FILES)
+        now = _ocfs2(left, "digests", "shared")
+        assert now.keys() == _names(*_NODES, "after")
+        assert now.items() >= seen[0].items()
+
+        cluster.boot_again(lost.node.name)
+        back = _join(volume, lost.node.name)
+        _ocfs2(back, "mount", back.path)
+        assert _ocfs2(back, "digests", "shared") == now
+        _ocfs2(back, "write", "shared", "back", _FILES)
+        assert _ocfs2(left, "digests", "shared").keys() >= _names("back")
+        for host in (back, left):
+            _ocfs2(host, "unmount")
+            volume.detach(host)
