@@ -16,12 +16,16 @@ _EXT4_MAGIC_AT = 0x438
 _EXT4_MAGIC = b"\x53\xef"
 
 # LVM does not know User-Mode Linux's disks by itself, and must leave alone the disks
-# that come in over iSCSI: they would make it wait for its own targets.
+# that come in over iSCSI: they would make it wait for its own targets. It must not ask
+# what to do with the file system of a volume that is gone, since no volume is cleared.
 LVM_CONF = f"""\
 devices {{
     types = ["ubd", 16]
     global_filter = [{_ACCEPTED}, "r|.*|"]
     use_devicesfile = 0
+}}
+allocation {{
+    wipe_signatures_when_zeroing_new_lvs = 0
 }}
 activation {{
     monitoring = 0

@@ -16,7 +16,7 @@ from cinder import objects
 
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
-from cinder import context, coordination, exception, privsep, rpc  # noqa: E402
+from cinder import context, coordination, exception, policy, privsep, rpc  # noqa: E402
 from cinder.db import api as db_api  # noqa: E402
 from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
@@ -57,6 +57,7 @@ class Backend:
         for privileged in (privsep.sys_admin_pctxt, our_privsep.context):
             privileged.set_client_mode(False)
         rpc.init(cfg.CONF)
+        policy.init()  # which two requests at once could not
         coordination.COORDINATOR.start()
         self._owner = uuid.uuid4().hex
         self._driver = driver
