@@ -62,6 +62,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             Layout.of(self.configuration),
             Records(Path(self.configuration.taikun_state_path)),
             self._activate,
+            self.configuration.taikun_login_patience,
         )
         self._reconcile = Reconcile(
             self._exports, lambda: volumes.of_backend(self.host)

@@ -55,6 +55,7 @@ class Exports:
         layout: how.
         records: what is known beside Cinder's rows.
         activate: makes a volume's block device appear.
+        patience: how long a host without an attachment may need to log in, in seconds.
         rows: reads the attachments of one volume.
         clock: gives seconds, and only goes forward between two boots of the node.
     """
@@ -65,6 +66,7 @@ class Exports:
         layout: Layout,
         records: Records,
         activate: Callable[[Any], None],
+        patience: float = 300,
         rows: Callable[[str], tuple[Row, ...]] = attachments.of_volume,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -72,6 +74,7 @@ class Exports:
         self.layout = layout
         self._records = records
         self._activate = activate
+        self._patience = patience
         self._rows = rows
         self._clock = clock
 
@@ -158,7 +161,7 @@ class Exports:
             volume: whose export.
             deleted: the volume itself goes. Then no connection counts that Cinder did
                 not write down, or one that it failed to write would keep it for ever.
-            sweep: what no row shows and no session uses is forgotten when it is older
+            sweep: what rows should show by now and do not is forgotten when it is older
                 than this many seconds; 0 forgets nothing.
         """
         with self._locked(volume) as known:
@@ -167,7 +170,9 @@ class Exports:
             after = Memory(ended=known.memory.ended) if deleted else known.memory
             if sweep:
                 sessions = self.target.sessions(self.layout.target(volume))
-                after = after.expire(known.rows, sessions, self._clock(), sweep)
+                after = after.expire(
+                    known.rows, sessions, self._clock(), sweep, self._patience
+                )
             made, _observed = self._make(volume, known, after)
             try:
                 self._keep(volume, known, Record(made, after))

@@ -16,11 +16,22 @@ BACKEND_OPTS: list[cfg.Opt] = [
         help="How often the driver compares what the kernel exports with Cinder's "
         "attachments and puts right what differs, in seconds. What a killed request, a "
         "crash or an edit by hand left behind is gone at the latest after one "
-        "interval, except that a connection which Cinder never wrote down, and over "
-        "which nobody is logged in, has to be an interval old. One pass costs a query "
+        "interval, but for what taikun_login_patience says. One pass costs a query "
         "of the database and, for each volume that is attached or exported, one more "
         "and one look at the kernel. 0 turns it off but for one pass at the start: "
         "then only Cinder's own calls put exports right.",
+    ),
+    cfg.IntOpt(
+        "taikun_login_patience",
+        default=300,
+        min=10,
+        max=86400,
+        help="How long a connection that no attachment shows may be without a session "
+        "before it is ended by taikun_reconcile_interval, in seconds. Cinder's own are "
+        "like that (backup, image copy, migration), and those of its old API. A host "
+        "needs more than a minute for each address that does not answer. Too short a "
+        "time makes backups fail when hosts are slow; a long one lets the access that "
+        "a killed backup leaves behind live for longer.",
     ),
     cfg.StrOpt(
         "taikun_secondary_mode",

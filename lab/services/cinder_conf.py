@@ -37,6 +37,7 @@ BACKEND = "lvm-shared"
 PATHS_BACKEND = "lvm-paths"
 PATHS_CONF = f"{ETC}/{PATHS_BACKEND}.conf"
 PATHS_INTERVAL = 5
+PATHS_PATIENCE = 40
 PATHS_PORT = 3261
 
 
@@ -65,6 +66,7 @@ def _paths() -> dict[str, str]:
         target_secondary_ip_addresses=STORAGE_NODE.storage_address,
         target_port=str(PATHS_PORT),
         taikun_reconcile_interval=str(PATHS_INTERVAL),
+        taikun_login_patience=str(PATHS_PATIENCE),
     )
 
 

@@ -195,28 +195,36 @@ class Memory:
         sessions: Collection[Initiator],
         now: float,
         age: float,
+        patience: float,
     ) -> "Memory":
         """Forget what is too old to be true still; for the reconcile.
 
-        A flight that got no row is over if its initiator has had no session for so
-        long, or has a row that explains the session; unless a row that names nobody
-        may be its. An ended row that is still there is an attachment after all.
+        A flight is over if the attachment that it was for is gone. One whose row shows
+        nothing, and one that has no row, lasts while its initiator has a session that
+        no row explains, and for a while after; or if a row that names nobody may be
+        its. An ended row that is still there is an attachment after all.
 
         Args:
             rows: all of the volume's.
             sessions: who is logged in.
             now: by the clock of the memory.
-            age: what is older is forgotten, in seconds.
+            age: what should be in the rows by now, in seconds.
+            patience: how long a host without a row may need to log in, in seconds.
         """
         nameless = any(row.connected and row.initiator is None for row in rows)
         explained = {row.initiator for row in rows if row.connected}
         unexplained = set(sessions) - explained
+        users = {row.user for row in rows}
         kept = []
         for one in self.flights:
-            if one.grant.initiator in unexplained and not one.shown:
-                kept.append(dataclasses.replace(one, since=now))
-            elif one.shown or nameless or one.since >= now - age:
+            limit = age if one.user in users else patience
+            if one.shown:
                 kept.append(one)
+            elif one.user in (None, one.identity, *users):
+                if one.grant.initiator in unexplained:
+                    kept.append(dataclasses.replace(one, since=now))
+                elif nameless or one.since >= now - limit:
+                    kept.append(one)
         ended = {key: at for key, at in self.ended.items() if at >= now - age}
         return dataclasses.replace(self, flights=tuple(kept), ended=ended)
 

@@ -14,7 +14,12 @@ from lab.cluster import BACKUP_SERVICE, Cluster
 from lab.demo import USER
 from lab.node import Node
 from lab.plan import SECOND_GROUP, STORAGE_NODE, VOLUME_GROUP
-from lab.services.cinder_conf import BACKEND, PATHS_BACKEND, PATHS_INTERVAL
+from lab.services.cinder_conf import (
+    BACKEND,
+    PATHS_BACKEND,
+    PATHS_INTERVAL,
+    PATHS_PATIENCE,
+)
 from tests.lab import shared
 from tests.lab.shared import Shared, writing
 
@@ -24,8 +29,8 @@ GROUPS = {BACKEND: VOLUME_GROUP, PATHS_BACKEND: SECOND_GROUP}
 #: ``compute1`` too, and takes three times as long there: the lab's switch is slow.
 BACKUP_NODE = STORAGE_NODE.name
 
-#: Longer than a reconcile needs to sweep what nobody uses: two intervals, and one pass.
-SWEPT = 4 * PATHS_INTERVAL
+#: Longer than a reconcile needs to sweep what nobody uses.
+SWEPT = PATHS_PATIENCE + 3 * PATHS_INTERVAL
 
 #: Every request here copies a gigabyte between kernels that share a processor.
 LONG = 400

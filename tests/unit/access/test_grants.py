@@ -131,22 +131,35 @@ def test_live_connection_without_a_row_is_adopted_after_a_restart_only():
 def test_adopted_connection_ends_with_its_detach_or_its_session():
     memory = Memory().adopt([], {A: _acl(protected=True)}, 1)
     assert {one.mode for one in grants([], memory)} == {Mode.RO}
-    assert _who([], memory.expire([], {A}, 9, 0)) == {A}
-    assert _who([], memory.expire([], {}, 9, 0)) == set()
+    assert _who([], memory.expire([], {A}, 9, 0, 0)) == {A}
+    assert _who([], memory.expire([], {}, 9, 0, 0)) == set()
     assert _who([], memory.detach([], A, "x", 2)) == set()
 
 
 def test_connection_without_a_row_outlives_a_short_loss_of_its_session():
     memory = Memory().adopt([], {A: _acl()}, 1)
-    memory = memory.expire([], {A}, 1000, 60)
-    assert _who([], memory.expire([], {}, 1060, 60)) == {A}
-    assert _who([], memory.expire([], {}, 1061, 60)) == set()
+    memory = memory.expire([], {A}, 1000, 60, 60)
+    assert _who([], memory.expire([], {}, 1060, 60, 60)) == {A}
+    assert _who([], memory.expire([], {}, 1061, 60, 60)) == set()
+
+
+def test_connection_ends_with_its_attachment_though_its_answer_was_lost():
+    waiting = [Row("1", "host", None, connected=False, server="one")]
+    memory = Memory().attach(waiting, A, "mark 1", Mode.RW, 1, "one")
+    assert _who(waiting, memory.expire(waiting, {}, 1, 60, 300)) == {A}
+    assert _who([], memory.expire([], {A}, 1, 60, 300)) == set()
+
+
+def test_hosts_without_an_attachment_have_time_to_log_in():
+    memory = Memory().attach([], A, "mark 1", Mode.RW, 0, None)
+    assert _who([], memory.expire([], {}, 300, 60, 300)) == {A}
+    assert _who([], memory.expire([], {}, 301, 60, 300)) == set()
 
 
 def test_attachments_that_name_nobody_keep_all_who_were_there():
     rows = [Row("1", "metal1", None, connected=True)]
     memory = Memory().adopt(rows, {A: _acl(session=False), B: _acl()}, 1)
-    assert _who(rows, memory.expire(rows, {}, 9, 0)) == {A, B}
+    assert _who(rows, memory.expire(rows, {}, 9, 0, 0)) == {A, B}
     assert _who(rows, memory.detach(rows, A, "x", 2)) == {B}
 
 
@@ -162,8 +175,8 @@ def test_credentials_that_no_row_shows_yet_are_taken_from_the_kernel():
 def test_ended_row_that_stays_is_an_attachment_again_after_a_while():
     rows = [_row("mark 1")]
     memory = Memory().detach(rows, A, "mark 1", 5)
-    assert _who(rows, memory.expire(rows, {}, 5, 0)) == set()
-    assert _who(rows, memory.expire(rows, {}, 6, 0)) == {A}
+    assert _who(rows, memory.expire(rows, {}, 5, 0, 0)) == set()
+    assert _who(rows, memory.expire(rows, {}, 6, 0, 0)) == {A}
 
 
 def test_ended_row_that_is_attached_again_counts():

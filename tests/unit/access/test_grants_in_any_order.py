@@ -218,9 +218,8 @@ class Cinder(RuleBasedStateMachine):
             ),
             default=self.now + 1,
         )
-        self.memory = self.memory.expire(
-            rows, self.sessions, self.now, self.now - before
-        )
+        age = self.now - before
+        self.memory = self.memory.expire(rows, self.sessions, self.now, age, age)
         for one in self.attachments:
             one.forgotten |= one.stage == "ended"
         self._ensure()
@@ -263,7 +262,7 @@ class Cinder(RuleBasedStateMachine):
                 one.stage, one.written, one.told_to = "told", one.handed, one.host
         self.sessions -= {host for host in HOSTS if not self._live(host)}
         rows = self._look()
-        self.memory = self.memory.expire(rows, self.sessions, self.now + 1, 0)
+        self.memory = self.memory.expire(rows, self.sessions, self.now + 1, 0, 0)
         self._ensure()
         expected = {one.host for one in self.attachments if one.live}
         assert self.kernel.keys() == expected | ({STORAGE} if self.own else set())
