@@ -43,8 +43,6 @@ def asked(volume: Any, connector: Mapping[str, Any]) -> Mode | None:
     """
     said = connector.get("mode", Mode.RW.value)
     mode = None if said is None else _mode(said, connector)
-    if mode is Mode.RW and "mode" in connector:
-        return mode
     flag = _flag(volume)
     if flag == _SET:
         return Mode.RO

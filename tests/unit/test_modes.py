@@ -6,7 +6,7 @@ import uuid
 import pytest
 from cinder import exception
 
-from tests.unit.cloud import A, B
+from tests.unit.cloud import A, Attached, B
 
 SERVER = str(uuid.uuid4())
 
@@ -69,6 +69,19 @@ def test_volume_that_is_read_only_is_so_for_all(cloud):
     assert not one.writes()
     assert not other.writes()
     assert other.information["access_mode"] == "ro"
+
+
+def test_volume_that_is_read_only_is_so_by_cinders_old_api(cloud):
+    volume = cloud.volume(status="attaching")
+    cloud.set_readonly(volume, "True")
+    session = cloud.connect_only(cloud.load(volume), A | {"mode": "rw"})
+    assert not Attached("", session).writes()
+
+
+def test_cinder_itself_writes_to_a_volume_that_is_read_only(cloud):
+    volume = cloud.volume(status="restoring-backup")
+    cloud.set_readonly(volume, "True")
+    assert Attached("", cloud.connect_only(cloud.load(volume), A)).writes()
 
 
 def test_flag_that_was_lifted_takes_nobody_the_right_to_write(cloud, log):
