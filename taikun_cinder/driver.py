@@ -97,6 +97,16 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         super()._update_volume_stats()
         self._stats = capabilities.stated(self._stats, self.VERSION)
 
+    def _init_vendor_properties(self) -> tuple[dict[str, Any], str]:
+        """Publish our extra specs, for ``cinder get-capabilities``."""
+        shown = dict(capabilities.vendor_properties(self.configuration))
+        return shown, capabilities.PREFIX
+
+    def create_volume(self, volume: Any) -> Any:
+        """Create the volume, unless its type asks for what there is not."""
+        specs.rule(self.configuration, volume)
+        return super().create_volume(volume)
+
     def validate_connector(self, connector: Any) -> bool:
         """Refuse a connector that LIO would refuse, before anything is changed."""
         connectors.initiator_to_attach(connector)

@@ -11,7 +11,7 @@ from cinderclient import exceptions
 
 from lab import attachments
 from lab.cluster import Cluster
-from lab.demo import Demo
+from lab.demo import BACKEND, Demo
 from lab.progress import Terminal
 from lab.workdir import PROJECT
 
@@ -96,6 +96,13 @@ def test_the_pool_reports_that_it_can_multiattach(cluster: Cluster) -> None:
     pools = cluster.pools().values()
     assert {pool["multiattach"] for pool in pools} == {True}
     assert {pool["vendor_name"] for pool in pools} == {"taikun_cinder"}
+
+
+def test_get_capabilities_shows_the_extra_specs(cluster: Cluster) -> None:
+    (name,) = {pool.partition("#")[0] for pool in cluster.pools() if BACKEND in pool}
+    shown = cluster.clients.volume("admin").capabilities.get(name)
+    mode = shown.properties["taikun:secondary_mode"]
+    assert mode["enum"] == ["rw", "ro", "deny"]
 
 
 def test_a_reader_may_not_create_a_volume(cluster: Cluster) -> None:

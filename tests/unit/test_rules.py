@@ -154,8 +154,8 @@ def test_back_end_has_the_rule_for_types_without_one(cloud):
     ("spec", "value", "allowed"),
     [
         ("secondary_mode", "RO", "one of rw, ro, deny"),
-        ("max_hosts", "-1", "0 for no limit"),
-        ("max_hosts", "two", "0 for no limit"),
+        ("max_hosts", "-1", "a number from 0"),
+        ("max_hosts", "two", "a number from 0"),
     ],
 )
 def test_extra_spec_that_is_none_is_refused(cloud, spec, value, allowed):
@@ -166,6 +166,8 @@ def test_extra_spec_that_is_none_is_refused(cloud, spec, value, allowed):
     for word in (volume, f"taikun:{spec}", value, allowed):
         assert word in str(refused.value)
     assert cloud.acls(volume) is None
+    with pytest.raises(exception.VolumeDriverException, match=allowed):
+        cloud.driver.create_volume(cloud.load(volume))
 
 
 @pytest.mark.parametrize("rule", ["ro", "deny"])

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the scheduler and an operator are told of a back end."""
+
+import pytest
+from cinder.scheduler.filters.capabilities_filter import CapabilitiesFilter
+
+from taikun_cinder import capabilities, opts
+
+
+@pytest.mark.options(taikun_secondary_mode="ro")
+def test_get_capabilities_shows_each_extra_spec_with_what_it_may_be(cloud):
+    cloud.driver.init_capabilities()
+    shown = cloud.driver.capabilities
+    assert shown["vendor_prefix"] == "taikun"
+    mode = shown["properties"]["taikun:secondary_mode"]
+    assert mode["type"] == "string"
+    assert mode["enum"] == ("rw", "ro", "deny")
+    assert mode["default"] == "ro"
+    assert "another one has the volume" in mode["description"]
+    hosts = shown["properties"]["taikun:max_hosts"]
+    assert (hosts["type"], hosts["default"]) == ("integer", 0)
+
+
+def test_each_extra_spec_has_an_option_of_the_back_end():
+    options = {option.name for option in opts.BACKEND_OPTS}
+    assert {spec.option for spec in capabilities.SPECS} <= options
+
+
+@pytest.mark.parametrize(
+    "asked", ["multiattach", "read_only_enforced", "persistent_reservations"]
+)
+def test_stock_filter_matches_what_a_pool_says(cloud, asked):
+    (pool,) = cloud.driver.get_volume_stats(True)["pools"]
+    matches = CapabilitiesFilter()._satisfies_extra_specs
+    for value, passes in (("True", True), ("False", False)):
+        kind = {"resource_type": {"extra_specs": {asked: f"<is> {value}"}}}
+        assert matches(pool, kind) is passes
