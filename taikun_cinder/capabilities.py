@@ -116,12 +116,13 @@ def vendor_properties(configuration: Any) -> Iterator[tuple[str, dict[str, Any]]
         yield spec.name, shown | ({"enum": spec.values} if spec.values else {})
 
 
-def stated(stats: dict[str, Any], version: str) -> dict[str, Any]:
+def stated(stats: dict[str, Any], version: str, configuration: Any) -> dict[str, Any]:
     """Give the LVM driver's statistics with our own statement.
 
     Args:
         stats: what the LVM driver measured; empty as long as it has no volume group.
         version: of our driver.
+        configuration: of the back end.
     """
     if not stats:
         return stats
@@ -131,6 +132,8 @@ def stated(stats: dict[str, Any], version: str) -> dict[str, Any]:
         "read_only_enforced": True,
         # SCSI-3, between hosts; LIO has them.
         "persistent_reservations": True,
+        # For our scheduler filter.
+        "multiattach_only": configuration.taikun_multiattach_only,
     }
     return {
         **stats,

@@ -95,7 +95,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def _update_volume_stats(self) -> None:
         super()._update_volume_stats()
-        self._stats = capabilities.stated(self._stats, self.VERSION)
+        self._stats = capabilities.stated(self._stats, self.VERSION, self.configuration)
 
     def _init_vendor_properties(self) -> tuple[dict[str, Any], str]:
         """Publish our extra specs, for ``cinder get-capabilities``."""

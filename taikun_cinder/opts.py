@@ -66,6 +66,13 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "0 is no limit. The old host of a server that moves does not count. The extra "
         "spec taikun:max_hosts of a volume's type goes before this.",
     ),
+    cfg.BoolOpt(
+        "taikun_multiattach_only",
+        default=False,
+        help="Keep this back end for multi-attach volumes. The scheduler then puts no "
+        "other volume here, if TaikunMultiattachFilter is among its "
+        "scheduler_default_filters; without that filter this does nothing.",
+    ),
     cfg.StrOpt(
         "taikun_state_path",
         default="$state_path/taikun_cinder",

@@ -103,6 +103,10 @@ def _defaults(etc: Path, passwords: Passwords) -> dict[str, str]:
         "backup_file_size": str(32 * 2**20),
         # The scheduler holds requests back for this long after its start.
         "scheduler_driver_init_wait_time": "1",
+        "scheduler_default_filters": (
+            "AvailabilityZoneFilter,CapacityFilter,CapabilitiesFilter,"
+            "TaikunMultiattachFilter"
+        ),
         # Scenarios make as many volumes as they like. Cinder copies these into its
         # database with the schema: a later change here changes nothing.
         "quota_volumes": "-1",

@@ -12,6 +12,7 @@ from cinderclient import exceptions
 from lab import attachments
 from lab.cluster import Cluster
 from lab.demo import BACKEND, Demo
+from lab.errors import LabError
 from lab.progress import Terminal
 from lab.workdir import PROJECT
 
@@ -103,6 +104,22 @@ def test_get_capabilities_shows_the_extra_specs(cluster: Cluster) -> None:
     shown = cluster.clients.volume("admin").capabilities.get(name)
     mode = shown.properties["taikun:secondary_mode"]
     assert mode["enum"] == ["rw", "ro", "deny"]
+
+
+def test_a_type_that_cinder_would_not_understand_makes_no_volume(
+    cluster: Cluster,
+) -> None:
+    admin, cinder = cluster.clients.volume("admin"), cluster.clients.volume("member")
+    kind = admin.volume_types.create("wrong")
+    kind.set_keys({"multiattach": "<is> true"})
+    volume = cinder.volumes.create(1, volume_type="wrong")
+    with pytest.raises(LabError, match="error"):
+        attachments.wait_for_status(cinder, volume.id, "available")
+    said = cluster.work.log("cinder-scheduler").read_text()
+    assert f"is not for volume {volume.id}: multiattach='<is> true' would make" in said
+    cinder.volumes.delete(volume.id)
+    attachments.wait_until_deleted(cinder, volume.id)
+    admin.volume_types.delete(kind)
 
 
 def test_a_reader_may_not_create_a_volume(cluster: Cluster) -> None:

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which back ends the scheduler's filter passes, and what it says of the others."""
+
+from typing import Any
+
+import pytest
+from cinder.scheduler.host_manager import BackendState
+from stevedore import extension
+
+from taikun_cinder.scheduler.filters import TaikunMultiattachFilter
+from tests.unit.cloud import A, B
+
+OURS = {"multiattach": True, "vendor_name": "taikun_cinder"}
+OTHERS = {"multiattach": True, "vendor_name": "Open Source"}
+MULTI = {"multiattach": "<is> True"}
+
+
+def _passes(capabilities, specs, operation="create_volume", **volume):
+    state = BackendState("node@lvm#pool", None, capabilities)
+    request = {
+        "operation": operation,
+        "volume_id": volume.pop("id", "the-volume"),
+        "volume_properties": volume,
+    }
+    return TaikunMultiattachFilter().backend_passes(
+        state,
+        {
+            "request_spec": request,
+            "resource_type": {"name": "shared", "extra_specs": specs},
+        },
+    )
+
+
+def test_filter_is_found_by_cinder_under_its_name():
+    name = "TaikunMultiattachFilter"
+    found: Any = extension.ExtensionManager("cinder.scheduler.filters")[name]
+    assert found.plugin.__name__ == name
+
+
+@pytest.mark.parametrize("can", [OURS, OTHERS])
+@pytest.mark.parametrize(
+    "specs", [{}, MULTI, {"multiattach": "<is> False"}, {"x": "y"}, None]
+)
+def test_what_is_right_passes_everywhere(can, specs):
+    assert _passes(can, specs)
+
+
+@pytest.mark.parametrize(
+    "value", ["<is> true", "<is>  True", "True", "<is> yes", "<is> 1", "<or> True"]
+)
+def test_multiattach_that_cinder_would_not_understand_is_refused(value, log):
+    assert not _passes(OURS, {"multiattach": value})
+    assert f"multiattach='{value}'" in log.text
+    assert "'<is> True' to the letter" in log.text
+    assert "node@lvm#pool" in log.text
+    assert "shared" in log.text
+
+
+def test_multiattach_beside_what_forbids_it_is_refused(log):
+    assert not _passes(OURS, MULTI | {"cacheable": "<is> True"})
+    assert not _passes(OURS, MULTI, encryption_key_id="a-key")
+    assert "cacheable" in log.text
+    assert "encrypted" in log.text
+    assert _passes(OURS, {"cacheable": "<is> True"}, encryption_key_id="a-key")
+
+
+def test_our_extra_specs_are_for_our_back_ends(log):
+    specs = MULTI | {"taikun:secondary_mode": "ro"}
+    assert _passes(OURS, specs)
+    assert not _passes(OTHERS, specs)
+    assert "does not know taikun:secondary_mode" in log.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("secondary_mode", "RO", "one of rw, ro, deny"),
+        ("max_hosts", "-1", "a number from 0"),
+        ("max_host", "1", "there are taikun:max_hosts, taikun:secondary_mode"),
+    ],
+)
+def test_extra_spec_that_is_none_is_refused(log, name, value, said):
+    assert not _passes(OURS, {f"taikun:{name}": value})
+    assert said in log.text
+
+
+def test_back_end_that_is_kept_for_multiattach_volumes(log):
+    kept = OURS | {"multiattach_only": True}
+    assert _passes(kept, MULTI)
+    assert not _passes(kept, {})
+    assert "taikun_multiattach_only" in log.text
+    assert _passes(kept, {}, "extend_volume")
+
+
+@pytest.mark.parametrize("operation", ["migrate_volume", "retype_volume"])
+def test_volume_with_several_attachments_is_not_moved(cloud, log, operation):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    assert _passes(OURS, MULTI, operation, id=volume, multiattach=True)
+    cloud.attach(volume, B)
+    assert not _passes(OURS, MULTI, operation, id=volume, multiattach=True)
+    assert "2 attachments" in log.text
+    here = BackendState(cloud.load(volume).host, None, OURS)
+    request = {"operation": operation, "volume_id": volume}
+    request["volume_properties"] = {"multiattach": True}
+    stays = TaikunMultiattachFilter().backend_passes(here, {"request_spec": request})
+    assert stays
+
+
+def test_request_that_it_does_not_understand_is_left_to_the_others(log):
+    assert _passes(OURS, MULTI, "migrate_volume", id="no-such", multiattach=True)
+    assert "left to the other filters" in log.text
+
+
+@pytest.mark.options(taikun_multiattach_only=True)
+def test_pool_says_that_it_is_kept_for_multiattach_volumes(cloud):
+    (pool,) = cloud.driver.get_volume_stats(True)["pools"]
+    assert pool["multiattach_only"] is True
