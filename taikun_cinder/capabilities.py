@@ -5,7 +5,7 @@ One vocabulary, for the driver, the scheduler and ``cinder get-capabilities``.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from taikun_cinder.access.rules import Rule, Secondary
@@ -116,17 +116,23 @@ def vendor_properties(configuration: Any) -> Iterator[tuple[str, dict[str, Any]]
         yield spec.name, shown | ({"enum": spec.values} if spec.values else {})
 
 
-def stated(stats: dict[str, Any], version: str, configuration: Any) -> dict[str, Any]:
+def stated(
+    stats: dict[str, Any],
+    version: str,
+    configuration: Any,
+    multiattach_volumes: Callable[[], int],
+) -> dict[str, Any]:
     """Give the LVM driver's statistics with our own statement.
 
     Args:
         stats: what the LVM driver measured; empty as long as it has no volume group.
         version: of our driver.
         configuration: of the back end.
+        multiattach_volumes: counts those that there are.
     """
     if not stats:
         return stats
-    pool = {
+    pool: dict[str, Any] = {
         "multiattach": True,
         # A host that is attached 'ro' cannot write.
         "read_only_enforced": True,
@@ -135,6 +141,8 @@ def stated(stats: dict[str, Any], version: str, configuration: Any) -> dict[str,
         # For our scheduler filter.
         "multiattach_only": configuration.taikun_multiattach_only,
     }
+    if limit := configuration.taikun_max_multiattach_volumes:
+        pool["multiattach_volumes_left"] = max(0, limit - multiattach_volumes())
     return {
         **stats,
         "vendor_name": VENDOR,

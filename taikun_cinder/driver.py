@@ -95,7 +95,12 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def _update_volume_stats(self) -> None:
         super()._update_volume_stats()
-        self._stats = capabilities.stated(self._stats, self.VERSION, self.configuration)
+        self._stats = capabilities.stated(
+            self._stats,
+            self.VERSION,
+            self.configuration,
+            lambda: len(volumes.of_backend(self.host, multiattach=True)),
+        )
 
     def _init_vendor_properties(self) -> tuple[dict[str, Any], str]:
         """Publish our extra specs, for ``cinder get-capabilities``."""

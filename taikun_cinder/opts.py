@@ -73,6 +73,15 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "other volume here, if TaikunMultiattachFilter is among its "
         "scheduler_default_filters; without that filter this does nothing.",
     ),
+    cfg.IntOpt(
+        "taikun_max_multiattach_volumes",
+        default=0,
+        min=0,
+        help="How many multi-attach volumes the scheduler puts on this back end, if "
+        "TaikunMultiattachFilter is among its scheduler_default_filters. They are "
+        "counted with the back end's statistics, so requests that come at once can "
+        "lead to a few more. 0 is no limit.",
+    ),
     cfg.StrOpt(
         "taikun_state_path",
         default="$state_path/taikun_cinder",

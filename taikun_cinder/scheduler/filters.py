@@ -59,7 +59,7 @@ def _cause(state: Any, properties: Mapping[str, Any]) -> str | None:
     can: Mapping[str, Any] = state.capabilities or {}
     checks: Iterator[str | None] = (
         check(specs, can, spec, state)
-        for check in (_spelling, _company, _vendor, _purpose, _move)
+        for check in (_spelling, _company, _vendor, _purpose, _room, _move)
     )
     cause = next((one for one in checks if one is not None), None)
     return cause and f"{cause} (volume type {kind.get('name') or 'none'})"
@@ -122,6 +122,24 @@ def _purpose(
     )
 
 
+def _room(
+    specs: Mapping[str, str],
+    can: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    state: Any,
+) -> str | None:
+    full = can.get("multiattach_volumes_left") == 0
+    if not full or not _is_meant(specs, "multiattach"):
+        return None
+    if spec.get("operation") == "extend_volume":
+        return None
+    if _volume(spec).get("multiattach") and _host(spec) == state.host:
+        return None
+    return (
+        "it has as many multi-attach volumes as it may (taikun_max_multiattach_volumes)"
+    )
+
+
 def _move(
     _specs: Mapping[str, str],
     _can: Mapping[str, Any],
@@ -130,7 +148,7 @@ def _move(
 ) -> str | None:
     if spec.get("operation") not in _MOVES or not _volume(spec).get("multiattach"):
         return None
-    volume = objects.Volume.get_by_id(context.get_admin_context(), spec["volume_id"])
+    volume = _stored(spec)
     number = len(volume.volume_attachment)
     if number < 2 or volume.host == state.host:  # noqa: PLR2004 - more than one
         return None
@@ -141,3 +159,15 @@ def _move(
 
 def _volume(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     return spec.get("volume_properties") or {}
+
+
+def _stored(spec: Mapping[str, Any]) -> Any:
+    """Give a volume as it is: a request tells neither its place nor its hosts."""
+    return objects.Volume.get_by_id(context.get_admin_context(), spec["volume_id"])
+
+
+def _host(spec: Mapping[str, Any]) -> str | None:
+    """Give the back end that a volume is on; None for one that is to be made."""
+    if spec.get("operation") not in _MOVES:
+        return None
+    return str(_stored(spec).host)

@@ -92,6 +92,21 @@ def test_back_end_that_is_kept_for_multiattach_volumes(log):
     assert _passes(kept, {}, "extend_volume")
 
 
+def test_back_end_that_is_full_of_multiattach_volumes(cloud, log):
+    full = OURS | {"multiattach_volumes_left": 0}
+    assert not _passes(full, MULTI)
+    assert "taikun_max_multiattach_volumes" in log.text
+    assert _passes(full, {})
+    assert _passes(full, MULTI, "extend_volume", multiattach=True)
+    assert _passes(OURS | {"multiattach_volumes_left": 1}, MULTI)
+    elsewhere = cloud.volume()
+    assert not _passes(full, MULTI, "migrate_volume", id=elsewhere, multiattach=True)
+    here = cloud.volume(host="node@lvm#pool")
+    assert _passes(full, MULTI, "retype_volume", id=here, multiattach=True)
+    plain = cloud.volume(host="node@lvm#pool", multiattach=False)
+    assert not _passes(full, MULTI, "retype_volume", id=plain, multiattach=False)
+
+
 @pytest.mark.parametrize("operation", ["migrate_volume", "retype_volume"])
 def test_volume_with_several_attachments_is_not_moved(cloud, log, operation):
     volume = cloud.volume()
@@ -110,6 +125,15 @@ def test_volume_with_several_attachments_is_not_moved(cloud, log, operation):
 def test_request_that_it_does_not_understand_is_left_to_the_others(log):
     assert _passes(OURS, MULTI, "migrate_volume", id="no-such", multiattach=True)
     assert "left to the other filters" in log.text
+
+
+@pytest.mark.options(taikun_max_multiattach_volumes=2)
+def test_pool_says_how_many_multiattach_volumes_it_has_room_for(cloud):
+    for left in (2, 1, 0, 0):
+        (pool,) = cloud.driver.get_volume_stats(True)["pools"]
+        assert pool["multiattach_volumes_left"] == left
+        cloud.volume()
+        cloud.volume(multiattach=False)
 
 
 @pytest.mark.options(taikun_multiattach_only=True)
