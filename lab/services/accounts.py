@@ -31,6 +31,8 @@ PEOPLE = (
     User("admin", "demo", ("admin",)),
     User("manager", "demo", ("manager",)),
     User("member", "demo", ("member",)),
+    # For the profiles in etc/policy.d.
+    User("sharer", "demo", ("member", "multiattach")),
     User("reader", "demo", ("reader",)),
     User("other", "other", ("member",)),
 )

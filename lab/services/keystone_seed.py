@@ -48,6 +48,10 @@ def _projects(domain: str) -> dict[str, str]:
 
 def _users(domain: str, projects: dict[str, str], passwords: Passwords) -> None:
     roles = {role["name"]: role["id"] for role in ProviderAPIs.role_api.list_roles()}
+    for name in {role for user in USERS.values() for role in user.roles} - set(roles):
+        roles[name] = uuid.uuid4().hex
+        new = {"id": roles[name], "name": name}
+        ProviderAPIs.role_api.create_role(roles[name], new)
     for user in USERS.values():
         if user.name == "admin":
             continue  # the bootstrap made it
