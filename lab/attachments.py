@@ -35,6 +35,24 @@ def wait_for_status(
         time.sleep(0.3)
 
 
+def wait_for_snapshot(
+    cinder: Any, snapshot_id: str, status: str | None, timeout: float = 90
+) -> None:
+    """Wait until a snapshot has a status, or is gone if that is None.
+
+    Raises:
+        LabError: it has not, and is not, after ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        found = {one.id: one.status for one in cinder.volume_snapshots.list()}
+        if found.get(snapshot_id) == status:
+            return
+        if time.monotonic() > deadline:
+            raise LabError(f"snapshot {snapshot_id} is {found.get(snapshot_id)}")
+        time.sleep(0.3)
+
+
 def wait_until_deleted(cinder: Any, volume_id: str, timeout: float = 90) -> None:
     """Wait until a volume is gone.
 

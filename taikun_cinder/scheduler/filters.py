@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A scheduler filter, to stand beside Cinder's own."""
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from cinder import context, objects
 from cinder.scheduler import filters
+from cinder.volume import volume_types
 from oslo_log import log as logging
 from oslo_utils import strutils
 
@@ -27,12 +29,20 @@ class TaikunMultiattachFilter(filters.BaseBackendFilter):
     understand a request, the other filters decide.
     """
 
+    def __init__(self) -> None:
+        """Make one for a request, as Cinder's scheduler does."""
+        super().__init__()
+        #: What was looked up for the request, since that is the same for all back ends.
+        self._known: dict[str, Any] = {}
+
     def backend_passes(
         self, backend_state: Any, filter_properties: Mapping[str, Any]
     ) -> bool:
         """Say whether a back end can take the volume; log the cause if it cannot."""
         try:
-            cause = _cause(backend_state, filter_properties)
+            case = _Case.of(backend_state, filter_properties, self._known)
+            causes = (check(case) for check in _CHECKS)
+            cause = next((one for one in causes if one is not None), None)
         except Exception:
             LOG.exception(
                 "Whether back end %s can take the volume is left to the other filters",
@@ -40,81 +50,128 @@ class TaikunMultiattachFilter(filters.BaseBackendFilter):
             )
             return True
         if cause is not None:
-            spec = filter_properties.get("request_spec") or {}
             LOG.info(
-                "Back end %(host)s is not for volume %(volume)s: %(cause)s",
+                "Back end %(host)s is not for volume %(volume)s of type %(type)s: "
+                "%(cause)s",
                 {
                     "host": backend_state.host,
-                    "volume": spec.get("volume_id"),
+                    "volume": case.spec.get("volume_id"),
+                    "type": case.kind.get("name"),
                     "cause": cause,
                 },
             )
         return cause is None
 
 
-def _cause(state: Any, properties: Mapping[str, Any]) -> str | None:
-    spec = properties.get("request_spec") or {}
-    kind = properties.get("resource_type") or spec.get("volume_type") or {}
-    specs: Mapping[str, str] = kind.get("extra_specs") or {}
-    can: Mapping[str, Any] = state.capabilities or {}
-    checks: Iterator[str | None] = (
-        check(specs, can, spec, state)
-        for check in (_spelling, _company, _vendor, _purpose, _room, _move)
-    )
-    cause = next((one for one in checks if one is not None), None)
-    return cause and f"{cause} (volume type {kind.get('name') or 'none'})"
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """A volume, and a back end that might take it.
+
+    Attributes:
+        host: the back end.
+        can: its capabilities.
+        spec: the request.
+        kind: the volume's type.
+        specs: the type's extra specs.
+        known: what was looked up for the request before.
+    """
+
+    host: str
+    can: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    kind: Mapping[str, Any]
+    specs: Mapping[str, str]
+    known: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, state: Any, properties: Mapping[str, Any], known: dict[str, Any]
+    ) -> "_Case":
+        spec = properties.get("request_spec") or {}
+        kind = properties.get("resource_type") or spec.get("volume_type") or {}
+        specs = kind.get("extra_specs") or {}
+        return cls(state.host, state.capabilities or {}, spec, kind, specs, known)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """The volume, as the request has it: without its place and its hosts."""
+        return self.spec.get("volume_properties") or {}
+
+    @property
+    def stored(self) -> Any:
+        """The volume, as the database has it."""
+        if "volume" not in self.known:
+            self.known["volume"] = objects.Volume.get_by_id(
+                context.get_admin_context(), self.spec["volume_id"]
+            )
+        return self.known["volume"]
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the volume is encrypted, or will be by its type."""
+        if "encrypted" not in self.known:
+            self.known["encrypted"] = bool(
+                self.asked.get("encryption_key_id")
+            ) or volume_types.is_encrypted(
+                context.get_admin_context(), self.kind.get("id")
+            )
+        return bool(self.known["encrypted"])
+
+    @property
+    def moves(self) -> bool:
+        """Whether the volume may leave its back end by this."""
+        return self.spec.get("operation") in _MOVES
+
+    @property
+    def grows(self) -> bool:
+        """Whether the volume stays where it is, and only needs room."""
+        return self.spec.get("operation") == "extend_volume"
+
+    def means(self, key: str) -> bool:
+        """Say whether an extra spec means true, however it is written."""
+        words = str(self.specs.get(key, "")).replace("<or>", " ").split()
+        return bool(words) and strutils.bool_from_string(words[-1])
 
 
-def _is_meant(specs: Mapping[str, str], key: str) -> bool:
-    """Say whether an extra spec means true, however it is written."""
-    words = str(specs.get(key, "")).replace("<or>", " ").split()
-    return bool(words) and strutils.bool_from_string(words[-1])
-
-
-def _spelling(specs: Mapping[str, str], *_: Any) -> str | None:
-    if _is_meant(specs, "multiattach") and specs["multiattach"] != MULTIATTACH:
+def _spelling(case: _Case) -> str | None:
+    if case.means("multiattach") and case.specs["multiattach"] != MULTIATTACH:
         return (
-            f"multiattach='{specs['multiattach']}' would make a volume that is not "
-            f"multi-attach; the type has to say multiattach='{MULTIATTACH}' to the "
+            f"multiattach='{case.specs['multiattach']}' would make a volume that is "
+            f"not multi-attach; the type has to say multiattach='{MULTIATTACH}' to the "
             "letter"
         )
     return None
 
 
-def _company(
-    specs: Mapping[str, str], _can: Mapping[str, Any], spec: Mapping[str, Any], *_: Any
-) -> str | None:
-    if not _is_meant(specs, "multiattach"):
+def _company(case: _Case) -> str | None:
+    if not case.means("multiattach"):
         return None
-    if _is_meant(specs, "cacheable"):
+    if case.means("cacheable"):
         return "a multi-attach volume cannot be cacheable: hosts would read old data"
-    if _volume(spec).get("encryption_key_id"):
-        return "Cinder does not allow an encrypted volume to be multi-attach"
+    if not case.grows and case.encrypted:
+        return "an encrypted volume cannot be multi-attach"
     return None
 
 
-def _vendor(specs: Mapping[str, str], can: Mapping[str, Any], *_: Any) -> str | None:
+def _vendor(case: _Case) -> str | None:
     known = {spec.name: spec for spec in capabilities.SPECS}
-    for name in specs:
+    for name in case.specs:
         if not name.startswith(f"{capabilities.PREFIX}:"):
             continue
         if name not in known:
             return f"there is no {name}; there are {', '.join(sorted(known))}"
         try:
-            known[name].read(specs, None)
+            known[name].read(case.specs, None)
         except capabilities.NotAllowedError as error:
             return str(error)
-        if can.get("vendor_name") != capabilities.VENDOR:
+        if case.can.get("vendor_name") != capabilities.VENDOR:
             return f"it does not know {name}"
     return None
 
 
-def _purpose(
-    specs: Mapping[str, str], can: Mapping[str, Any], spec: Mapping[str, Any], *_: Any
-) -> str | None:
-    if spec.get("operation") == "extend_volume" or not can.get("multiattach_only"):
-        return None
-    if _is_meant(specs, "multiattach"):
+def _purpose(case: _Case) -> str | None:
+    kept = case.can.get("multiattach_only") and not case.grows
+    if not kept or case.means("multiattach"):
         return None
     return (
         "it is kept for multi-attach volumes (taikun_multiattach_only), and the type "
@@ -122,52 +179,24 @@ def _purpose(
     )
 
 
-def _room(
-    specs: Mapping[str, str],
-    can: Mapping[str, Any],
-    spec: Mapping[str, Any],
-    state: Any,
-) -> str | None:
-    full = can.get("multiattach_volumes_left") == 0
-    if not full or not _is_meant(specs, "multiattach"):
+def _room(case: _Case) -> str | None:
+    full = case.can.get("multiattach_volumes_left") == 0 and not case.grows
+    if not full or not case.means("multiattach"):
         return None
-    if spec.get("operation") == "extend_volume":
-        return None
-    if _volume(spec).get("multiattach") and _host(spec) == state.host:
-        return None
+    if case.moves and case.asked.get("multiattach") and case.stored.host == case.host:
+        return None  # it is one of them
     return (
         "it has as many multi-attach volumes as it may (taikun_max_multiattach_volumes)"
     )
 
 
-def _move(
-    _specs: Mapping[str, str],
-    _can: Mapping[str, Any],
-    spec: Mapping[str, Any],
-    state: Any,
-) -> str | None:
-    if spec.get("operation") not in _MOVES or not _volume(spec).get("multiattach"):
+def _move(case: _Case) -> str | None:
+    if not case.moves or not case.asked.get("multiattach"):
         return None
-    volume = _stored(spec)
-    number = len(volume.volume_attachment)
-    if number < 2 or volume.host == state.host:  # noqa: PLR2004 - more than one
+    number = len(case.stored.volume_attachment)
+    if number <= 1 or case.stored.host == case.host:
         return None
-    return (
-        f"the volume has {number} attachments, so it cannot be moved; detach it first"
-    )
+    return f"the volume has {number} attachments, so it cannot move; detach it first"
 
 
-def _volume(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    return spec.get("volume_properties") or {}
-
-
-def _stored(spec: Mapping[str, Any]) -> Any:
-    """Give a volume as it is: a request tells neither its place nor its hosts."""
-    return objects.Volume.get_by_id(context.get_admin_context(), spec["volume_id"])
-
-
-def _host(spec: Mapping[str, Any]) -> str | None:
-    """Give the back end that a volume is on; None for one that is to be made."""
-    if spec.get("operation") not in _MOVES:
-        return None
-    return str(_stored(spec).host)
+_CHECKS = (_spelling, _company, _vendor, _purpose, _room, _move)

@@ -116,7 +116,8 @@ def test_a_type_that_cinder_would_not_understand_makes_no_volume(
     with pytest.raises(LabError, match="error"):
         attachments.wait_for_status(cinder, volume.id, "available")
     said = cluster.work.log("cinder-scheduler").read_text()
-    assert f"is not for volume {volume.id}: multiattach='<is> true' would make" in said
+    cause = f"for volume {volume.id} of type wrong: multiattach='<is> true' would make"
+    assert cause in said
     cinder.volumes.delete(volume.id)
     attachments.wait_until_deleted(cinder, volume.id)
     admin.volume_types.delete(kind)

@@ -4,6 +4,7 @@
 from typing import Any
 
 import pytest
+from cinder.db import api as db
 from cinder.scheduler.host_manager import BackendState
 from stevedore import extension
 
@@ -17,6 +18,7 @@ MULTI = {"multiattach": "<is> True"}
 
 def _passes(capabilities, specs, operation="create_volume", **volume):
     state = BackendState("node@lvm#pool", None, capabilities)
+    kind = {"id": volume.pop("kind", None), "name": "shared", "extra_specs": specs}
     request = {
         "operation": operation,
         "volume_id": volume.pop("id", "the-volume"),
@@ -24,10 +26,7 @@ def _passes(capabilities, specs, operation="create_volume", **volume):
     }
     return TaikunMultiattachFilter().backend_passes(
         state,
-        {
-            "request_spec": request,
-            "resource_type": {"name": "shared", "extra_specs": specs},
-        },
+        {"request_spec": request, "resource_type": kind},
     )
 
 
@@ -62,6 +61,17 @@ def test_multiattach_beside_what_forbids_it_is_refused(log):
     assert "cacheable" in log.text
     assert "encrypted" in log.text
     assert _passes(OURS, {"cacheable": "<is> True"}, encryption_key_id="a-key")
+
+
+def test_type_that_is_encrypted_and_multiattach_is_refused(cloud, log):
+    # Cinder's API looks for that elsewhere when a volume is retyped, and lets it pass.
+    kind = cloud.kind()["volume_type_id"]
+    assert _passes(OURS, MULTI, "retype_volume", kind=kind, id=cloud.volume())
+    luks = {"provider": "luks", "control_location": "front-end"}
+    db.volume_type_encryption_create(cloud.context, kind, luks)
+    assert not _passes(OURS, MULTI, "retype_volume", kind=kind, id=cloud.volume())
+    assert "encrypted" in log.text
+    assert _passes(OURS, {}, "retype_volume", kind=kind, id=cloud.volume())
 
 
 def test_our_extra_specs_are_for_our_back_ends(log):
