@@ -2,7 +2,7 @@
 """One writer where one is allowed, whatever comes together (law 4).
 
 The machine is Cinder with servers that are attached, moved and detached, each step of
-each in its own time, and a driver that may be started anew between any two.
+each in its own time. The driver has what it has on disk, so restarts change nothing.
 """
 
 import dataclasses
