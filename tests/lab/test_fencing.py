@@ -82,6 +82,7 @@ def test_no_write_of_a_fenced_host_gets_through(
         assert watcher.information["access_mode"] == "ro"
         node = active.node
         flood = node.call("lab.guest.flood", "begin", active.path, _MIB)
+        _wait_until_flooded(volume)
         with writing(active, 1) as seen:
             node.call("lab.guest.partition", "cut_off", _CUT_OFF)
             _wait_until_cut_off(active)
@@ -91,7 +92,7 @@ def test_no_write_of_a_fenced_host_gets_through(
 
             fence(volume, active)
             # At once: whatever came through after this would be seen on top of it.
-            _overwrite(volume)
+            _overwrite(volume, "fenced", 1, *_BLOCKS)
             assert volume.initiators() == {watcher.node.plan.initiator}
             volume.detach(watcher)
             standby = volume.attach("compute2")
@@ -109,12 +110,20 @@ def test_no_write_of_a_fenced_host_gets_through(
         volume.detach(standby)
 
 
-def _overwrite(volume: Shared) -> None:
+def _wait_until_flooded(volume: Shared) -> None:
+    """See that what is written in between is gone at once: zeroes come all the time."""
+    _overwrite(volume, "in between", *_BLOCKS)
+    deadline = time.monotonic() + 60
+    while (found := set(_on_the_disk(volume, _BLOCKS))) != {""}:
+        assert time.monotonic() < deadline, f"nobody writes over {found}"
+
+
+def _overwrite(volume: Shared, text: str, *blocks: int) -> None:
     device = f"/dev/{VOLUME_GROUP}/volume-{volume.id}"
     storage = volume.cluster.nodes["storage"]
     with storage.session() as session:
-        for block in (1, *_BLOCKS):
-            session("lab.guest.blocks", "write", device, block, "fenced")
+        for block in blocks:
+            session("lab.guest.blocks", "write", device, block, text)
 
 
 def _forget_the_disk(node: Node) -> None:
