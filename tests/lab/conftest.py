@@ -76,6 +76,12 @@ def _tell_how_to_look(request: pytest.FixtureRequest, folder: Path) -> bool:
     return keep
 
 
+def _folder(request: pytest.FixtureRequest, kind: str) -> Path:
+    """Give the lab's folder: each share of the tests has a lab of its own."""
+    share = request.config.getoption("--share").partition("/")[0]
+    return FOLDER / f"{kind}-{share}"
+
+
 @contextlib.contextmanager
 def _healthy(*nodes: Node) -> Iterator[None]:
     since = {node.name: len(node.kernel.said()) for node in nodes}
@@ -89,8 +95,7 @@ def _healthy(*nodes: Node) -> Iterator[None]:
 def _the_node(
     request: pytest.FixtureRequest, _requirements: None
 ) -> Iterator[SingleNode]:
-    share = request.config.getoption("--share").partition("/")[0]
-    folder = FOLDER / f"node-{share}"
+    folder = _folder(request, "node")
     single = SingleNode(WorkFolder(folder))
     single.up()
     yield single
@@ -104,7 +109,7 @@ def _the_node(
 def _the_cluster(
     request: pytest.FixtureRequest, _requirements: None
 ) -> Iterator[Cluster]:
-    folder = FOLDER / "cluster"
+    folder = _folder(request, "cluster")
     cluster = Cluster.up(WorkFolder(folder), Terminal())
     yield cluster
     if _tell_how_to_look(request, folder):
