@@ -66,18 +66,18 @@ def _requirements() -> None:
         )
 
 
-def _tell_how_to_look(request: pytest.FixtureRequest, folder: Path) -> bool:
+def _tell_how_to_look(request: pytest.FixtureRequest, where: Path) -> bool:
     keep = bool(request.config.getoption("--keep-lab"))
     if keep:
         Terminal.say(
-            f"\nThe lab stays up: TAIKUN_LAB_DIR={folder} tox -e lab -- shell storage"
+            f"\nThe lab stays up: TAIKUN_LAB_DIR={where} tox -e lab -- shell storage"
             " (or status, logs, down)"
         )
     return keep
 
 
-def _folder(request: pytest.FixtureRequest, kind: str) -> Path:
-    """Give the lab's folder: each share of the tests has a lab of its own."""
+def folder(request: pytest.FixtureRequest, kind: str) -> Path:
+    """Give a lab's folder: each share of the tests has labs of its own."""
     share = request.config.getoption("--share").partition("/")[0]
     return FOLDER / f"{kind}-{share}"
 
@@ -95,11 +95,11 @@ def _healthy(*nodes: Node) -> Iterator[None]:
 def _the_node(
     request: pytest.FixtureRequest, _requirements: None
 ) -> Iterator[SingleNode]:
-    folder = _folder(request, "node")
-    single = SingleNode(WorkFolder(folder))
+    where = folder(request, "node")
+    single = SingleNode(WorkFolder(where))
     single.up()
     yield single
-    if _tell_how_to_look(request, folder):
+    if _tell_how_to_look(request, where):
         single.keep()
     else:
         single.down()
@@ -109,10 +109,10 @@ def _the_node(
 def _the_cluster(
     request: pytest.FixtureRequest, _requirements: None
 ) -> Iterator[Cluster]:
-    folder = _folder(request, "cluster")
-    cluster = Cluster.up(WorkFolder(folder), Terminal())
+    where = folder(request, "cluster")
+    cluster = Cluster.up(WorkFolder(where), Terminal())
     yield cluster
-    if _tell_how_to_look(request, folder):
+    if _tell_how_to_look(request, where):
         cluster.sandbox.detach()
     else:
         cluster.down()

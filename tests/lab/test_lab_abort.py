@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from lab.workdir import PROJECT
-from tests.lab.conftest import FOLDER
+from tests.lab.conftest import folder
 
 pytestmark = pytest.mark.cluster
-
-WORK = FOLDER / "abort"
 
 
 def _namespace(pid: str) -> str | None:
@@ -30,7 +28,7 @@ def _processes() -> list[str]:
     return [entry.name for entry in Path("/proc").glob("[0-9]*")]
 
 
-def _anchor() -> str | None:
+def _anchor(work: Path) -> str | None:
     """Give the number of the lab's first process, None while there is none."""
     for pid in _processes():
         try:
@@ -39,7 +37,7 @@ def _anchor() -> str | None:
             continue
         if (
             "lab.anchor" in command
-            and str(WORK) in command
+            and str(work) in command
             and "unshare" not in command
         ):
             return pid
@@ -47,12 +45,20 @@ def _anchor() -> str | None:
 
 
 @pytest.fixture
-def coming_up(_requirements: None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def work(request: pytest.FixtureRequest) -> Path:
+    """The folder of the lab that is aborted."""
+    return folder(request, "abort")
+
+
+@pytest.fixture
+def coming_up(
+    work: Path, _requirements: None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A ``lab up`` whose kernels boot right now, and the lab's PID namespace."""
     with subprocess.Popen(
         [sys.executable, "-m", "lab", "up"],
         cwd=PROJECT,
-        env={**os.environ, "TAIKUN_LAB_DIR": str(WORK)},
+        env={**os.environ, "TAIKUN_LAB_DIR": str(work)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -64,7 +70,7 @@ def coming_up(_requirements: None) -> Iterator[tuple[subprocess.Popen[str], str]
         else:
             pytest.fail("the lab did not get to boot its kernels")
         time.sleep(2)
-        anchor = _anchor()
+        anchor = _anchor(work)
         assert anchor is not None
         namespace = _namespace(anchor)
         assert namespace is not None
@@ -72,16 +78,16 @@ def coming_up(_requirements: None) -> Iterator[tuple[subprocess.Popen[str], str]
         command.kill()
 
 
-def _nothing_is_left(namespace: str) -> bool:
+def _nothing_is_left(work: Path, namespace: str) -> bool:
     processes = [pid for pid in _processes() if _namespace(pid) == namespace]
     # nsenter's parent halves wait in our own namespace for what they started inside.
     helpers = [
         pid
         for pid in _processes()
-        if str(WORK) in (_text(f"/proc/{pid}/cmdline") + _text(f"/proc/{pid}/environ"))
+        if str(work) in (_text(f"/proc/{pid}/cmdline") + _text(f"/proc/{pid}/environ"))
         and pid != str(os.getpid())
     ]
-    mounts = [line for line in _text("/proc/mounts").splitlines() if str(WORK) in line]
+    mounts = [line for line in _text("/proc/mounts").splitlines() if str(work) in line]
     return not (processes or helpers or mounts)
 
 
@@ -96,14 +102,16 @@ def _text(path: str) -> str:
     "end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name
 )
 def test_an_aborted_up_leaves_nothing_behind(
-    coming_up: tuple[subprocess.Popen[str], str], end: signal.Signals
+    work: Path, coming_up: tuple[subprocess.Popen[str], str], end: signal.Signals
 ) -> None:
     command, namespace = coming_up
-    assert not _nothing_is_left(namespace), "the check sees no lab: it cannot fail"
+    assert not _nothing_is_left(work, namespace), (
+        "the check sees no lab: it cannot fail"
+    )
     command.send_signal(end)
     command.wait(timeout=30)
     assert command.returncode != 0
     deadline = time.monotonic() + 20
-    while not _nothing_is_left(namespace):
+    while not _nothing_is_left(work, namespace):
         assert time.monotonic() < deadline, f"left after {end.name}: see /proc"
         time.sleep(0.1)
