@@ -12,6 +12,10 @@ from taikun_cinder.access.rules import Rule, Secondary
 
 VENDOR = "taikun_cinder"
 
+#: What a pool says where there is no limit. Python reads this word as a number
+#: (Cinder's own "infinite" is none), so a type can ask for ``>= 4`` of a pool.
+UNLIMITED = "infinity"
+
 #: Of our extra specs.
 PREFIX = "taikun"
 
@@ -132,17 +136,21 @@ def stated(
     """
     if not stats:
         return stats
+    limit = configuration.taikun_max_multiattach_volumes
     pool: dict[str, Any] = {
         "multiattach": True,
         # A host that is attached 'ro' cannot write.
         "read_only_enforced": True,
         # SCSI-3, between hosts; LIO has them.
         "persistent_reservations": True,
+        # Of a type that does not say its own.
+        "hosts_per_volume": configuration.taikun_max_hosts or UNLIMITED,
         # For our scheduler filter.
         "multiattach_only": configuration.taikun_multiattach_only,
+        "multiattach_volumes_left": (
+            max(0, limit - multiattach_volumes()) if limit else UNLIMITED
+        ),
     }
-    if limit := configuration.taikun_max_multiattach_volumes:
-        pool["multiattach_volumes_left"] = max(0, limit - multiattach_volumes())
     return {
         **stats,
         "vendor_name": VENDOR,

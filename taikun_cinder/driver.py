@@ -112,6 +112,35 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         specs.rule(self.configuration, volume)
         return super().create_volume(volume)
 
+    def create_volume_from_snapshot(self, volume: Any, snapshot: Any) -> Any:
+        """Create the volume, unless its type asks for what there is not."""
+        specs.rule(self.configuration, volume)
+        return super().create_volume_from_snapshot(volume, snapshot)
+
+    def create_cloned_volume(self, volume: Any, src_vref: Any) -> Any:
+        """Create the volume, unless its type asks for what there is not."""
+        specs.rule(self.configuration, volume)
+        return super().create_cloned_volume(volume, src_vref)
+
+    def manage_existing_get_size(self, volume: Any, existing_ref: Any) -> int:
+        """Tell how large a logical volume is that is about to be managed.
+
+        It is the first that Cinder asks, and only for volumes: the LVM driver manages
+        snapshots by its manage_existing.
+        """
+        specs.rule(self.configuration, volume)
+        return int(super().manage_existing_get_size(volume, existing_ref))
+
+    def retype(
+        self, context: Any, volume: Any, new_type: Any, diff: Any, host: Any
+    ) -> Any:
+        """Let the volume have the type, unless that asks for what there is not.
+
+        The scheduler's filter refuses such a type before, where it is used.
+        """
+        specs.rule_of(self.configuration, volume, new_type)
+        return super().retype(context, volume, new_type, diff, host)
+
     def validate_connector(self, connector: Any) -> bool:
         """Refuse a connector that LIO would refuse, before anything is changed."""
         connectors.initiator_to_attach(connector)

@@ -111,6 +111,16 @@ def _configuration(configuration: Any) -> Iterator[Problem]:
                 f"Set {option} = {value} in section [{_section(configuration)}] of "
                 "cinder.conf and restart cinder-volume.",
             )
+    for one in opts.BACKEND_OPTS:
+        try:
+            getattr(configuration, one.name)
+        except ValueError as error:  # oslo.config's, which tells the range
+            yield Problem(
+                str(error),
+                f"Set {one.name} in section [{_section(configuration)}] of cinder.conf "
+                f"to a value that it may have, or leave it out ({one.default}), and "
+                "restart cinder-volume.",
+            )
     for option, fault in portals.faults(configuration):
         yield Problem(
             fault,

@@ -15,18 +15,24 @@ def rule(configuration: Any, volume: Any) -> Rule:
     Raises:
         InvalidExtraSpec: its type says something that is no rule.
     """
+    kind = volume["volume_type"] if volume["volume_type_id"] else None
+    return rule_of(configuration, volume, kind)
+
+
+def rule_of(configuration: Any, volume: Any, kind: Any | None) -> Rule:
+    """Give the rule for a volume if it is, or were, of a type.
+
+    Raises:
+        InvalidExtraSpec: the type says something that is no rule.
+    """
+    specs: Mapping[str, str] = (kind["extra_specs"] if kind else None) or {}
     try:
-        return capabilities.rule(_specs(volume), configuration)
+        return capabilities.rule(specs, configuration)
     except capabilities.NotAllowedError as error:
         raise InvalidExtraSpec(
             volume=volume["id"],
-            kind=volume["volume_type"]["name"],
+            kind=kind["name"] if kind else None,
             spec=error.spec.name,
             value=error.value,
             allowed=error.spec.allowed,
         ) from None
-
-
-def _specs(volume: Any) -> Mapping[str, str]:
-    kind = volume["volume_type"] if volume["volume_type_id"] else None
-    return (kind["extra_specs"] if kind else None) or {}

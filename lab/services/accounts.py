@@ -40,6 +40,7 @@ PEOPLE = (
 SERVICES = (
     User("cinder", "service", ("admin", "service")),
     User("nova", "service", ("admin", "service")),
+    User("glance", "service", ("admin", "service")),
 )
 USERS = {user.name: user for user in (*PEOPLE, *SERVICES)}
 

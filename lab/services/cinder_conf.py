@@ -12,10 +12,12 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.plan import CONTROL, SECOND_GROUP, STORAGE_NODE, VOLUME_GROUP
-from lab.services.accounts import AUTH_URL, DOMAIN, REGION, USERS, Passwords
+from lab.services import glance
+from lab.services.accounts import AUTH_URL, Passwords
 from lab.services.daemon import BIN
 from lab.services.files import Settings, read_settings, write_settings
 from lab.services.mariadb import connection
+from lab.services.middleware import login
 from lab.services.rabbitmq import transport_url
 from lab.workdir import WorkFolder
 
@@ -70,19 +72,6 @@ def _paths() -> dict[str, str]:
     )
 
 
-def _login(user: str, passwords: Passwords) -> dict[str, str]:
-    return {
-        "auth_type": "password",
-        "auth_url": AUTH_URL,
-        "username": user,
-        "password": passwords[user],
-        "user_domain_name": DOMAIN,
-        "project_name": USERS[user].project,
-        "project_domain_name": DOMAIN,
-        "region_name": REGION,
-    }
-
-
 def _defaults(etc: Path, passwords: Passwords) -> dict[str, str]:
     return {
         "debug": "true",
@@ -101,6 +90,9 @@ def _defaults(etc: Path, passwords: Passwords) -> dict[str, str]:
         # a piece is as large as twice the node's memory.
         "backup_driver": "cinder.backup.drivers.posix.PosixBackupDriver",
         "backup_file_size": str(32 * 2**20),
+        # For images of volumes that are in use; Cinder refuses them by default.
+        "enable_force_upload": "true",
+        "glance_api_servers": glance.URL,
         # The scheduler holds requests back for this long after its start.
         "scheduler_driver_init_wait_time": "1",
         "scheduler_default_filters": (
@@ -132,17 +124,17 @@ def default_settings(work: WorkFolder, passwords: Passwords) -> Settings:
             "policy_dirs": str(etc / "policy.d"),
         },
         "keystone_authtoken": {
-            **_login("cinder", passwords),
+            **login("cinder", passwords),
             "www_authenticate_uri": AUTH_URL,
             "interface": "public",  # there is no other in the catalogue
             "service_token_roles": "service",
             "service_token_roles_required": "true",
         },
         "service_user": {
-            **_login("cinder", passwords),
+            **login("cinder", passwords),
             "send_service_user_token": "true",
         },
-        "nova": _login("nova", passwords),
+        "nova": login("nova", passwords),
     }
     add_backends(settings, {BACKEND: backend(BACKEND)})
     settings[PATHS_BACKEND] = _paths()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from lab.sandbox import Sandbox
-from lab.services import cinder, cinder_conf, keystone, mariadb, rabbitmq
+from lab.services import cinder, cinder_conf, glance, keystone, mariadb, rabbitmq
 from lab.services.accounts import (
     Passwords,
     load_passwords,
@@ -42,8 +42,14 @@ class ControlPlane:
             keystone.daemon(sandbox, work),
             cinder.api(sandbox, work),
             cinder.scheduler(sandbox, work, self.passwords),
+            glance.daemon(sandbox, work),
         )
         self.daemons = {daemon.name: daemon for daemon in daemons}
+
+    def start_glance(self) -> None:
+        """Start the image service, which a cluster comes up without."""
+        glance.make_schema(self._sandbox, self._work)
+        self.daemons[glance.NAME].start()
 
     def restart(self, *names: str) -> None:
         """Stop these daemons and start them again, one after the other.
@@ -164,6 +170,7 @@ def start_control_plane(
     write_openrc(work, passwords)
     rabbitmq.configure(work, passwords)
     keystone.configure(work)
+    glance.configure(work, passwords)
     cinder_conf.write_files(work, passwords)
     plane = ControlPlane(sandbox, work, passwords)
     plane.start(progress)

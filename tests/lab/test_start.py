@@ -40,8 +40,19 @@ def _start(process: Call, options: dict[str, str]) -> bool:
             {"volume_group": "no-such-group"},
             ["volume_group", "no-such-group", "cinder-volumes", "vgcreate"],
         ),
+        (
+            {"taikun_reconcile_interval": "-1", "taikun_secondary_mode": "RO"},
+            [
+                "2 thing(s)",
+                "taikun_reconcile_interval",
+                "greater than or equal to 0",
+                "taikun_secondary_mode",
+                "[rw, ro, deny]",
+                "[lvm-shared]",
+            ],
+        ),
     ],
-    ids=["target_helper", "target_protocol", "lvm_share_target", "volume_group"],
+    ids=["target_helper", "target_protocol", "share_target", "volume_group", "range"],
 )
 def test_a_wrong_option_is_refused_by_name_with_its_cure(
     node: SingleNode, options: dict[str, str], words: Sequence[str]

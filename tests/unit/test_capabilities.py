@@ -35,3 +35,27 @@ def test_stock_filter_matches_what_a_pool_says(cloud, asked):
     for value, passes in (("True", True), ("False", False)):
         kind = {"resource_type": {"extra_specs": {asked: f"<is> {value}"}}}
         assert matches(pool, kind) is passes
+
+
+@pytest.mark.parametrize(
+    ("options", "hosts", "volumes"),
+    [
+        ({}, "infinity", "infinity"),
+        ({"taikun_max_hosts": 2, "taikun_max_multiattach_volumes": 5}, 2, 5),
+    ],
+)
+def test_a_type_can_ask_for_as_many_hosts_and_as_much_room_as_it_needs(
+    make_driver, monkeypatch, options, hosts, volumes
+):
+    monkeypatch.setattr("taikun_cinder.volumes.of_backend", lambda *a, **k: [])
+    (pool,) = make_driver(**options).get_volume_stats(True)["pools"]
+    assert pool["hosts_per_volume"] == hosts
+    assert pool["multiattach_volumes_left"] == volumes
+    matches = CapabilitiesFilter()._satisfies_extra_specs
+    for asked, there in (
+        ("hosts_per_volume", hosts),
+        ("multiattach_volumes_left", volumes),
+    ):
+        for wanted in (1, 4, 1000):
+            kind = {"resource_type": {"extra_specs": {asked: f">= {wanted}"}}}
+            assert matches(pool, kind) is (float(there) >= wanted)

@@ -36,19 +36,21 @@ def test_filter_is_found_by_cinder_under_its_name():
     assert found.plugin.__name__ == name
 
 
+@pytest.mark.parametrize("operation", ["create_volume", "manage_existing", None])
 @pytest.mark.parametrize("can", [OURS, OTHERS])
 @pytest.mark.parametrize(
     "specs", [{}, MULTI, {"multiattach": "<is> False"}, {"x": "y"}, None]
 )
-def test_what_is_right_passes_everywhere(can, specs):
-    assert _passes(can, specs)
+def test_what_is_right_passes_everywhere(can, specs, operation):
+    assert _passes(can, specs, operation)
 
 
 @pytest.mark.parametrize(
     "value", ["<is> true", "<is>  True", "True", "<is> yes", "<is> 1", "<or> True"]
 )
 def test_multiattach_that_cinder_would_not_understand_is_refused(value, log):
-    assert not _passes(OURS, {"multiattach": value})
+    for operation in ("create_volume", "manage_existing", "retype_volume"):
+        assert not _passes(OURS, {"multiattach": value}, operation)
     assert f"multiattach='{value}'" in log.text
     assert "'<is> True' to the letter" in log.text
     assert "node@lvm#pool" in log.text
@@ -105,6 +107,7 @@ def test_back_end_that_is_kept_for_multiattach_volumes(log):
 def test_back_end_that_is_full_of_multiattach_volumes(cloud, log):
     full = OURS | {"multiattach_volumes_left": 0}
     assert not _passes(full, MULTI)
+    assert not _passes(full, MULTI, "manage_existing")
     assert "taikun_max_multiattach_volumes" in log.text
     assert _passes(full, {})
     assert _passes(full, MULTI, "extend_volume", multiattach=True)

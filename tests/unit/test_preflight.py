@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from cinder.volume import configuration, manager
+from oslo_config import cfg
 
 from taikun_cinder import preflight
 from taikun_cinder.exception import BackendRefused
@@ -231,3 +232,28 @@ def test_address_that_no_host_could_use_is_refused_by_its_option(
 )
 def test_addresses_of_either_family_are_accepted(configure, node, options):
     preflight.refuse_configuration(configure(**options), node)
+
+
+def test_option_out_of_its_range_is_refused_by_name(node, tmp_path, monkeypatch):
+    file = tmp_path / "cinder.conf"
+    file.write_text(
+        "[lvm]\ntarget_helper = lioadm\ntarget_ip_address = 192.0.2.11\n"
+        "taikun_max_hosts = -2\ntaikun_secondary_mode = none\n"
+    )
+    conf = cfg.ConfigOpts()
+    conf(["--config-file", str(file)])
+    conf.register_opt(cfg.StrOpt("state_path", default=str(tmp_path)))
+    monkeypatch.setattr(configuration, "CONF", conf)
+    section = configuration.Configuration(manager.volume_backend_opts, "lvm")
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_configuration(section, node)
+    said = str(refused.value)
+    for words in (
+        "taikun_max_hosts",
+        "greater than or equal to 0",
+        "taikun_secondary_mode",
+        "[rw, ro, deny]",
+        "cinder.conf",
+        "[lvm]",
+    ):
+        assert words in said

@@ -166,8 +166,18 @@ def test_extra_spec_that_is_none_is_refused(cloud, spec, value, allowed):
     for word in (volume, f"taikun:{spec}", value, allowed):
         assert word in str(refused.value)
     assert cloud.acls(volume) is None
-    with pytest.raises(exception.VolumeDriverException, match=allowed):
-        cloud.driver.create_volume(cloud.load(volume))
+    new, right = cloud.load(volume), cloud.load(cloud.volume())
+    for use in (
+        lambda: cloud.driver.create_volume(new),
+        lambda: cloud.driver.create_volume_from_snapshot(new, {}),
+        lambda: cloud.driver.create_cloned_volume(new, right),
+        lambda: cloud.driver.manage_existing_get_size(new, {"source-name": "a"}),
+        lambda: cloud.driver.retype(cloud.context, right, new.volume_type, {}, {}),
+    ):
+        with pytest.raises(exception.VolumeDriverException, match=allowed) as refused:
+            use()
+        assert new.volume_type.name in str(refused.value)
+    assert cloud.driver.retype(cloud.context, new, right.volume_type, {}, {})
 
 
 @pytest.mark.parametrize("rule", ["ro", "deny"])
