@@ -2,12 +2,10 @@
 """The lab's command line: up, status, shell, run, logs, down, demo."""
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from lab import demo
 from lab.cluster import Cluster
@@ -81,9 +79,7 @@ def _shell(work: WorkFolder, options: argparse.Namespace) -> int:
 
 
 def _control(cluster: Cluster, user: str, command: Sequence[str]) -> int:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, **cluster.clients.openrc(user), "PATH": path}
-    wrapped = cluster.sandbox.wrap(command)
+    wrapped, environment = cluster.client(user, command)
     return subprocess.run(wrapped, env=environment, check=False).returncode
 
 

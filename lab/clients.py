@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import glanceclient
 from cinderclient import client as cinderclient
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.service_token import ServiceTokenAuthWrapper
@@ -54,6 +55,12 @@ class Clients:
             microversion,
             session=self.session(user, service),
             region_name=accounts.REGION,
+        )
+
+    def image(self, user: str) -> Any:
+        """Give a client of Glance, which a test has to start."""
+        return glanceclient.Client(
+            2, session=self.session(user), region_name=accounts.REGION
         )
 
     def openrc(self, user: str) -> dict[str, str]:

@@ -2,9 +2,14 @@
 """The cluster: a control plane, a storage node and two compute nodes."""
 
 import functools
+import os
+import shlex
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from lab.clients import Clients
@@ -13,7 +18,7 @@ from lab.network import networks, start_networks
 from lab.node import Node
 from lab.plan import CLUSTER, STORAGE_NODE
 from lab.sandbox import Sandbox
-from lab.services.cinder_conf import BACKEND, ETC, PATHS_BACKEND, PATHS_CONF
+from lab.services.cinder_conf import BACKEND, ETC, settings_of
 from lab.services.control import ControlPlane, start_control_plane
 from lab.services.rabbitmq import consumers
 from lab.workdir import WorkFolder
@@ -21,7 +26,6 @@ from lab.workdir import WorkFolder
 Progress = Callable[[str], None]
 
 VOLUME_SERVICE = "cinder-volume"
-PATHS_SERVICE = "cinder-volume-paths"
 BACKUP_SERVICE = "cinder-backup"
 
 
@@ -135,15 +139,20 @@ class Cluster:
         """Let cinder-volume finish what it is at, and end it."""
         self.nodes["storage"].call("lab.guest.daemons", "end", name)
 
-    def start_paths_service(self, timeout: float = 180) -> None:
-        """Start the back end with several portals, and wait until it serves.
+    def start_backend(self, backend: str, timeout: float = 180) -> None:
+        """Start a cinder-volume for a back end alone, and wait until it serves.
 
         Raises:
             LabError: it does not; its log tells why.
         """
-        self.start_volume_service(PATHS_SERVICE, PATHS_CONF)
-        self.wait_for_volume_service(timeout, PATHS_SERVICE, PATHS_BACKEND)
-        self._wait_for_consumers(_queue(PATHS_BACKEND), 1, timeout)
+        service = f"{VOLUME_SERVICE}-{backend}"
+        self.start_volume_service(service, settings_of(backend))
+        self.wait_for_volume_service(timeout, service, backend)
+        self._wait_for_consumers(_queue(backend), 1, timeout)
+
+    def end_backend(self, backend: str) -> None:
+        """End the cinder-volume that :meth:`start_backend` started."""
+        self.end_volume_service(f"{VOLUME_SERVICE}-{backend}")
 
     def start_backup_service(self, node: str) -> None:
         """Start cinder-backup on a node, and wait until it takes requests.
@@ -194,6 +203,33 @@ class Cluster:
         """Give the pools that the scheduler knows, by name, with their capabilities."""
         found = self.clients.volume("admin").pools.list(detailed=True)
         return {pool.name: pool.to_dict()["capabilities"] for pool in found}
+
+    def client(
+        self, user: str, command: Sequence[str]
+    ) -> tuple[list[str], dict[str, str]]:
+        """Give how a command runs in the lab as a user: its words and environment."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, **self.clients.openrc(user), "PATH": path}
+        return self.sandbox.wrap(command), environment
+
+    def run_client(self, user: str, command: str, timeout: float = 120) -> str:
+        """Run a client's command as a user; give what it says.
+
+        Raises:
+            LabError: it failed, with its last words.
+        """
+        words, environment = self.client(user, shlex.split(command))
+        done = subprocess.run(
+            words,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+        if done.returncode:
+            raise LabError(f"{command} failed: {done.stderr.strip()[-1000:]}")
+        return done.stdout
 
     def check_kernels(self) -> None:
         """Raise where a kernel has reported a fault of its own.

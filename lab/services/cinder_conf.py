@@ -37,10 +37,18 @@ BACKEND = "lvm-shared"
 #: reconcile is so quick that a test can wait for many. A cinder-volume of its own
 #: serves it, which is started where it is needed.
 PATHS_BACKEND = "lvm-paths"
-PATHS_CONF = f"{ETC}/{PATHS_BACKEND}.conf"
 PATHS_INTERVAL = 5
 PATHS_PATIENCE = 40
 PATHS_PORT = 3261
+
+#: A back end that is kept for multi-attach volumes, and has room for one. A service of
+#: its own, too, which tells its room as often as Cinder lets it.
+KEPT_BACKEND = "lvm-kept"
+
+
+def settings_of(backend: str) -> str:
+    """Give the file by which a cinder-volume serves this one of the back ends alone."""
+    return f"{ETC}/{backend}.conf"
 
 
 def backend(name: str, **options: str) -> dict[str, str]:
@@ -138,6 +146,13 @@ def default_settings(work: WorkFolder, passwords: Passwords) -> Settings:
     }
     add_backends(settings, {BACKEND: backend(BACKEND)})
     settings[PATHS_BACKEND] = _paths()
+    settings[KEPT_BACKEND] = backend(
+        KEPT_BACKEND,
+        volume_group=SECOND_GROUP,
+        taikun_multiattach_only="true",
+        taikun_max_multiattach_volumes="1",
+        taikun_max_hosts="8",
+    )
     return settings
 
 
@@ -186,8 +201,9 @@ def write_files(work: WorkFolder, passwords: Passwords) -> None:
     (work.path / "cinder").mkdir()
     _copy_installed_files(work)
     write_settings(etc / "control.conf", _control_settings(work))
-    only = {"DEFAULT": {"enabled_backends": PATHS_BACKEND}}
-    write_settings(etc / Path(PATHS_CONF).name, only)
+    for name in (PATHS_BACKEND, KEPT_BACKEND):
+        only = {"enabled_backends": name, "backend_stats_polling_interval": "3"}
+        write_settings(etc / Path(settings_of(name)).name, {"DEFAULT": only})
     save(work, default_settings(work, passwords))
 
 

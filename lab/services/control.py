@@ -42,14 +42,18 @@ class ControlPlane:
             keystone.daemon(sandbox, work),
             cinder.api(sandbox, work),
             cinder.scheduler(sandbox, work, self.passwords),
-            glance.daemon(sandbox, work),
         )
         self.daemons = {daemon.name: daemon for daemon in daemons}
+        self._images = glance.daemon(sandbox, work)
 
-    def start_glance(self) -> None:
-        """Start the image service, which a cluster comes up without."""
+    def start_image_service(self) -> None:
+        """Start Glance, which a cluster comes up without."""
         glance.make_schema(self._sandbox, self._work)
-        self.daemons[glance.NAME].start()
+        self._images.start()
+
+    def end_image_service(self) -> None:
+        """End what :meth:`start_image_service` started."""
+        self._images.stop()
 
     def restart(self, *names: str) -> None:
         """Stop these daemons and start them again, one after the other.

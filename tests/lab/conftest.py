@@ -12,6 +12,7 @@ import pytest
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.progress import Terminal
+from lab.services.cinder_conf import PATHS_BACKEND
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
 
@@ -139,4 +140,4 @@ def cluster(_the_cluster: Cluster) -> Iterator[Cluster]:
 def paths_service(_the_cluster: Cluster) -> None:
     """The cluster's back end with several portals, which stays up from then on."""
     _the_cluster.sandbox.join_network()
-    _the_cluster.start_paths_service()
+    _the_cluster.start_backend(PATHS_BACKEND)

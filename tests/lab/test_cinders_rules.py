@@ -2,17 +2,20 @@
 """Cinder's rules for multi-attach volumes, by its API, as an ordinary member."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from cinderclient import exceptions
-from keystoneauth1.exceptions import NotFound
+from keystoneauth1.exceptions import BadRequest, NotFound
 
 from lab import attachments
 from lab.attachments import Attached
 from lab.cluster import Cluster
 from lab.demo import BACKEND, USER
+from lab.plan import CONTROL
+from lab.services.cinder import PORT
 from tests.lab import shared
 from tests.lab.shared import Shared, writing
 
@@ -132,6 +135,60 @@ def test_what_can_be_done_with_a_volume_that_two_hosts_use(cluster: Cluster) -> 
         attachments.wait_for_snapshot(cinder, snapshot.id, None)
 
 
+def test_a_volume_that_nobody_has_is_given_to_another_project(cluster: Cluster) -> None:
+    cinder, other = cluster.clients.volume(USER), cluster.clients.volume("other")
+    with shared.kind(cluster) as kind:
+        made = cinder.volumes.create(1, volume_type=kind)
+        attachments.wait_for_status(cinder, made.id, "available")
+        offer = cinder.transfers.create(made.id)
+        other.transfers.accept(offer.id, offer.auth_key)
+        found = attachments.wait_for_status(other, made.id, "available")
+        assert found.multiattach
+        with pytest.raises(exceptions.NotFound):
+            cinder.volumes.get(made.id)
+        hosts = [
+            attachments.attach(cluster.clients, "other", cluster.nodes[name], made.id)
+            for name in ("compute1", "compute2")
+        ]
+        hosts[0].write(1, "by the new owner")
+        assert hosts[1].read(1) == "by the new owner"
+        for host in hosts:
+            attachments.detach(cluster.clients, "other", host)
+        attachments.wait_for_status(other, made.id, "available")
+        other.volumes.delete(made.id)
+        attachments.wait_until_deleted(other, made.id)
+
+
+def test_types_are_made_by_the_usual_commands(cluster: Cluster) -> None:
+    for command in (
+        "cinder type-create by-command",
+        f"cinder type-key by-command set volume_backend_name={BACKEND} "
+        "multiattach='<is> True' taikun:secondary_mode=ro",
+        "openstack volume type set --property taikun:max_hosts=2 by-command",
+    ):
+        cluster.run_client("admin", command)
+    created = cluster.run_client(
+        USER,
+        "openstack volume create --size 1 --type by-command made --format json",
+    )
+    volume = json.loads(created)["id"]
+    cinder, admin = cluster.clients.volume(USER), cluster.clients.volume("admin")
+    found = attachments.wait_for_status(cinder, volume, "available")
+    assert found.multiattach
+    (pool,) = (name for name in cluster.pools() if f"@{BACKEND}#" in name)
+    shown = cluster.run_client(
+        "admin", f"cinder get-capabilities {pool.partition('#')[0]}"
+    )
+    for words in ("taikun:secondary_mode", "taikun:max_hosts", "Hosts per volume"):
+        assert words in shown
+    shown = cluster.run_client("admin", "cinder get-pools --detail")
+    for words in ("read_only_enforced", "hosts_per_volume", "multiattach_only"):
+        assert words in shown
+    cinder.volumes.delete(volume)
+    attachments.wait_until_deleted(cinder, volume)
+    admin.volume_types.delete(admin.volume_types.find(name="by-command"))
+
+
 def test_the_attachments_api_is_not_there_before_its_microversion(
     cluster: Cluster,
 ) -> None:
@@ -144,3 +201,24 @@ def test_the_attachments_api_is_not_there_before_its_microversion(
         else:
             with pytest.raises(NotFound):
                 session.get("/attachments", headers=headers, endpoint_filter=volumes)
+
+
+def test_the_api_has_the_microversions_of_multiattach(cluster: Cluster) -> None:
+    address = f"http://{CONTROL}:{PORT}/"
+    shown = cluster.clients.session(USER).get(address).json()
+    (v3,) = (one for one in shown["versions"] if one["id"] == "v3.0")
+    newest = tuple(map(int, v3["version"].split(".")))
+    # 3.27: attachments; 3.44: attachment complete; 3.50: multi-attach; 3.54: modes.
+    assert newest >= (3, 54)
+    with shared.volume(cluster) as volume:
+        for microversion in ("3.27", "3.50", "3.54"):
+            old = cluster.clients.volume(USER, "nova", microversion)
+            assert old.volumes.get(volume.id).multiattach
+    session = cluster.clients.session(USER)
+    with shared.volume(cluster) as volume, pytest.raises(BadRequest, match="mode"):
+        session.post(
+            "/attachments",
+            headers={"OpenStack-API-Version": "volume 3.53"},
+            endpoint_filter={"service_type": "block-storage"},
+            json={"attachment": {"volume_uuid": volume.id, "mode": "ro"}},
+        )

@@ -2,36 +2,48 @@
 """Who may make multi-attach volumes, and share bootable ones, by each profile."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from cinderclient import exceptions
 
 from lab import attachments
 from lab.cluster import Cluster
+from lab.demo import BACKEND
+from lab.plan import VOLUME_GROUP
 from lab.workdir import PROJECT
 from tests.lab import shared
 
-#: By profile: who may make a multi-attach volume, and who share a bootable one.
-PROFILES = {
-    "open": ({"admin", "member", "sharer", "other"}, {"admin", "member"}),
+#: Users of the project that has the volume, and one of another project.
+PROJECTS_USERS = ("admin", "manager", "member", "sharer", "reader")
+USERS = (*PROJECTS_USERS, "other")
+
+_MEMBERS = {"admin", "manager", "member", "sharer"}
+
+#: By profile: who may make a multi-attach volume, and who share a bootable one. A user
+#: of another project makes volumes there, and does not see those of this one.
+PROFILES: dict[str, tuple[set[str], set[str]]] = {
+    "open": ({*_MEMBERS, "other"}, _MEMBERS),
     "controlled": ({"admin", "sharer"}, {"admin"}),
     "closed": (set(), set()),
 }
-USERS = ("admin", "member", "sharer", "reader", "other")
 
 
 @contextlib.contextmanager
-def _profile(cluster: Cluster, name: str) -> Iterator[None]:
-    """Let cinder-api go by a profile, without a restart."""
-    profile = PROJECT / f"etc/policy.d/multiattach-{name}.yaml"
-    used = cluster.work.path / "etc/cinder/policy.d" / profile.name
-    shutil.copyfile(profile, used)
+def _policies(cluster: Cluster, text: str) -> Iterator[None]:
+    """Let cinder-api go by further policies, without a restart."""
+    used = cluster.work.path / "etc/cinder/policy.d/of-a-test.yaml"
+    used.write_text(text)
     try:
         yield
     finally:
         used.unlink()
+
+
+def _profile(cluster: Cluster, name: str) -> contextlib.AbstractContextManager[None]:
+    profile = PROJECT / f"etc/policy.d/multiattach-{name}.yaml"
+    return _policies(cluster, profile.read_text())
 
 
 def _makes(cluster: Cluster, user: str, kind: str) -> bool:
@@ -53,7 +65,12 @@ def _retypes(cluster: Cluster, user: str, volume: str, kind: str) -> bool:
         cinder.volumes.retype(volume, kind, "never")
     except exceptions.Forbidden:
         return False
-    attachments.wait_for_status(cinder, volume, "available")
+    admin = cluster.clients.volume("admin")
+    found = attachments.wait_for_status(admin, volume, "available")
+    assert found.multiattach
+    admin.volumes.retype(volume, "__DEFAULT__", "never")
+    found = attachments.wait_for_status(admin, volume, "available")
+    assert not found.multiattach
     return True
 
 
@@ -82,10 +99,50 @@ def test_profile_lets_those_make_multiattach_volumes_whom_it_names(
         with _profile(cluster, profile):
             made = {user for user in USERS if _makes(cluster, user, kind)}
             assert made == makers
-            may = _retypes(cluster, "member", plain.id, kind)
-            assert may is ("member" in makers)
-            for user in ("admin", "member"):
-                assert _shares(cluster, user, volume) is (user in sharers)
+            retyped = {
+                user
+                for user in PROJECTS_USERS
+                if _retypes(cluster, user, plain.id, kind)
+            }
+            assert retyped == makers & set(PROJECTS_USERS)
+            shared_by = {
+                user for user in PROJECTS_USERS if _shares(cluster, user, volume)
+            }
+            assert shared_by == sharers
+            with pytest.raises(exceptions.NotFound):
+                _retypes(cluster, "other", plain.id, kind)
+            with pytest.raises(exceptions.NotFound):
+                _shares(cluster, "other", volume)
         volume.end(first)
         admin.volumes.delete(plain.id)
         attachments.wait_until_deleted(admin, plain.id)
+
+
+def test_only_the_policy_of_management_closes_the_way_around_the_profiles(
+    cluster: Cluster,
+) -> None:
+    admin = cluster.clients.volume("admin")
+    storage = cluster.nodes["storage"]
+    new = f"--yes --wipesignatures n -L 1g -n found {VOLUME_GROUP}"
+    storage.run(f"lvcreate {new}")
+    (pool,) = (name for name in cluster.pools() if f"@{BACKEND}#" in name)
+    with shared.kind(cluster) as kind:
+
+        def manage(user: str) -> Any:
+            cinder = cluster.clients.volume(user)
+            return cinder.volumes.manage(pool, {"source-name": "found"}, None, kind)
+
+        closed = (PROJECT / "etc/policy.d/multiattach-closed.yaml").read_text()
+        with _policies(cluster, closed):
+            with pytest.raises(exceptions.Forbidden):
+                manage("member")
+            made = manage("admin")
+            found = attachments.wait_for_status(admin, made.id, "available")
+            assert found.multiattach
+        with (
+            _policies(cluster, f'{closed}\n"volume_extension:volume_manage": "!"\n'),
+            pytest.raises(exceptions.Forbidden),
+        ):
+            manage("admin")
+        admin.volumes.delete(made.id)
+        attachments.wait_until_deleted(admin, made.id)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scheduler chooses the back ends that can, by capabilities and by our filter."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lab import attachments
+from lab.cluster import Cluster
+from lab.demo import BACKEND, USER
+from lab.errors import LabError
+from lab.plan import SECOND_GROUP
+from lab.services.cinder_conf import KEPT_BACKEND
+from tests.lab import shared
+from tests.lab.shared import Shared
+
+
+@pytest.fixture
+def kept(cluster: Cluster) -> Iterator[None]:
+    """Let the back end serve that is kept for multi-attach volumes."""
+    cluster.start_backend(KEPT_BACKEND)
+    yield
+    cluster.end_backend(KEPT_BACKEND)
+
+
+@contextlib.contextmanager
+def _kind(cluster: Cluster, **specs: str) -> Iterator[str]:
+    """Create a type with just these extra specs, and delete it behind the block."""
+    admin = cluster.clients.volume("admin")
+    made = admin.volume_types.create(f"kind-{time.monotonic_ns()}")
+    made.set_keys(specs)
+    yield str(made.name)
+    admin.volume_types.delete(made)
+
+
+def _pool(cluster: Cluster, backend: str) -> dict[str, Any]:
+    pools = cluster.pools().items()
+    return next(can for name, can in pools if f"@{backend}#" in name)
+
+
+def _wait_for(get: Callable[[], Any], wanted: Any, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while (found := get()) != wanted:
+        assert time.monotonic() < deadline, f"{found} and not {wanted}"
+        time.sleep(0.5)
+
+
+def _place(cluster: Cluster, kind: str) -> str | None:
+    """Create a volume and delete it; give the back end where it was, if any."""
+    cinder, admin = cluster.clients.volume(USER), cluster.clients.volume("admin")
+    made = cinder.volumes.create(1, volume_type=kind)
+    try:
+        attachments.wait_for_status(cinder, made.id, "available")
+        host = getattr(admin.volumes.get(made.id), "os-vol-host-attr:host")
+        return str(host).partition("@")[2].partition("#")[0]
+    except LabError:
+        return None
+    finally:
+        cinder.volumes.delete(made.id)
+        attachments.wait_until_deleted(cinder, made.id)
+
+
+def _said(cluster: Cluster) -> str:
+    return cluster.work.log("cinder-scheduler").read_text()
+
+
+@pytest.mark.usefixtures("kept")
+def test_volumes_go_where_their_type_can_be_served(cluster: Cluster) -> None:
+    here, there = _pool(cluster, BACKEND), _pool(cluster, KEPT_BACKEND)
+    for pool in (here, there):
+        for capability in (
+            "multiattach",
+            "read_only_enforced",
+            "persistent_reservations",
+        ):
+            assert pool[capability] is True
+    assert (here["hosts_per_volume"], there["hosts_per_volume"]) == ("infinity", 8)
+    assert (here["multiattach_only"], there["multiattach_only"]) == (False, True)
+    assert there["multiattach_volumes_left"] == 1
+
+    multi = "<is> True"
+    for specs, backend in (
+        ({}, BACKEND),
+        ({"multiattach": multi, "hosts_per_volume": ">= 9"}, BACKEND),
+        ({"multiattach": multi, "multiattach_only": "<is> True"}, KEPT_BACKEND),
+        ({"volume_backend_name": KEPT_BACKEND}, None),
+        ({"multiattach": "<is> true"}, None),
+        ({"multiattach": multi, "taikun:secondary_mode": "RO"}, None),
+        ({"multiattach": multi, "persistent_reservations": "<is> False"}, None),
+    ):
+        with _kind(cluster, **specs) as kind:
+            assert _place(cluster, kind) == backend, specs
+    said = _said(cluster)
+    for cause in (
+        "it is kept for multi-attach volumes",
+        "multiattach='<is> true' would make a volume that is not multi-attach",
+        "taikun:secondary_mode='RO' is not one of rw, ro, deny",
+    ):
+        assert cause in said
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_back_end_takes_no_more_multiattach_volumes_than_it_has_room_for(
+    cluster: Cluster,
+) -> None:
+    def left() -> int:
+        return int(_pool(cluster, KEPT_BACKEND)["multiattach_volumes_left"])
+
+    with shared.kind(cluster, KEPT_BACKEND) as kind:
+        cinder = cluster.clients.volume(USER)
+        first = cinder.volumes.create(1, volume_type=kind)
+        attachments.wait_for_status(cinder, first.id, "available")
+        _wait_for(left, 0)
+        assert _place(cluster, kind) is None
+        assert "it has as many multi-attach volumes as it may" in _said(cluster)
+        # It goes on with the one that it has.
+        cinder.volumes.extend(first.id, 2)
+        attachments.wait_for_status(cinder, first.id, "available")
+        assert int(cinder.volumes.get(first.id).size) == 2
+        cinder.volumes.delete(first.id)
+        attachments.wait_until_deleted(cinder, first.id)
+        _wait_for(left, 1)
+
+
+def _manage(cluster: Cluster, name: str, kind: str) -> Any:
+    """Take a new logical volume under management, and wait for what becomes of it."""
+    cinder = cluster.clients.volume("admin")
+    storage = cluster.nodes["storage"]
+    storage.run(f"lvcreate --yes --wipesignatures n -L 1g -n {name} {SECOND_GROUP}")
+    host = next(pool for pool in cluster.pools() if f"@{KEPT_BACKEND}#" in pool)
+    made = cinder.volumes.manage(host, {"source-name": name}, volume_type=kind)
+    _wait_for(lambda: cinder.volumes.get(made.id).status not in ("managing",), True)
+    return cinder.volumes.get(made.id)
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_managed_volume_is_what_its_type_says_or_is_refused(cluster: Cluster) -> None:
+    admin = cluster.clients.volume("admin")
+    with _kind(
+        cluster, multiattach="<is> true", volume_backend_name=KEPT_BACKEND
+    ) as kind:
+        found = _manage(cluster, "refused", kind)
+        assert found.status == "error"  # Cinder makes this of error_managing
+        assert f"for volume {found.id} of type {kind}: multiattach" in _said(cluster)
+        admin.volumes.delete(found.id)
+        attachments.wait_until_deleted(admin, found.id)
+    with shared.kind(cluster, KEPT_BACKEND) as kind:
+        found = _manage(cluster, "taken", kind)
+        assert (found.status, found.multiattach) == ("available", True)
+        volume = Shared(cluster, found.id)
+        hosts = [volume.attach("compute1"), volume.attach("compute2")]
+        hosts[0].write(1, "by the first")
+        assert hosts[1].read(1) == "by the first"
+        for host in hosts:
+            volume.detach(host)
+        attachments.wait_for_status(admin, found.id, "available")
+        admin.volumes.delete(found.id)
+        attachments.wait_until_deleted(admin, found.id)
+    cluster.nodes["storage"].run(f"lvremove --yes {SECOND_GROUP}/refused")
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_volume_is_not_retyped_to_what_no_back_end_does(cluster: Cluster) -> None:
+    cinder = cluster.clients.volume(USER)
+    with shared.volume(cluster) as volume:
+        before = cinder.volumes.get(volume.id).volume_type
+        for specs in (
+            {"multiattach": "<is> true"},
+            {"multiattach": "<is> True", "taikun:max_hosts": "many"},
+            # It would have to move, and may not.
+            {"multiattach": "<is> True", "volume_backend_name": KEPT_BACKEND},
+        ):
+            with _kind(cluster, **specs) as kind:
+                cinder.volumes.retype(volume.id, kind, "never")
+                found = attachments.wait_for_status(cinder, volume.id, "available")
+                assert found.volume_type == before, specs
+        assert "taikun:max_hosts='many' is not a number from 0" in _said(cluster)
