@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's attachments of a volume, read afresh from its database."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from cinder import context, objects
+from cinder import context
+from cinder.db import api as db
 from cinder.objects.fields import VolumeAttachStatus
 
 from taikun_cinder import connectors, modes
@@ -20,8 +22,10 @@ def of_volume(volume_id: str) -> tuple[Row, ...]:
     """Read the attachments of one volume: one query, however many volumes there are.
 
     The list that hangs on the volume that a driver is given is as old as the request.
+    And Cinder's VolumeAttachmentList makes another query for each row, and an object of
+    the volume besides: 10 ms a row, most of what an attach took.
     """
-    rows = objects.VolumeAttachmentList.get_all_by_volume_id(
+    rows = db.volume_attachment_get_all_by_volume_id(
         context.get_admin_context(), volume_id
     )
     oldest_first = sorted(rows, key=lambda row: (str(row.created_at), row.id))
@@ -29,7 +33,7 @@ def of_volume(volume_id: str) -> tuple[Row, ...]:
 
 
 def _row(row: Any) -> Row:
-    connector = row.connector or {}
+    connector = _loaded(row.connector)
     name = connector.get("initiator")
     initiator = Initiator(str(name)) if name else None
     return Row(
@@ -40,8 +44,12 @@ def _row(row: Any) -> Row:
         identity=identity(connector) if connector else None,
         mode=modes.of_row(row, connector),
         server=row.instance_uuid,
-        credentials=_credentials(connector, row.connection_info or {}),
+        credentials=_credentials(connector, _loaded(row.connection_info)),
     )
+
+
+def _loaded(text: str | None) -> Mapping[str, Any]:
+    return (json.loads(text) if text else None) or {}
 
 
 def _credentials(

@@ -16,6 +16,7 @@
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from cinder import context, objects
 from oslo_log import log as logging
 
 from taikun_cinder import connectors
@@ -81,8 +82,10 @@ def of_row(row: Any, connector: Mapping[str, Any]) -> Mode:
         return Mode(connector[GRANTED])
     if row.attach_mode != Mode.RO.value:
         return Mode.RW
-    if connector and not is_marked(connector) and _flag(row.volume) == _LIFTED:
-        return Mode.RW
+    if connector and not is_marked(connector):
+        admin = context.get_admin_context()
+        volume = objects.Volume.get_by_id(admin, row.volume_id)
+        return Mode.RW if _flag(volume) == _LIFTED else Mode.RO
     return Mode.RO
 
 
@@ -104,6 +107,9 @@ def _mode(said: object, connector: Mapping[str, Any]) -> Mode:
 
 
 def _flag(volume: Any) -> str | None:
-    with volume.obj_as_admin():
+    if volume.obj_attr_is_set("admin_metadata"):
         found = volume.admin_metadata.get(_READONLY)
+    else:
+        with volume.obj_as_admin():  # which copies the whole context
+            found = volume.admin_metadata.get(_READONLY)
     return None if found is None else str(found)
