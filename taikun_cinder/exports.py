@@ -113,14 +113,14 @@ class Exports:
             self._keep(volume, known, Record(made, after))
             return made.grant_of[initiator], new
 
-    def follow(self, volume: Any, identity: str) -> bool:
-        """Let the kernel follow the rows; say whether they show a connection by now."""
+    def follow(self, volume: Any) -> frozenset[str]:
+        """Let the kernel follow the rows; give the connections they do not show yet."""
         with self._locked(volume) as known:
             had = known.record.export if known.record else None
             now = grants(known.rows, known.memory)
             if now != (had.grants if had else frozenset()):
                 self._settle(volume, known, known.memory)
-            return all(one.identity != identity for one in known.memory.flights)
+            return frozenset(one.identity for one in known.memory.flights)
 
     def end(self, volume: Any, connector: Mapping[str, Any]) -> bool:
         """End one connection of the connector's host; say whether others remain.

@@ -7,10 +7,10 @@ with Cinder's attachments again.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import tenacity
 from oslo_log import log as logging
 
 from taikun_cinder.exports import Exports
@@ -20,13 +20,12 @@ LOG = logging.getLogger(__name__)
 #: Volumes in these are being made or removed: they are left to who does it.
 _NOT_OURS = ("creating", "deleting", "downloading", "unmanaging", "managing")
 
-#: How to wait for Cinder to write a connection down: it takes a moment as a rule, and
-#: an os-attach by hand longer.
-_PATIENCE = tenacity.Retrying(
-    retry=tenacity.retry_if_result(lambda shown: not shown),
-    wait=tenacity.wait_exponential(multiplier=0.02, exp_base=1.5, max=1),
-    stop=tenacity.stop_after_delay(60),
-)
+#: How long Cinder may need to write a connection down, in seconds: it takes a moment as
+#: a rule, and an os-attach by hand longer.
+_PATIENCE = 60.0
+
+#: The shortest and the longest pause between two looks for it, in seconds.
+_PAUSES = 0.02, 1.0
 
 
 class Reconcile:
@@ -42,6 +41,9 @@ class Reconcile:
         self._volumes = volumes
         self._interval: float = 0
         self._thread: threading.Thread | None = None
+        #: By volume, the connections that its rows do not show yet, and since when.
+        self._awaited: dict[str, dict[str, float]] = {}
+        self._guard = threading.Lock()
 
     def start(self, interval: float) -> None:
         """Reconcile now, and then every ``interval`` seconds; only now if it is 0.
@@ -65,25 +67,52 @@ class Reconcile:
         """Look at a volume until its rows show a new connection, or for a minute.
 
         What its host may do can depend on what Cinder writes after it was answered.
+        One thread looks for all connections of a volume.
         """
-        threading.Thread(
-            target=self._until_shown,
-            args=(volume, identity),
-            name=f"taikun-follow-{volume['id']}",
-            daemon=True,
-        ).start()
+        with self._guard:
+            followed = volume["id"] in self._awaited
+            awaited = self._awaited.setdefault(volume["id"], {})
+            awaited[identity] = time.monotonic()
+        if not followed:
+            threading.Thread(
+                target=self._follow,
+                args=(volume, awaited),
+                name=f"taikun-follow-{volume['id']}",
+                daemon=True,
+            ).start()
 
-    def _until_shown(self, volume: Any, identity: str) -> None:
-        try:
-            _PATIENCE(self._exports.follow, volume, identity)
-        except tenacity.RetryError:
-            LOG.debug("Nothing shows %s of volume %s", identity, volume["id"])
-        except Exception:
-            LOG.exception(
-                "The export of volume %s could not follow its attachments; the next "
-                "reconcile tries again",
-                volume["id"],
-            )
+    def _follow(self, volume: Any, awaited: dict[str, float]) -> None:
+        while (since := self._youngest(volume["id"], awaited)) is not None:
+            shortest, longest = _PAUSES
+            # Half of its age, so that each pause is half as long again.
+            pause = (time.monotonic() - since) / 2
+            time.sleep(min(max(pause, shortest), longest))
+            with self._guard:
+                looked_for = set(awaited)
+            try:
+                hidden = self._exports.follow(volume)
+            except Exception:
+                LOG.exception(
+                    "The export of volume %s could not follow its attachments; the "
+                    "next reconcile tries again",
+                    volume["id"],
+                )
+                hidden = frozenset()
+            with self._guard:
+                for identity in looked_for - hidden:
+                    del awaited[identity]
+
+    def _youngest(self, volume_id: str, awaited: dict[str, float]) -> float | None:
+        """Give when the last connection was made that is awaited; None if none is."""
+        with self._guard:
+            oldest = time.monotonic() - _PATIENCE
+            for identity in [one for one, at in awaited.items() if at < oldest]:
+                LOG.debug("Nothing shows %s of volume %s", identity, volume_id)
+                del awaited[identity]
+            if not awaited:
+                del self._awaited[volume_id]
+                return None
+            return max(awaited.values())
 
     def once(self) -> None:
         """Put every volume right that is exported, or should be."""

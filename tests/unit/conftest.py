@@ -2,11 +2,9 @@
 """Cinder's configuration, database and locks, as real as they come cheaply."""
 
 import itertools
-import threading
 import warnings
 
 import pytest
-import tenacity
 
 warnings.filterwarnings("ignore", message="(?s).*Eventlet", category=DeprecationWarning)
 
@@ -155,12 +153,10 @@ def cloud(configure, node, volume_type, monkeypatch, request):
     monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
     monkeypatch.setattr(MultiattachLVMDriver, "target", MemoryTarget())
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
-    over = threading.Event()
-    patience = reconcile._PATIENCE.copy(stop=tenacity.stop_when_event_set(over))
-    monkeypatch.setattr(reconcile, "_PATIENCE", patience)
+    monkeypatch.setattr(reconcile, "_PATIENCE", float("inf"))
     cloud = Cloud(configure(**options).config_group, volume_type)
     yield cloud
-    over.set()
+    monkeypatch.setattr(reconcile, "_PATIENCE", 0.0)
     cloud.follow()
 
 
