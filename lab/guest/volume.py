@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's real volume API and VolumeManager in one process, without a message bus.
 
-The API layer calls the manager directly instead of by RPC; all else is what runs in
-cinder-api and cinder-volume: the rules, the database, the driver, the target, the
-kernel. One process has one :class:`Backend`; ending the process is a crash.
+The API calls the manager directly instead of by RPC; all else is what runs: rules,
+database, driver, target, kernel. Ending the process is a crash of its one back end.
 """
 
 import contextlib
@@ -39,7 +38,7 @@ OURS = "taikun_cinder.driver.MultiattachLVMDriver"
 
 
 class Backend:
-    """One cinder-volume back end, and the API in front of it.
+    """One cinder-volume back end, and the API before it.
 
     Args:
         driver: the class that ``volume_driver`` names.
@@ -52,10 +51,7 @@ class Backend:
         configure(options or {})
         make_database()
         let_transactions_queue(db_api.get_engine())
-        # As root, in this process: starting the privileged daemon takes as long as a
-        # test. The cluster runs it for real.
-        for privileged in (privsep.sys_admin_pctxt, our_privsep.context):
-            privileged.set_client_mode(False)
+        self._become_privileged()
         rpc.init(cfg.CONF)
         policy.init()  # which two requests at once could not
         coordination.COORDINATOR.start()
@@ -63,6 +59,11 @@ class Backend:
         self._driver = driver
         self.api = volume_api.API()
         self.restart()
+
+    def _become_privileged(self) -> None:
+        """Be root in this process; the cluster starts the daemon for real."""
+        for privileged in (privsep.sys_admin_pctxt, our_privsep.context):
+            privileged.set_client_mode(False)
 
     def restart(self) -> None:
         """Start the manager and its driver anew; what the old ones remember is lost.

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attach and detach, over the number of exports: in-tree, ours, and the floor."""
+
+import contextlib
+import dataclasses
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from bench.report import Record, Report
+from lab.node import Call
+from lab.single import SingleNode
+
+#: One call may take as long: the in-tree driver's restore of many exports.
+_PATIENCE = 3600.0
+
+_OPERATIONS = (
+    "first attach",
+    "further attach",
+    "repeated attach",
+    "detach",
+    "last detach",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        exports: for how many exports ours and the floor are measured.
+        in_tree: for how many of these the in-tree driver is, and how many times.
+        runs: how many times ours is.
+        at_once: for how many exports hosts attach at once.
+        restores: for how many exports the in-tree driver's restore is measured.
+    """
+
+    exports: tuple[int, ...]
+    in_tree: dict[int, int]
+    runs: int
+    at_once: tuple[int, ...]
+    restores: tuple[int, ...]
+
+
+DEFAULT = Sizes(
+    exports=(1, 10, 100, 500, 1000),
+    in_tree={1: 3, 10: 3, 100: 2, 500: 1},
+    runs=15,
+    at_once=(10,),
+    restores=(10, 100),
+)
+QUICK = Sizes(
+    exports=(1, 10, 100), in_tree={1: 1, 10: 1}, runs=5, at_once=(), restores=()
+)
+
+
+class Attach:
+    """One boot of a node in which both drivers serve the same kernel.
+
+    Args:
+        single: the node, up and empty.
+        report: where the records go.
+        sizes: how much is measured.
+    """
+
+    def __init__(self, single: SingleNode, report: Report, sizes: Sizes) -> None:
+        self._node, self._report, self._sizes = single.node, report, sizes
+        self._ids: list[str] = []
+
+    def run(self) -> None:
+        """Measure all."""
+        self._node.call("bench.guest.logical_volumes", "make_room")
+        with self._driver("IN_TREE") as in_tree, self._driver("OURS") as ours:
+            self._drivers = {"in-tree": in_tree, "ours": ours}
+            self._volumes = {
+                name: _call(driver, "create_volume")
+                for name, driver in self._drivers.items()
+            }
+            for exports in self._sizes.exports:
+                self._fill(exports)
+                self._measure(exports)
+
+    @contextlib.contextmanager
+    def _driver(self, which: str) -> Iterator[Call]:
+        with self._node.session(_PATIENCE) as call:
+            call("bench.guest.driver", "start", which)
+            yield call
+
+    def _fill(self, exports: int) -> None:
+        new = [str(uuid.uuid4()) for _ in range(exports - len(self._ids))]
+        if not new:
+            return
+        began = time.monotonic()
+        names = [f"volume-{one}" for one in new]
+        self._node.call("bench.guest.logical_volumes", "create", names)
+        _call(self._drivers["ours"], "fill", new)
+        self._ids += new
+        took = time.monotonic() - began
+        print(f"{exports} volumes with two hosts each ({took:.0f} s)", flush=True)
+
+    def _measure(self, exports: int) -> None:
+        self._floor(exports)
+        self._cycles(exports, "cycle")
+        self._cycles(exports, "managed_cycle")
+        for _name, driver in self._both(exports):
+            _call(driver, "stats")  # what is not to be measured: its first time
+        self._each(exports, "update of stats", "stats")
+        self._at_once(exports)
+        self._alone(exports, "reconcile pass", "pass_once")
+        self._alone(exports, "privsep round trip", "round_trip")
+        self._restore(exports)
+
+    def _floor(self, exports: int) -> None:
+        target = f"iqn.2010-10.org.openstack:volume-{self._ids[0]}"
+        with self._node.session(_PATIENCE) as call:
+            for way in ("configfs", "rtslib"):
+                runs = call("bench.guest.floor", "runs", way, target, self._sizes.runs)
+                for operation, at in (("further attach", 0), ("detach", 1)):
+                    taken = [(one[at], 0) for one in runs]
+                    self._add(operation, way, exports, taken)
+
+    def _cycles(self, exports: int, kind: str) -> None:
+        """Measure both in turn, so that what disturbs one disturbs the other."""
+        cycles: dict[str, list[dict[str, Any]]] = {"in-tree": [], "ours": []}
+        for at in range(self._sizes.runs):
+            for name, driver in self._drivers.items():
+                if at < self._runs(name, exports):
+                    cycles[name].append(_call(driver, kind, self._volumes[name]))
+        for name, runs in cycles.items():
+            for operation in runs[0] if runs else ():
+                if operation == "inside":
+                    inside = [(one["inside"], 0) for one in runs]
+                    self._add("attachment_update, in the driver", name, exports, inside)
+                else:
+                    self._add(
+                        operation, name, exports, [one[operation] for one in runs]
+                    )
+
+    def _runs(self, driver: str, exports: int) -> int:
+        if driver == "ours":
+            return self._sizes.runs
+        return self._sizes.in_tree.get(exports, 0)
+
+    def _both(self, exports: int) -> Iterator[tuple[str, Call]]:
+        for name, driver in self._drivers.items():
+            if self._runs(name, exports):
+                yield name, driver
+
+    def _each(self, exports: int, operation: str, method: str) -> None:
+        taken: dict[str, list[Any]] = {name: [] for name, _ in self._both(exports)}
+        for _run in range(3):
+            for name, driver in self._both(exports):
+                taken[name].append(_call(driver, method))
+        for name, runs in taken.items():
+            self._add(operation, name, exports, runs)
+
+    def _at_once(self, exports: int) -> None:
+        for hosts, managed, names in (
+            (8, False, ["ours"]),
+            (64, False, ["ours"]),
+            (64, True, ["ours"]),
+            # 64 hosts would take it a quarter of an hour.
+            (8, True, ["in-tree", "ours"]),
+        ):
+            operation = f"at once, the {'manager' if managed else 'driver'}"
+            for name in names:
+                if name == "in-tree" and exports not in self._sizes.at_once:
+                    continue
+                driver, volume = self._drivers[name], self._volumes[name]
+                runs = [_call(driver, "at_once", volume, hosts, managed)]
+                self._add(operation, name, exports, runs, hosts)
+
+    def _alone(self, exports: int, operation: str, method: str) -> None:
+        runs = [_call(self._drivers["ours"], method) for _ in range(3)]
+        self._add(operation, "ours", exports, runs)
+
+    def _restore(self, exports: int) -> None:
+        ours, in_tree = self._drivers["ours"], self._drivers["in-tree"]
+        if exports in self._sizes.restores:
+            self._node.run("cinder-rtstool save", timeout=600)
+            _call(ours, "clear", self._ids)
+            self._add(
+                "restore", "in-tree", exports, [_call(in_tree, "restore", self._ids)], 2
+            )
+        _call(ours, "clear", self._ids)
+        self._add("restore", "ours", exports, [_call(ours, "restore", self._ids)], 2)
+
+    def _add(
+        self,
+        operation: str,
+        driver: str,
+        exports: int,
+        taken: list[Any],
+        hosts: int = 1,
+    ) -> None:
+        self._report.add(Record.of(operation, driver, exports, taken, hosts))
+
+
+def _call(driver: Call, method: str, *arguments: Any) -> Any:
+    return driver("lab.guest.volume", "call", method, *arguments)
