@@ -9,7 +9,7 @@ from keystoneauth1.identity.v3 import Password
 from keystoneauth1.service_token import ServiceTokenAuthWrapper
 from keystoneauth1.session import Session
 
-from lab.services import accounts
+from lab.services import accounts, glance
 from lab.workdir import WorkFolder
 
 #: The newest microversion that Cinder 2025.1 to 2026.2 have.
@@ -60,7 +60,7 @@ class Clients:
     def image(self, user: str) -> Any:
         """Give a client of Glance, which a test has to start."""
         return glanceclient.Client(
-            2, session=self.session(user), region_name=accounts.REGION
+            2, session=self.session(user), endpoint_override=glance.URL
         )
 
     def openrc(self, user: str) -> dict[str, str]:

@@ -39,7 +39,10 @@ def _settings(work: WorkFolder, passwords: Passwords) -> Settings:
             "flavor": "keystone",
             "config_file": str(Path(sys.prefix, "etc/glance/glance-api-paste.ini")),
         },
-        "keystone_authtoken": login("glance", passwords),
+        "keystone_authtoken": {
+            **login("glance", passwords),
+            "interface": "public",  # there is no other in the catalogue
+        },
     }
 
 

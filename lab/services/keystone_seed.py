@@ -14,19 +14,14 @@ from keystone.common.provider_api import ProviderAPIs
 from keystone.common.sql import upgrades
 
 from lab.plan import CONTROL
-from lab.services import glance
 from lab.services.accounts import AUTH_URL, REGION, USERS, Passwords, load_passwords
 from lab.workdir import INSIDE, WorkFolder
 
 _VOLUME_URL = f"http://{CONTROL}:8776/v3/%(project_id)s"
 
-#: Each type of service with its name and its address. Cinder has two types: clients up
-#: to 2024 ask for the first one only.
-_SERVICES = {
-    "volumev3": ("cinderv3", _VOLUME_URL),
-    "block-storage": ("cinder", _VOLUME_URL),
-    "image": ("glance", glance.URL),
-}
+#: Both types of Cinder's service: clients up to 2024 ask for the first one only. Glance
+#: is not here, since clients would ask it, and it is not up as a rule.
+_VOLUME_SERVICES = {"volumev3": "cinderv3", "block-storage": "cinder"}
 
 
 def _bootstrap(passwords: Passwords) -> None:
@@ -76,7 +71,7 @@ def _users(domain: str, projects: dict[str, str], passwords: Passwords) -> None:
 
 
 def _catalogue() -> None:
-    for kind, (name, url) in _SERVICES.items():
+    for kind, name in _VOLUME_SERVICES.items():
         service = {"id": uuid.uuid4().hex, "type": kind, "name": name, "enabled": True}
         ProviderAPIs.catalog_api.create_service(service["id"], service)
         endpoint = {
@@ -84,7 +79,7 @@ def _catalogue() -> None:
             "service_id": service["id"],
             "interface": "public",
             "region_id": REGION,
-            "url": url,
+            "url": _VOLUME_URL,
             "enabled": True,
         }
         ProviderAPIs.catalog_api.create_endpoint(endpoint["id"], endpoint)

@@ -12,12 +12,21 @@ import waitress
 
 from lab.plan import CONTROL
 
+#: Of a request, in bytes: an image of the smallest volume is as long as waitress takes.
+_LONGEST = 2**32
+
 
 def main(port: str, threads: str, module: str, *arguments: str) -> None:
     """Load ``module.application`` and serve it until the process is ended."""
     sys.argv = [module, *arguments]
     application = importlib.import_module(module).application
-    waitress.serve(application, host=CONTROL, port=int(port), threads=int(threads))
+    waitress.serve(
+        application,
+        host=CONTROL,
+        port=int(port),
+        threads=int(threads),
+        max_request_body_size=_LONGEST,
+    )
 
 
 if __name__ == "__main__":

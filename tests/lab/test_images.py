@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of a volume that hosts write to, and a shared volume made of an image."""
+"""Images of a volume that hosts write to."""
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -12,9 +11,9 @@ from lab.cluster import Cluster
 from lab.demo import USER
 from lab.guest.blocks import BLOCK
 from tests.lab import shared
-from tests.lab.shared import Shared, writing
+from tests.lab.shared import writing
 
-#: A gigabyte goes from a node to the image service, or back.
+#: A gigabyte goes from a node to the image service.
 LONG = 400
 
 
@@ -48,13 +47,19 @@ def _blocks(cluster: Cluster, image: str, number: int) -> list[str]:
 @pytest.mark.usefixtures("_image_service")
 def test_an_image_is_made_of_a_volume_that_two_hosts_use(cluster: Cluster) -> None:
     cinder = cluster.clients.volume(USER)
-    with shared.volume(cluster) as volume, shared.kind(cluster) as kind:
+    with shared.volume(cluster) as volume:
         hosts = [volume.attach("compute1"), volume.attach("compute2")]
         hosts[0].write(1, "by the first")
         hosts[1].write(2, "by the second")
         with writing(hosts[0], 3) as seen:
             _answer, body = cinder.volumes.upload_to_image(
-                volume.id, True, "of a shared volume", "bare", "raw"
+                volume.id,
+                True,
+                "of a shared volume",
+                "bare",
+                "raw",
+                visibility="private",
+                protected=False,
             )
             image = body["os-volume_upload_image"]["image_id"]
             _await_image(cluster, image)
@@ -63,23 +68,4 @@ def test_an_image_is_made_of_a_volume_that_two_hosts_use(cluster: Cluster) -> No
         assert _blocks(cluster, image, 3)[1:] == ["by the first", "by the second"]
         for host in hosts:
             volume.detach(host)
-        _of_an_image(cluster, image, kind)
         cluster.clients.image(USER).images.delete(image)
-
-
-def _of_an_image(cluster: Cluster, image: str, kind: str) -> None:
-    """Share a volume that is made of an image, which makes it bootable."""
-    cinder = cluster.clients.volume(USER)
-    made: Any = cinder.volumes.create(1, volume_type=kind, imageRef=image)
-    found = attachments.wait_for_status(cinder, made.id, "available", LONG)
-    assert (found.multiattach, found.bootable) == (True, "true")
-    copy = Shared(cluster, made.id)
-    hosts = [copy.attach("compute1"), copy.attach("compute2")]
-    for host in hosts:
-        assert host.read(1) == "by the first"
-        assert host.read(2) == "by the second"
-    for host in hosts:
-        copy.detach(host)
-    attachments.wait_for_status(cinder, made.id, "available")
-    cinder.volumes.delete(made.id)
-    attachments.wait_until_deleted(cinder, made.id)

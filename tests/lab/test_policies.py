@@ -130,7 +130,9 @@ def test_only_the_policy_of_management_closes_the_way_around_the_profiles(
 
         def manage(user: str) -> Any:
             cinder = cluster.clients.volume(user)
-            return cinder.volumes.manage(pool, {"source-name": "found"}, None, kind)
+            return cinder.volumes.manage(
+                pool, {"source-name": "found"}, volume_type=kind
+            )
 
         closed = (PROJECT / "etc/policy.d/multiattach-closed.yaml").read_text()
         with _policies(cluster, closed):

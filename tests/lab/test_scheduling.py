@@ -132,7 +132,8 @@ def _manage(cluster: Cluster, name: str, kind: str) -> Any:
     storage.run(f"lvcreate --yes --wipesignatures n -L 1g -n {name} {SECOND_GROUP}")
     host = next(pool for pool in cluster.pools() if f"@{KEPT_BACKEND}#" in pool)
     made = cinder.volumes.manage(host, {"source-name": name}, volume_type=kind)
-    _wait_for(lambda: cinder.volumes.get(made.id).status not in ("managing",), True)
+    under_way = ("managing", "creating")
+    _wait_for(lambda: cinder.volumes.get(made.id).status in under_way, False)
     return cinder.volumes.get(made.id)
 
 
