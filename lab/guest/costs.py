@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts what the driver does for a host, in numbers that a busy machine cannot change.
+
+Only what the calling thread does is counted. Here the privileged half runs in the same
+process, so its file operations are seen too.
+"""
+
+import collections
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cinder.db import api as db_api
+from sqlalchemy import event
+
+from lab.guest.initiators import connector
+from lab.guest.volume import backend
+from taikun_cinder.privsep import files, lio
+
+_FILES = ("get", "put", "make", "remove", "link", "unlink", "entries", "links")
+_CALLS = ("read", "apply", "names")
+_COMMANDS = ("subprocess.Popen", "os.posix_spawn", "os.fork")
+
+_counts: collections.Counter[str] = collections.Counter()
+_counting: int | None = None
+
+
+def _count(kind: str) -> None:
+    if threading.get_ident() == _counting:
+        _counts[kind] += 1
+
+
+def _counted(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(*arguments: Any, **named: Any) -> Any:
+        _count(kind)
+        return function(*arguments, **named)
+
+    return counted
+
+
+def install() -> None:
+    """Begin to watch this process, whose back end was started."""
+    for name in _FILES:
+        setattr(files, name, _counted("files", getattr(files, name)))
+    for name in _CALLS:
+        setattr(lio, name, _counted("privileged calls", getattr(lio, name)))
+    event.listen(
+        db_api.get_engine(), "before_cursor_execute", lambda *_: _count("queries")
+    )
+    sys.addaudithook(
+        lambda name, _arguments: _count("commands") if name in _COMMANDS else None
+    )
+
+
+@contextlib.contextmanager
+def _during() -> Iterator[dict[str, int]]:
+    global _counting  # noqa: PLW0603 - the hooks cannot be given anything
+    _counts.clear()
+    found: dict[str, int] = {}
+    _counting = threading.get_ident()
+    try:
+        yield found
+    finally:
+        _counting = None
+        found.update(_counts)
+
+
+def of_a_further_host(volume_id: str) -> dict[str, dict[str, int]]:
+    """Count what letting another host in and out takes, in the driver's own calls.
+
+    Returns:
+        for ``attach`` and ``detach`` the numbers of ``commands``, ``privileged calls``,
+        ``files`` (operations on configfs) and ``queries`` (to Cinder's database); what
+        is not there was not done.
+    """
+    served = backend()
+    driver, host = served.manager.driver, connector("counted")
+    attachment, volume = served.reserve(volume_id), served.volume(volume_id)
+    driver.validate_connector(host)
+    with _during() as attach:
+        driver.create_export(served.context, volume, host)
+        driver.initialize_connection(volume, host)
+    volume = served.volume(volume_id)
+    with _during() as detach:
+        driver.terminate_connection(volume, host)
+    served.detach(attachment)
+    return {"attach": attach, "detach": detach}
