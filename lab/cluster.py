@@ -96,7 +96,8 @@ class Cluster:
         self.work.forget()
 
     def _start_services(self, progress: Progress) -> None:
-        with ThreadPoolExecutor() as pool:
+        pool = ThreadPoolExecutor()
+        try:
             waits = [pool.submit(self._await, n, progress) for n in self.nodes.values()]
             control = pool.submit(
                 start_control_plane, self.sandbox, self.work, progress
@@ -104,6 +105,9 @@ class Cluster:
             for wait in waits:
                 wait.result()
             control.result()
+        finally:
+            # Who aborts does not wait for the rest, which ends with the sandbox.
+            pool.shutdown(wait=False, cancel_futures=True)
         progress("starting cinder-volume on node storage")
         self.start_volume_service()
         self.wait_for_volume_service()
