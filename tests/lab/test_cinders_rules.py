@@ -223,6 +223,5 @@ def test_the_api_has_the_microversions_of_multiattach(cluster: Cluster) -> None:
                 endpoint_filter={"service_type": "block-storage"},
                 json={"attachment": {"volume_uuid": volume.id, "mode": "ro"}},
             )
-        assert "'mode' was unexpected" in str(
-            refused.value.response and refused.value.response.text
-        )
+        assert refused.value.response is not None
+        assert "'mode' was unexpected" in refused.value.response.text
