@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the lab's tests at once: two shares of the cluster's, and of the node's.
+"""Runs the lab's tests at once: the cluster's, and two shares of the one-kernel node's.
 
     python tools/lab_tests.py [PYTEST'S ARGUMENTS]
 
@@ -42,8 +42,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         return subprocess.run([*PYTEST, *arguments], cwd=ROOT, check=False).returncode
     runs = [
-        run("cluster 1", ["-m", "cluster", "--share", "1/2"]),
-        run("cluster 2", ["-m", "cluster", "--share", "2/2"]),
+        run("cluster", ["-m", "cluster"]),
         run("node 1", ["-m", "not cluster", "--share", "1/2"]),
         run("node 2", ["-m", "not cluster", "--share", "2/2"]),
     ]

@@ -26,7 +26,7 @@ from cinder import coordination
 from cinder.db import api as db_api
 from cinder.volume import configuration
 from cinder.volume.drivers import lvm
-from oslo_privsep import priv_context
+from oslo_privsep import daemon, priv_context
 from rtslib_fb import RTSRoot
 
 from lab.guest import volume as volumes
@@ -222,13 +222,19 @@ def walk(
 
 
 def _use_a_privileged_process() -> None:
-    """Have one as cinder-volume has it, forked instead of started by sudo."""
-    real = Context.start
+    """Have one, forked instead of started by sudo."""
+    real, loop = Context.start, daemon.Daemon.loop
 
     def start(self: Context) -> None:
         real(self, priv_context.Method.FORK)
 
-    setattr(Context, "start", start)  # noqa: B010 - it is another type
+    def finish(self: Any) -> None:
+        # As one that sudo started; broken off, LIO can keep a port for ever.
+        loop(self)
+        self.thread_pool.shutdown()
+
+    for owner, name, mine in (Context, "start", start), (daemon.Daemon, "loop", finish):
+        setattr(owner, name, mine)
     privsep.context.set_client_mode(True)
     start(privsep.context)
 

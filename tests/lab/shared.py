@@ -115,6 +115,20 @@ def volume(
 
 
 @contextlib.contextmanager
+def plain(cluster: Cluster) -> Iterator[Any]:
+    """Create a volume that is not multi-attach, and delete it behind the block."""
+    admin, cinder = cluster.clients.volume("admin"), cluster.clients.volume(USER)
+    kind = admin.volume_types.create("plain")
+    kind.set_keys({"volume_backend_name": BACKEND})
+    made = cinder.volumes.create(1, volume_type="plain")
+    yield attachments.wait_for_status(cinder, made.id, "available")
+    attachments.wait_for_status(cinder, made.id, "available")
+    cinder.volumes.delete(made.id)
+    attachments.wait_until_deleted(cinder, made.id)
+    admin.volume_types.delete(kind)
+
+
+@contextlib.contextmanager
 def writing(host: Attached, block: int) -> Iterator[dict[str, Any]]:
     """Let an application write on a host in the block; then it has what it saw."""
     seen: dict[str, Any] = {}

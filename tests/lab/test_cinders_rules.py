@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's rules for multi-attach volumes, by its API, as an ordinary member."""
 
-import contextlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,20 +20,6 @@ from tests.lab.shared import Shared, writing
 _GIB = 2**30
 
 
-@contextlib.contextmanager
-def _plain(cluster: Cluster) -> Iterator[Any]:
-    """Create a volume that is not multi-attach, and delete it behind the block."""
-    admin, cinder = cluster.clients.volume("admin"), cluster.clients.volume(USER)
-    kind = admin.volume_types.create("plain")
-    kind.set_keys({"volume_backend_name": BACKEND})
-    made = cinder.volumes.create(1, volume_type="plain")
-    yield attachments.wait_for_status(cinder, made.id, "available")
-    attachments.wait_for_status(cinder, made.id, "available")
-    cinder.volumes.delete(made.id)
-    attachments.wait_until_deleted(cinder, made.id)
-    admin.volume_types.delete(kind)
-
-
 def _refused(call: Any, *arguments: Any, **named: Any) -> str:
     with pytest.raises(exceptions.ClientException) as refused:
         call(*arguments, **named)
@@ -50,7 +34,7 @@ def _size(host: Attached) -> int:
 
 def test_a_volume_is_retyped_both_ways_while_nobody_has_it(cluster: Cluster) -> None:
     cinder = cluster.clients.volume(USER)
-    with shared.kind(cluster) as multi, _plain(cluster) as plain:
+    with shared.kind(cluster) as multi, shared.plain(cluster) as plain:
         for kind, multiattach in ((multi, True), ("plain", False)):
             cinder.volumes.retype(plain.id, kind, "never")
             found = attachments.wait_for_status(cinder, plain.id, "available")
@@ -66,7 +50,7 @@ def test_a_volume_is_retyped_both_ways_while_nobody_has_it(cluster: Cluster) -> 
 
 def test_no_volume_is_encrypted_and_multiattach(cluster: Cluster) -> None:
     admin, cinder = cluster.clients.volume("admin"), cluster.clients.volume(USER)
-    with shared.kind(cluster) as multi, _plain(cluster) as plain:
+    with shared.kind(cluster) as multi, shared.plain(cluster) as plain:
         kind = next(one for one in admin.volume_types.list() if one.name == multi)
         luks = {"provider": "luks", "control_location": "front-end"}
         admin.volume_encryption_types.create(kind, luks)

@@ -67,10 +67,10 @@ def _retypes(cluster: Cluster, user: str, volume: str, kind: str) -> bool:
         return False
     admin = cluster.clients.volume("admin")
     found = attachments.wait_for_status(admin, volume, "available")
-    assert found.multiattach
-    admin.volumes.retype(volume, "__DEFAULT__", "never")
+    assert (found.multiattach, found.volume_type) == (True, kind)
+    admin.volumes.retype(volume, "plain", "never")
     found = attachments.wait_for_status(admin, volume, "available")
-    assert not found.multiattach
+    assert (found.multiattach, found.volume_type) == (False, "plain")
     return True
 
 
@@ -90,12 +90,14 @@ def test_profile_lets_those_make_multiattach_volumes_whom_it_names(
 ) -> None:
     makers, sharers = PROFILES[profile]
     # The volume is there before: the profile is about what comes.
-    with shared.volume(cluster) as volume, shared.kind(cluster) as kind:
+    with (
+        shared.volume(cluster) as volume,
+        shared.kind(cluster) as kind,
+        shared.plain(cluster) as plain,
+    ):
         admin = cluster.clients.volume("admin")
         admin.volumes.set_bootable(volume.id, True)
         first, _information = volume.let_in("compute3")
-        plain = cluster.clients.volume("member").volumes.create(1)
-        attachments.wait_for_status(admin, plain.id, "available")
         with _profile(cluster, profile):
             made = {user for user in USERS if _makes(cluster, user, kind)}
             assert made == makers
@@ -114,8 +116,6 @@ def test_profile_lets_those_make_multiattach_volumes_whom_it_names(
             with pytest.raises(exceptions.NotFound):
                 _shares(cluster, "other", volume)
         volume.end(first)
-        admin.volumes.delete(plain.id)
-        attachments.wait_until_deleted(admin, plain.id)
 
 
 def test_only_the_policy_of_management_closes_the_way_around_the_profiles(
