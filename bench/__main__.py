@@ -34,7 +34,7 @@ def _header(single: SingleNode, sizes: str) -> dict[str, Any]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tox -e bench --", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="in under five minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer sizes and runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="draw attach times"
