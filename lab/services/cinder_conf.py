@@ -42,8 +42,13 @@ PATHS_PATIENCE = 40
 PATHS_PORT = 3261
 
 #: A back end that is kept for multi-attach volumes, and has room for one. A service of
-#: its own, too, which tells its room as often as Cinder lets it.
+#: its own, too.
 KEPT_BACKEND = "lvm-kept"
+
+#: How soon the scheduler hears of a change of a service of one back end, in seconds.
+#: Cinder looks for what is due, as its statistics are, every ``periodic_interval`` only
+#: (60 s by default), however short ``backend_stats_polling_interval`` is.
+_STATS_INTERVAL = "3"
 
 
 def settings_of(backend: str) -> str:
@@ -202,7 +207,12 @@ def write_files(work: WorkFolder, passwords: Passwords) -> None:
     _copy_installed_files(work)
     write_settings(etc / "control.conf", _control_settings(work))
     for name in (PATHS_BACKEND, KEPT_BACKEND):
-        only = {"enabled_backends": name, "backend_stats_polling_interval": "3"}
+        only = {
+            "enabled_backends": name,
+            "backend_stats_polling_interval": _STATS_INTERVAL,
+            "periodic_interval": _STATS_INTERVAL,
+            "periodic_fuzzy_delay": "0",
+        }
         write_settings(etc / Path(settings_of(name)).name, {"DEFAULT": only})
     save(work, default_settings(work, passwords))
 
