@@ -100,7 +100,8 @@ class Records:
             RecordNotWritten: it could not be written; the old one is still there.
         """
         path = self._path(volume_id)
-        text = json.dumps(_plain(record), indent=1)
+        # In one line: json's fast encoder knows no indent.
+        text = json.dumps(_plain(record))
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(path, text.encode())
