@@ -9,25 +9,24 @@ process, so a restart forgets nothing, and several processes on one node do no h
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from cinder import coordination
 from oslo_log import log as logging
 
 from taikun_cinder import attachments, connectors, modes
-from taikun_cinder.access.audit import audit
 from taikun_cinder.access.grants import Memory, grants
 from taikun_cinder.access.identity import identity, is_marked, mark
-from taikun_cinder.access.model import Export, Grant
-from taikun_cinder.access.observed import Observed
-from taikun_cinder.access.plan import withheld
+from taikun_cinder.access.model import Export, Grant, Initiator
 from taikun_cinder.access.rows import Row
 from taikun_cinder.admission import Admitted, Terms, admit
-from taikun_cinder.exception import GrantWithheld, RecordNotWritten
+from taikun_cinder.batches import Batches
+from taikun_cinder.enforcement import Enforcement, Made
+from taikun_cinder.exception import RecordNotWritten
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Record, Records
-from taikun_cinder.targets.base import Changed, Target
+from taikun_cinder.targets.base import Target
 
 LOG = logging.getLogger(__name__)
 
@@ -45,6 +44,16 @@ class _Known:
     rows: tuple[Row, ...]
     memory: Memory
     record: Record | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A host that is to be let in."""
+
+    volume: Any
+    connector: dict[str, Any]
+    terms: Terms
+    initiator: Initiator
 
 
 class Exports:
@@ -73,10 +82,11 @@ class Exports:
         self.target = target
         self.layout = layout
         self._records = records
-        self._activate = activate
+        self._enforcement = Enforcement(target, layout, activate)
         self._patience = patience
         self._rows = rows
         self._clock = clock
+        self._attaches = Batches[_Asked, tuple[Grant, Admitted]](self._grant)
 
     def grant(
         self, volume: Any, connector: dict[str, Any], terms: Terms
@@ -95,23 +105,32 @@ class Exports:
             GrantWithheld: the host cannot be let in as things are.
         """
         initiator = connectors.initiator_to_attach(connector)
+        asked = _Asked(volume, connector, terms, initiator)
+        return self._attaches.do(volume["id"], asked)
+
+    def _grant(self, asked: Sequence[_Asked]) -> list[tuple[Grant, Admitted]]:
+        """Let hosts in to one volume, in this order; all of them, or raise."""
+        volume, who = asked[0].volume, {one.initiator for one in asked}
         with self._locked(volume) as known:
-            new = admit(
-                volume, connector, mark(connector), terms, known.rows, known.memory
-            )
-            modes.leave(connector, new.mode)
-            after = known.memory.attach(
-                known.rows, initiator, new.identity, new.mode, self._clock(), new.user
-            )
-            made, observed = self._make(volume, known, after)
-            if made is None or initiator in withheld(observed, made):
-                raise GrantWithheld(
-                    volume=volume["id"],
-                    initiator=initiator,
-                    causes=" ".join(map(str, audit(observed, made))),
-                )
-            self._keep(volume, known, Record(made, after))
-            return made.grant_of[initiator], new
+            admitted, after = [], known.memory
+            for one in asked:
+                new, after = self._admit(one, known.rows, after)
+                admitted.append(new)
+            made = self._make(volume, known, after, who)
+            granted = [made.grant_of(volume, one.initiator) for one in asked]
+            self._keep(volume, known, Record(made.export, after))
+            return list(zip(granted, admitted, strict=True))
+
+    def _admit(
+        self, asked: _Asked, rows: tuple[Row, ...], memory: Memory
+    ) -> tuple[Admitted, Memory]:
+        connector = asked.connector
+        new = admit(asked.volume, connector, mark(connector), asked.terms, rows, memory)
+        modes.leave(connector, new.mode)
+        after = memory.attach(
+            rows, asked.initiator, new.identity, new.mode, self._clock(), new.user
+        )
+        return new, after
 
     def follow(self, volume: Any) -> frozenset[str]:
         """Let the kernel follow the rows; give the connections they do not show yet."""
@@ -137,7 +156,7 @@ class Exports:
                 self._clock(),
                 marked=is_marked(connector),
             )
-            return self._settle(volume, known, after) is not None
+            return self._settle(volume, known, after, {initiator}) is not None
 
     def end_all(self, volume: Any) -> bool:
         """End all connections; say whether any remains."""
@@ -165,7 +184,7 @@ class Exports:
                 than this many seconds; 0 forgets nothing.
         """
         with self._locked(volume) as known:
-            if self._is_of_another(volume):
+            if self._enforcement.shows_another(volume):
                 return ()
             after = Memory(ended=known.memory.ended) if deleted else known.memory
             if sweep:
@@ -173,7 +192,7 @@ class Exports:
                 after = after.expire(
                     known.rows, sessions, self._clock(), sweep, self._patience
                 )
-            made, _observed = self._make(volume, known, after)
+            made = self._make(volume, known, after).export
             try:
                 self._keep(volume, known, Record(made, after))
             except RecordNotWritten as error:
@@ -204,70 +223,36 @@ class Exports:
                 memory = record.memory.not_after(now)
             yield _Known(rows, memory.follow(rows), record)
 
-    def _is_of_another(self, volume: Any) -> bool:
-        """Say whether what is exported by the volume's name is another volume.
-
-        When Cinder has migrated a volume to another group of the node, the row of the
-        source has its name until it is deleted (Volume.finish_volume_migration).
-        """
-        if volume["name_id"] == volume["id"]:
-            return False
-        made = self.target.read(self.layout.target(volume)).backstore
-        if made is None or made.device == self.layout.device(volume):
-            return False
-        return made.device.rpartition("/")[2] == volume["name"]
-
     def _lock(self, volume: Any) -> Any:
         # By the name, which two rows may have for a while.
         return coordination.COORDINATOR.get_lock(lock_name(volume["name_id"]))
 
-    def _settle(self, volume: Any, known: _Known, memory: Memory) -> Export | None:
+    def _settle(
+        self,
+        volume: Any,
+        known: _Known,
+        memory: Memory,
+        about: Collection[Initiator] | None = None,
+    ) -> Export | None:
         """Make the kernel agree, and keep it; give what must be in it by now."""
-        made, _observed = self._make(volume, known, memory)
+        made = self._make(volume, known, memory, about).export
         self._keep(volume, known, Record(made, memory))
         return made
 
     def _make(
-        self, volume: Any, known: _Known, memory: Memory
-    ) -> tuple[Export | None, Observed]:
-        """Make the kernel agree; give what must be in it by now, and what is."""
-        desired = self._desired(volume, known, grants(known.rows, memory))
-        if desired is not None:
-            self._activate(volume)
-        outcome = self.target.ensure(self.layout.target(volume), desired)
-        if isinstance(outcome, Changed):
-            LOG.info(
-                "Export of volume %(volume)s put right: %(steps)s",
-                {
-                    "volume": volume["id"],
-                    "steps": "; ".join(str(step) for step in outcome.steps),
-                },
-            )
-        return desired, outcome.observed
+        self,
+        volume: Any,
+        known: _Known,
+        memory: Memory,
+        about: Collection[Initiator] | None = None,
+    ) -> Made:
+        """Make the kernel agree; see ``Enforcement.make``."""
+        granted = grants(known.rows, memory)
+        return self._enforcement.make(volume, known.record, granted, about)
 
     def _keep(self, volume: Any, known: _Known, record: Record) -> None:
         if record != known.record:
             self._records.save(volume["id"], record)
-
-    def _desired(
-        self, volume: Any, known: _Known, granted: frozenset[Grant]
-    ) -> Export | None:
-        """Give what must be in the kernel.
-
-        A disk that hosts were given keeps its serial until the last of them is
-        detached, also one that the in-tree driver made up. Else a reconcile that finds
-        all of them cut off for a moment, or a reboot, would give them another disk.
-        """
-        export = self.layout.export(volume, granted)
-        if export is None:
-            return None
-        if known.record is not None:
-            before = known.record.export
-            serial = before.serial if before else export.serial
-        else:
-            made = self.target.read(export.target).backstore
-            serial = made.serial if made and made.serial else export.serial
-        return dataclasses.replace(export, serial=serial)
 
 
 def lock_name(volume_id: str) -> str:

@@ -6,7 +6,7 @@ import enum
 import ipaddress
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _LAST_PORT = 65535
 
@@ -153,3 +153,8 @@ class Export:
     def grant_of(self) -> Mapping[Initiator, Grant]:
         """The grants by initiator."""
         return {grant.initiator: grant for grant in self.grants}
+
+    def only(self, initiators: Collection[Initiator]) -> "Export":
+        """Give the same without the grants of all others."""
+        kept = frozenset(one for one in self.grants if one.initiator in initiators)
+        return dataclasses.replace(self, grants=kept)

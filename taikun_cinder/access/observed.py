@@ -6,7 +6,7 @@ and the other way round: a LUN belongs to a TPG, a mapped LUN to an ACL.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 
@@ -135,3 +135,12 @@ class Observed:
     def sessions(self) -> frozenset[Initiator]:
         """Who is logged in."""
         return frozenset(who for who, acl in self.acls.items() if acl.session)
+
+    def only(self, initiators: Collection[Initiator]) -> "Observed":
+        """Give the same without the ACLs of all others."""
+        if self.target is None or self.target.tpg is None:
+            return self
+        kept = {who: acl for who, acl in self.acls.items() if who in initiators}
+        tpg = dataclasses.replace(self.target.tpg, acls=kept)
+        target = dataclasses.replace(self.target, tpg=tpg)
+        return dataclasses.replace(self, target=target)

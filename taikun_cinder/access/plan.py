@@ -6,11 +6,14 @@ for the state after that step, and so on. So after a crash the next plan goes on
 the last one was cut off, and a plan for what is right already is empty.
 """
 
+import functools
+from collections.abc import Collection
+
 from taikun_cinder.access.differences import Difference, Kind, differences
 from taikun_cinder.access.effects import after
 from taikun_cinder.access.model import Export, Initiator
 from taikun_cinder.access.observed import Observed
-from taikun_cinder.access.steps import Step
+from taikun_cinder.access.steps import PERSONAL, Step
 
 
 def plan(observed: Observed, desired: Export | None) -> tuple[Step, ...]:
@@ -33,6 +36,31 @@ def plan(observed: Observed, desired: Export | None) -> tuple[Step, ...]:
         steps.append(step)
         observed = after(observed, step)
     return tuple(steps)
+
+
+def amendment(
+    observed: Observed, desired: Export, about: Collection[Initiator]
+) -> tuple[Step, ...] | None:
+    """Give the steps that concern only the access of some initiators.
+
+    It needs no look at all others' ACLs, however many there are: where nothing else is
+    to be done, nothing is done that a host could stand on.
+
+    Args:
+        observed: what is, at least with the ACLs of these initiators.
+        desired: what should be.
+        about: the initiators.
+
+    Returns:
+        None if these steps would not make all right but for others' ACLs. Then only a
+        plan of the whole can tell what is to be done.
+    """
+    part, wanted = observed.only(about), desired.only(about)
+    steps = plan(part, wanted)
+    if not all(isinstance(step, PERSONAL) for step in steps):
+        return None
+    end = functools.reduce(after, steps, part)
+    return None if any(differences(end, wanted)) else steps
 
 
 def left(observed: Observed, desired: Export | None) -> tuple[Difference, ...]:

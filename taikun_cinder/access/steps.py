@@ -154,3 +154,6 @@ Step = (
     | UnmapLun
     | SetWriteProtect
 )
+
+#: Those that change what one initiator may do, and nothing that another stands on.
+PERSONAL = (CreateAcl, RemoveAcl, SetCredentials, MapLun, UnmapLun, SetWriteProtect)

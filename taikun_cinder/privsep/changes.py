@@ -93,7 +93,7 @@ def create_acl(target: str, initiator: str) -> None:
 
 def remove_acl(target: str, initiator: str) -> None:
     """Remove an ACL, in whatever case it is written. Its session ends at once."""
-    if initiator in state.uninvited(_tpg(target)):
+    if initiator in state.dynamic_sessions(_tpg(target)):
         # The ACL that the kernel made by itself becomes one that can be removed
         # (core_tpg_add_initiator_node_acl() in target_core_tpg.c).
         files.make(_acl(target, initiator))

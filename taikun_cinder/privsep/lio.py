@@ -49,13 +49,19 @@ CHANGES: dict[str, tuple[Callable[..., None], tuple[_Check, ...]]] = {
 
 
 @context.entrypoint
-def read(target: str, key: bytes, search: bool = False) -> dict[str, Any]:
+def read(
+    target: str,
+    key: bytes,
+    search: bool = False,
+    initiators: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Tell everything that LIO has for one volume.
 
     Args:
         target: the name of its target and its backstore.
         key: made by ``seal.new_key``, to read the passwords in the answer.
         search: look for its backstore among all others, however many there are.
+        initiators: whose ACLs to read, in lower case; None for all.
 
     Returns:
         ``{"backstore": None | {"device", "serial", "active"},
@@ -70,8 +76,9 @@ def read(target: str, key: bytes, search: bool = False) -> dict[str, Any]:
         ValueError: the target's name is none.
     """
     name = checks.iqn(target)
+    asked = None if initiators is None else frozenset(map(checks.folder, initiators))
     try:
-        return state.read(name, key, search=search)
+        return state.read(name, key, search=search, initiators=asked)
     except OSError as error:
         raise KernelRefused.of(-1, "read", error) from None
 

@@ -2,6 +2,7 @@
 """Tells what LIO has for one volume, as plain values, and changes nothing."""
 
 import ipaddress
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,27 @@ from taikun_cinder.privsep import backstores, checks, files, seal
 
 _NO_SESSION = "No active iSCSI Session"
 
+#: The access of who is logged in without an ACL.
+_UNINVITED: dict[str, Any] = {"credentials": None, "mapped": {}, "session": True}
 
-def read(target: str, key: bytes, *, search: bool) -> dict[str, Any]:
+
+#: Says for the name of an initiator whether its ACL is asked for.
+_Asked = Callable[[str], bool]
+
+
+def read(
+    target: str, key: bytes, *, search: bool, initiators: Collection[str] | None
+) -> dict[str, Any]:
     """Read everything of one volume, see ``lio.read``."""
     folder = backstores.ISCSI / target
     exists = folder.is_dir()
+
+    def asked(name: str) -> bool:
+        return initiators is None or name.lower() in initiators
+
     return {
         "backstore": _backstore(target, search=search or exists),
-        "target": _target(folder, key) if exists else None,
+        "target": _target(folder, key, asked) if exists else None,
     }
 
 
@@ -31,15 +45,21 @@ def _backstore(name: str, *, search: bool) -> dict[str, Any] | None:
     }
 
 
-def _target(folder: Path, key: bytes) -> dict[str, Any]:
+def _target(folder: Path, key: bytes, asked: _Asked) -> dict[str, Any]:
     tags = [int(name.removeprefix("tpgt_")) for name in files.entries(folder, "tpgt_")]
     return {
-        "tpg": _tpg(folder / "tpgt_1", key) if 1 in tags else None,
+        "tpg": _tpg(folder / "tpgt_1", key, asked) if 1 in tags else None,
         "other_tpgs": [tag for tag in tags if tag != 1],
     }
 
 
-def _tpg(folder: Path, key: bytes) -> dict[str, Any]:
+def _tpg(folder: Path, key: bytes, asked: _Asked) -> dict[str, Any]:
+    uninvited = {name: _UNINVITED for name in dynamic_sessions(folder) if asked(name)}
+    invited = {
+        name: _acl(folder / "acls" / name, key)
+        for name in files.entries(folder / "acls")
+        if asked(name)
+    }
     return {
         "enabled": files.get(folder / "enable") == "1",
         "attributes": _attributes(folder / "attrib"),
@@ -48,15 +68,11 @@ def _tpg(folder: Path, key: bytes) -> dict[str, Any]:
             for name in files.entries(folder / "lun", "lun_")
         },
         "portals": list(portals(folder / "np").values()),
-        "acls": _uninvited(folder)
-        | {
-            name: _acl(folder / "acls" / name, key)
-            for name in files.entries(folder / "acls")
-        },
+        "acls": uninvited | invited,
     }
 
 
-def uninvited(folder: Path) -> list[str]:
+def dynamic_sessions(folder: Path) -> list[str]:
     """Name who is logged in to a TPG without an ACL.
 
     They came while generate_node_acls was 1. Their sessions live on when it is 0
@@ -64,13 +80,6 @@ def uninvited(folder: Path) -> list[str]:
     """
     said = files.get(folder / "dynamic_sessions") or ""
     return said.replace("\0", " ").split()  # each name ends with a zero byte, too
-
-
-def _uninvited(folder: Path) -> dict[str, Any]:
-    return {
-        name: {"credentials": None, "mapped": {}, "session": True}
-        for name in uninvited(folder)
-    }
 
 
 def _attributes(folder: Path) -> dict[str, int]:

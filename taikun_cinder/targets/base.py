@@ -10,6 +10,7 @@ What an implementation must do:
   It must do so under a lock of its own for the kernel (LIO: ``lioadm``); its caller
   holds the volume's lock. Which steps, and their order, is ``access.plan``'s affair;
   what each of them does is ``access.effects.after``, to the letter.
+- ``amend`` is ``plan.amendment`` of ``read(name, about)``, under the same lock.
 - A step that fails raises anything at all; ``converge`` turns it into ``StepFailed``
   with the target, the step and the cause. Nothing is undone: what was done before was
   right, and the next ``ensure`` plans anew from what is then. So a step that does
@@ -27,7 +28,7 @@ What an implementation must do:
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from taikun_cinder.access import plan
@@ -105,6 +106,29 @@ class Target(Protocol):
         """
         ...
 
+    def amend(
+        self, name: str, desired: Export, about: Collection[Initiator]
+    ) -> tuple[Step, ...] | None:
+        """Let some initiators in or out of an export that is sound otherwise.
+
+        Its cost does not depend on how many others have access.
+
+        Args:
+            name: the IQN of the target.
+            desired: what should be.
+            about: whose access may have changed.
+
+        Returns:
+            what was done; None if more is to be done than this, which ``ensure`` does.
+            Then nothing was changed.
+
+        Raises:
+            TargetUnreadable: the kernel could not be asked; nothing was changed.
+            StepFailed: a step failed; what was done before it stays.
+            ValueError: ``desired`` is for another target; nothing was changed.
+        """
+        ...
+
     def names(self, prefix: str) -> frozenset[str]:
         """List what exists, wholly or in part, and begins with a prefix.
 
@@ -128,6 +152,16 @@ class Target(Protocol):
         ...
 
 
+def refuse_another(name: str, desired: Export | None) -> None:
+    """Refuse to make a target what is meant for another.
+
+    Raises:
+        ValueError: that is so.
+    """
+    if desired is not None and desired.target != name:
+        raise ValueError(f"asked to make {desired.target} of {name}")
+
+
 def converge(
     read: Callable[[str], Observed],
     take: Callable[[str, Step], None],
@@ -146,13 +180,23 @@ def converge(
         StepFailed: with the target, the step and the cause.
         ValueError: ``desired`` is for another target.
     """
-    if desired is not None and desired.target != name:
-        raise ValueError(f"asked to make {desired.target} of {name}")
+    refuse_another(name, desired)
     observed = read(name)
     steps = plan.plan(observed, desired)
+    take_each(take, name, steps)
+    return outcome(observed, steps)
+
+
+def take_each(
+    take: Callable[[str, Step], None], name: str, steps: Iterable[Step]
+) -> None:
+    """Take some steps.
+
+    Raises:
+        StepFailed: with the target, the step and the cause.
+    """
     for step in steps:
         try:
             take(name, step)
         except Exception as error:
             raise StepFailed(target=name, step=step, cause=error) from error
-    return outcome(observed, steps)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exports by the kernel's own target, LIO: the half without privileges."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 from cinder import utils
 from oslo_log import log as logging
@@ -10,16 +10,18 @@ from oslo_privsep import comm, daemon
 
 from taikun_cinder.access.model import Export, Initiator
 from taikun_cinder.access.observed import Observed
-from taikun_cinder.access.plan import plan
+from taikun_cinder.access.plan import amendment, plan
 from taikun_cinder.access.steps import Step
 from taikun_cinder.exception import StepFailed, TargetUnreadable
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep import seal
 from taikun_cinder.privsep.refusal import KernelRefused
-from taikun_cinder.targets import lio_calls
+from taikun_cinder.targets import base, lio_calls
 from taikun_cinder.targets.base import Outcome, outcome
 
 LOG = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 #: What a call can end with: the kernel refused, the privileged process refused the
 #: input, it did not answer in time, it could not be started, or it went away.
@@ -45,21 +47,15 @@ class LioTarget:
         A privileged process that is killed on the way is started again by
         oslo.privsep at the next call, and the plan goes on from where it got to.
         """
-        if desired is not None and desired.target != name:
-            raise ValueError(f"asked to make {desired.target} of {name}")
-        try:
-            return _converge(name, desired)
-        except _LostError as lost:
-            LOG.warning(
-                "The privileged process went away while the export %s was put right "
-                "(%s). It is started again.",
-                name,
-                lost,
-            )
-        try:
-            return _converge(name, desired)
-        except _LostError as lost:
-            raise lost.failure from lost
+        base.refuse_another(name, desired)
+        return _again_if_lost(name, lambda: _converge(name, desired))
+
+    def amend(
+        self, name: str, desired: Export, about: Collection[Initiator]
+    ) -> tuple[Step, ...] | None:
+        """Let some initiators in or out of an export that is sound otherwise."""
+        base.refuse_another(name, desired)
+        return _again_if_lost(name, lambda: _amend(name, desired, about))
 
     def names(self, prefix: str) -> frozenset[str]:
         """List what exists, wholly or in part, and begins with a prefix."""
@@ -78,6 +74,22 @@ class _LostError(Exception):
         self.failure = failure
 
 
+def _again_if_lost(name: str, change: Callable[[], _Result]) -> _Result:
+    try:
+        return change()
+    except _LostError as lost:
+        LOG.warning(
+            "The privileged process went away while the export %s was put right "
+            "(%s). It is started again.",
+            name,
+            lost,
+        )
+    try:
+        return change()
+    except _LostError as lost:
+        raise lost.failure from lost
+
+
 # The lock of Cinder's own LIO driver (cinder/volume/targets/lio.py), whose back ends
 # may be on this node too: rtslib does not bear changes beside its own.
 @utils.synchronized("lioadm", external=True)
@@ -90,9 +102,22 @@ def _converge(name: str, desired: Export | None) -> Outcome:
     return outcome(observed, steps)
 
 
-def _read(name: str, *, search: bool = False) -> Observed:
+@utils.synchronized("lioadm", external=True)
+def _amend(
+    name: str, desired: Export, about: Collection[Initiator]
+) -> tuple[Step, ...] | None:
+    steps = amendment(_read(name, about=about), desired, about)
+    if steps:
+        _apply(name, steps)
+    return steps
+
+
+def _read(
+    name: str, *, search: bool = False, about: Collection[Initiator] | None = None
+) -> Observed:
     key = seal.new_key()
-    plain = _ask(name, privileged.read, name, key, search)
+    whose = None if about is None else [one.name for one in about]
+    plain = _ask(name, privileged.read, name, key, search, whose)
     return lio_calls.observed(name, plain, key)
 
 

@@ -3,10 +3,12 @@
 
 import dataclasses
 import threading
+from collections.abc import Collection
 
 from taikun_cinder.access.effects import after
 from taikun_cinder.access.model import Credentials, Export, Initiator
 from taikun_cinder.access.observed import LUN, Observed, ObservedAcl
+from taikun_cinder.access.plan import amendment
 from taikun_cinder.access.steps import Step
 from taikun_cinder.targets import base
 
@@ -38,6 +40,16 @@ class MemoryTarget:
         """Make it so, and change nothing else."""
         with self._lock:
             return base.converge(self.read, self._step, name, desired)
+
+    def amend(
+        self, name: str, desired: Export, about: Collection[Initiator]
+    ) -> tuple[Step, ...] | None:
+        """Let some initiators in or out of an export that is sound otherwise."""
+        base.refuse_another(name, desired)
+        with self._lock:
+            steps = amendment(self.read(name), desired, about)
+            base.take_each(self._step, name, steps or ())
+            return steps
 
     def names(self, prefix: str) -> frozenset[str]:
         """List what exists, wholly or in part, and begins with a prefix."""

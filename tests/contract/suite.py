@@ -46,6 +46,12 @@ class Lab:
         assert self.target.ensure(self.name, desired) == Unchanged(observed)
         return outcome
 
+    def amend(
+        self, desired: Export, *about: Initiator
+    ) -> tuple[steps.Step, ...] | None:
+        """Let some in or out."""
+        return self.target.amend(self.name, desired, about)
+
     def steps(self, desired: Export) -> tuple[steps.Step, ...]:
         """Make it so from nothing, and give the steps that it took."""
         outcome = self.ensure(desired)
@@ -144,6 +150,49 @@ class TargetContract:
         assert (first.alive, second.alive) == (True, True)
         lab.ensure(lab.export(grant(A), grant(B)))
         assert second.alive
+
+    def test_some_are_let_in_and_out_without_a_look_at_the_others(
+        self, lab: Lab
+    ) -> None:
+        lab.ensure(lab.export(grant(A), grant(B)))
+        stays, goes = lab.login(grant(A)), lab.login(grant(B))
+        lab.world.damage(lab.name, steps.SetWriteProtect(A, write_protect=True))
+        desired = lab.export(grant(A), grant(C, Mode.RO))
+        assert lab.amend(desired, B, C) == (
+            steps.RemoveAcl(B),
+            steps.CreateAcl(C),
+            steps.SetCredentials(C, grant(C).credentials),
+            steps.MapLun(C, write_protect=True),
+        )
+        assert (stays.alive, goes.alive) == (True, False)
+        lab.login(grant(C)).read()
+        lab.refused(grant(B))
+        # A was not looked at: that is left to a look at everybody.
+        assert audit(lab.target.read(lab.name), desired)
+        lab.ensure(desired)
+        assert stays.alive
+
+    @pytest.mark.parametrize(
+        "damages",
+        [
+            [steps.SetAttribute("authentication", 0)],
+            [steps.UnmapLun(A, 0), steps.RemoveLun(0)],
+            [steps.RemoveTarget(), steps.RemoveBackstore()],
+        ],
+        ids=repr,
+    )
+    def test_an_export_that_is_not_sound_is_not_amended(
+        self, lab: Lab, damages: list[steps.Step]
+    ) -> None:
+        lab.ensure(lab.export(grant(A)))
+        for damage in damages:
+            lab.world.damage(lab.name, damage)
+        before = lab.target.read(lab.name)
+        both = lab.export(grant(A), grant(B))
+        assert lab.amend(both, B) is None
+        assert lab.target.read(lab.name) == before
+        lab.ensure(both)
+        assert lab.amend(both, A, B) == ()
 
     def test_new_credentials_do_not_disturb_the_session_and_bind_the_next(
         self, lab: Lab

@@ -2,6 +2,7 @@
 """Our LIO target in the one-kernel node, and hosts that log in to it."""
 
 import contextlib
+from collections.abc import Collection
 from typing import Any
 
 from lab.node import Call
@@ -28,6 +29,14 @@ class LioInNode:
     def ensure(self, name: str, desired: Export | None) -> Outcome:
         outcome: Outcome = self._process(_GUEST, "call", "ensure", name, desired)
         return outcome
+
+    def amend(
+        self, name: str, desired: Export, about: Collection[Initiator]
+    ) -> tuple[Step, ...] | None:
+        steps: tuple[Step, ...] | None = self._process(
+            _GUEST, "call", "amend", name, desired, about
+        )
+        return steps
 
     def names(self, prefix: str) -> frozenset[str]:
         return frozenset(self._process(_GUEST, "call", "names", prefix))

@@ -4,7 +4,7 @@
 from cinder.volume.targets import fake
 
 from taikun_cinder.access.model import Credentials, Initiator
-from taikun_cinder.access.plan import plan
+from taikun_cinder.access.plan import amendment, plan
 from taikun_cinder.targets import memory
 
 
@@ -25,11 +25,21 @@ class MemoryTarget(memory.MemoryTarget):
         self._shared: dict[tuple[str, Initiator], memory.Session] = {}
 
     def ensure(self, name, desired):
-        known = self.read(name).acls
-        for grant in desired.grants if desired else ():
-            if str(grant.initiator) in self.fails_for and grant.initiator not in known:
-                self.fail_before(len(plan(self.read(name), desired)) - 1)
+        if desired is not None:
+            self._prepare_to_fail(name, desired)
         return super().ensure(name, desired)
+
+    def amend(self, name, desired, about):
+        if amendment(self.read(name), desired, about) is not None:
+            self._prepare_to_fail(name, desired)
+        return super().amend(name, desired, about)
+
+    def _prepare_to_fail(self, name, desired):
+        known = self.read(name)
+        for grant in desired.grants:
+            new = grant.initiator not in known.acls
+            if new and str(grant.initiator) in self.fails_for:
+                self.fail_before(len(plan(known, desired)) - 1)
 
     def log_in(self, volume, connector, information):
         """Log in as os-brick does: the servers of one host share its session."""

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From any state to any other, and nobody is harmed on the way (laws 1 to 4)."""
 
+import functools
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import event, given, settings
@@ -12,7 +14,7 @@ from taikun_cinder.access.differences import differences
 from taikun_cinder.access.effects import after
 from taikun_cinder.access.model import Export, Grant, Mode
 from taikun_cinder.access.observed import ATTRIBUTES, Observed
-from taikun_cinder.access.plan import left, plan, withheld
+from taikun_cinder.access.plan import amendment, left, plan, withheld
 from taikun_cinder.access.view import View
 from tests.unit.access.states import (
     ANYWHERE,
@@ -210,3 +212,35 @@ def test_portal_of_a_live_host_is_kept_when_the_configuration_changes():
 def test_plan_for_another_target_is_refused():
     with pytest.raises(ValueError, match="volume-1"):
         plan(Observed("iqn.2010-10.org.openstack:volume-9"), _export())
+
+
+@thoroughly
+@given(states(), exports(), st.frozensets(st.sampled_from(HOSTS)))
+def test_an_amendment_does_for_some_what_a_plan_does_and_touches_nobody_else(
+    observed, desired, about
+):
+    amended = amendment(observed, desired, about)
+    event("amended" if amended is not None else "left to a plan")
+    if amended is None:
+        return
+    end = functools.reduce(after, amended, observed)
+    for who in HOSTS:
+        if who not in about:
+            assert end.acls.get(who) == observed.acls.get(who)
+    # What is left is about the others.
+    assert all(
+        one.initiator is not None and one.initiator not in about
+        for one in differences(end.only(about), desired.only(about))
+    )
+    assert end.sessions >= observed.sessions & desired.grant_of.keys()
+    assert replace(end, target=None) == replace(observed, target=None)
+    assert {**end.luns} == {**observed.luns}
+
+
+@thoroughly
+@given(exports(), exports(), st.frozensets(st.sampled_from(HOSTS)))
+def test_an_amendment_of_a_sound_export_is_the_whole_plan(before, now, sessions):
+    now = replace(now, portals=before.portals)
+    changed = {one.initiator for one in before.grants ^ now.grants}
+    observed = finished(before, sessions)
+    assert amendment(observed, now, changed) == plan(observed, now)

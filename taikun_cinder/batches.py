@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lets whoever gets a lock first do the work of all who wait for it.
+
+When many hosts attach one volume at once, each would read the same rows, look at the
+same export and write the same record, one after the other. Those that wait meanwhile
+are served together instead: 64 at once cost little more than a few.
+"""
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+_Work = Callable[[Sequence[Item]], Sequence[Answer]]
+
+
+class _Waiting(Generic[Item, Answer]):
+    """Somebody who waits for the answer to an item."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.answer: Future[Answer] = Future()
+
+
+class _Queue(Generic[Item, Answer]):
+    """Those who wait for the same lock; ``users`` counts who still needs it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiting: list[_Waiting[Item, Answer]] = []
+        self.users = 0
+
+
+class Batches(Generic[Item, Answer]):
+    """Queues of a process, by a key each: one works on a key at a time.
+
+    Args:
+        work: does it for several items at once, and gives an answer for each. If it
+            raises, nothing may have come of it: then it is done for each item alone,
+            so that one that cannot be done does not spoil the others.
+    """
+
+    def __init__(self, work: "_Work[Item, Answer]") -> None:
+        self._work = work
+        self._guard = threading.Lock()
+        self._queues: dict[Hashable, _Queue[Item, Answer]] = {}
+
+    def do(self, key: Hashable, item: Item) -> Answer:
+        """Do the work for an item, and for those of others that came meanwhile.
+
+        Raises:
+            Exception: whatever the work raised for this item alone.
+        """
+        mine = _Waiting[Item, Answer](item)
+        with self._guard:
+            queue = self._queues.setdefault(key, _Queue())
+            queue.users += 1
+            queue.waiting.append(mine)
+        try:
+            with queue.lock:
+                if not mine.answer.done():
+                    self._answer(self._taken(queue, mine))
+        finally:
+            with self._guard:
+                queue.users -= 1
+                if not queue.users:
+                    del self._queues[key]
+        return mine.answer.result()
+
+    def _taken(
+        self, queue: _Queue[Item, Answer], mine: _Waiting[Item, Answer]
+    ) -> list[_Waiting[Item, Answer]]:
+        with self._guard:
+            others = [one for one in queue.waiting if one is not mine]
+            queue.waiting = []
+        # Even if somebody took it and was killed before he had an answer.
+        return [mine, *others]
+
+    def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
+        try:
+            answers = self._work([one.item for one in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].answer.set_exception(error)
+                return
+            LOG.debug("Of %d at once not all could be done: %s", len(batch), error)
+            for one in batch:
+                self._answer([one])
+        else:
+            for one, answer in zip(batch, answers, strict=True):
+                one.answer.set_result(answer)
