@@ -10,6 +10,7 @@ from cinder.volume.drivers import lvm
 from oslo_log import log as logging
 
 from taikun_cinder import (
+    attachments,
     capabilities,
     connectors,
     exports,
@@ -22,6 +23,7 @@ from taikun_cinder import (
 from taikun_cinder.access.model import Mode
 from taikun_cinder.admission import Terms
 from taikun_cinder.layout import Layout
+from taikun_cinder.progress import Progress
 from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -64,8 +66,11 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self._activate,
             self.configuration.taikun_login_patience,
         )
+        self._restored = Progress(f"Exports of {self.host} are restored")
         self._reconcile = Reconcile(
-            self._exports, lambda: volumes.of_backend(self.host)
+            self._exports,
+            lambda: volumes.of_backend(self.host),
+            lambda: attachments.attached_volumes(self.host),
         )
 
     @classmethod
@@ -91,6 +96,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def set_initialized(self) -> None:
         """Begin to reconcile, now that the volumes in use are exported."""
         super().set_initialized()
+        self._restored.end()
         self._reconcile.start(self.configuration.taikun_reconcile_interval)
 
     def _update_volume_stats(self) -> None:
@@ -162,6 +168,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def ensure_export(self, context: Any, volume: Any) -> dict[str, str]:
         """Export the volume again as its attachments say; Cinder asks at its start."""
         self._exports.settle(volume)
+        self._restored.step(
+            lambda: len(volumes.of_backend(self.host, status=volume["status"]))
+        )
         return self._model(volume)
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:

@@ -8,12 +8,13 @@ with Cinder's attachments again.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from oslo_log import log as logging
 
 from taikun_cinder.exports import Exports
+from taikun_cinder.progress import Progress
 
 LOG = logging.getLogger(__name__)
 
@@ -34,11 +35,18 @@ class Reconcile:
     Args:
         exports: the back end's.
         volumes: lists the back end's volumes.
+        attached: gives the ids of those that have an attachment.
     """
 
-    def __init__(self, exports: Exports, volumes: Callable[[], Iterable[Any]]) -> None:
+    def __init__(
+        self,
+        exports: Exports,
+        volumes: Callable[[], Iterable[Any]],
+        attached: Callable[[], Container[str]],
+    ) -> None:
         self._exports = exports
         self._volumes = volumes
+        self._attached = attached
         self._interval: float = 0
         self._thread: threading.Thread | None = None
         #: By volume, the connections that its rows do not show yet, and since when.
@@ -118,12 +126,22 @@ class Reconcile:
         """Put every volume right that is exported, or should be."""
         layout = self._exports.layout
         exported = self._exports.target.names(layout.prefix)
-        for volume in self._volumes():
-            if volume["status"] in _NOT_OURS:
-                continue
-            known = layout.target(volume) in exported or self._exports.expects(volume)
-            if known or volume.volume_attachment:
-                self._one(volume)
+        attached = self._attached()
+        ours = [
+            volume
+            for volume in self._volumes()
+            if volume["status"] not in _NOT_OURS
+            and (
+                volume["id"] in attached
+                or layout.target(volume) in exported
+                or self._exports.expects(volume)
+            )
+        ]
+        progress = Progress(f"Exports of {layout.group} are compared with attachments")
+        for volume in ours:
+            self._one(volume)
+            progress.step(lambda: len(ours))
+        progress.end()
 
     def _one(self, volume: Any) -> None:
         try:
