@@ -6,15 +6,18 @@ import datetime
 import platform
 import sys
 import time
+from collections.abc import Callable, Collection
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import attach
+from bench import attach, churn, data_path, goals
 from bench.report import Report
 from lab.errors import LabError
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
+
+SECTIONS = ("data", "churn", "attach")
 
 
 def _header(single: SingleNode, sizes: str) -> dict[str, Any]:
@@ -35,6 +38,12 @@ def _header(single: SingleNode, sizes: str) -> dict[str, Any]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tox -e bench --", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer sizes and runs")
+    parser.add_argument(
+        "--only",
+        choices=SECTIONS,
+        action="append",
+        help="measure only this, which may be given several times",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="draw attach times"
@@ -45,15 +54,34 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(quick: bool) -> Report:
-    single = SingleNode(WorkFolder(PROJECT / ".lab-bench"))
-    single.up()
-    try:
-        report = Report(_header(single, "quick" if quick else "default"))
-        attach.Attach(single, report, attach.QUICK if quick else attach.DEFAULT).run()
-        return report
-    finally:
-        single.down()
+def _sections(quick: bool) -> dict[str, Callable[[SingleNode, Report], Any]]:
+    """Give what is measured, each in a boot of its own."""
+    data, coming = (
+        (data_path.QUICK, churn.QUICK) if quick else (data_path.DEFAULT, churn.DEFAULT)
+    )
+    attaches = attach.QUICK if quick else attach.DEFAULT
+    return {
+        "data": lambda node, report: data_path.DataPath(node, report, data).run(),
+        "churn": lambda node, report: churn.Churn(node, report, coming).run(),
+        "attach": lambda node, report: attach.Attach(node, report, attaches).run(),
+    }
+
+
+def _measure(quick: bool, only: Collection[str]) -> Report:
+    report: Report | None = None
+    for name, section in _sections(quick).items():
+        if name not in only:
+            continue
+        print(f"{name}:", flush=True)
+        single = SingleNode(WorkFolder(PROJECT / ".lab-bench"))
+        single.up()
+        try:
+            if report is None:
+                report = Report(_header(single, "quick" if quick else "default"))
+            section(single, report)
+        finally:
+            single.down()
+    return report or Report({})
 
 
 def main() -> int:
@@ -61,12 +89,17 @@ def main() -> int:
     options = _options()
     began = time.monotonic()
     try:
-        report = Report.read(options.read) if options.read else _measure(options.quick)
+        if options.read:
+            report = Report.read(options.read)
+        else:
+            report = _measure(options.quick, options.only or SECTIONS)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"\n{report.table()}\n")
     for line in report.ratios():
+        print(line)
+    for line in goals.told(report):
         print(line)
     for name, value in report.header.items():
         print(f"{name}: {value}")

@@ -109,6 +109,7 @@ class Attach:
         self._at_once(exports)
         self._alone(exports, "reconcile pass", "pass_once")
         self._alone(exports, "privsep round trip", "round_trip")
+        self._alone(exports, "query of attachments", "query", self._ids[0])
         self._restore(exports)
 
     def _floor(self, exports: int) -> None:
@@ -170,9 +171,13 @@ class Attach:
                 driver, volume = self._drivers[name], self._volumes[name]
                 runs = [_call(driver, "at_once", volume, hosts, managed)]
                 self._add(operation, name, exports, runs, hosts)
+        alone = _call(self._drivers["ours"], "manager_alone", self._volumes["ours"], 64)
+        self._add("at once, the manager", "none", exports, [alone], 64)
 
-    def _alone(self, exports: int, operation: str, method: str) -> None:
-        runs = [_call(self._drivers["ours"], method) for _ in range(3)]
+    def _alone(
+        self, exports: int, operation: str, method: str, *arguments: Any
+    ) -> None:
+        runs = [_call(self._drivers["ours"], method, *arguments) for _ in range(3)]
         self._add(operation, "ours", exports, runs)
 
     def _restore(self, exports: int) -> None:

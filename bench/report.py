@@ -15,7 +15,8 @@ class Record:
 
     Attributes:
         operation: what was done.
-        driver: by whom: ``in-tree``, ``ours``, ``rtslib`` or ``configfs``.
+        driver: by whom: ``in-tree``, ``ours``, ``rtslib``, ``configfs``, or ``none``: a
+            driver that does nothing.
         exports: how many volumes were exported beside it, with two hosts each.
         hosts: how many hosts it was for.
         runs: how many times.

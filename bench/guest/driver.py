@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A driver in a process of its own, called as Cinder calls it, and what calls take."""
 
-import cProfile
-import io
 import json
-import pstats
-import sys
 import threading
-import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 from lab.guest import volume as lab_volume
 from lab.guest.initiators import connector
@@ -23,35 +19,32 @@ from cinder.db import api as db_api  # isort: skip
 from cinder.db import models  # isort: skip
 from cinder.objects.fields import VolumeAttachStatus  # isort: skip
 
+from oslo_config import cfg
+from oslo_log import log as logging
 from oslo_privsep import priv_context
 
+from taikun_cinder import attachments
 from taikun_cinder import privsep as our_privsep
 from taikun_cinder.privsep import lio, seal
 
+from bench.guest.timing import Inside, Taken, count_commands, timed, total  # isort: skip
+
 IN_TREE = "cinder.volume.drivers.lvm.LVMVolumeDriver"
-
-#: What a call took: seconds, and how many commands it ran.
-Taken = tuple[float, int]
-
-_commands = 0
-
-
-def _count(event: str, _arguments: Any) -> None:
-    global _commands  # noqa: PLW0603 - an audit hook can be nothing but global
-    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork"):
-        _commands += 1
 
 
 class Measured(Backend):
     """A back end that is measured; ours with its privileged daemon.
 
-    It reconciles when it is told to.
+    It reconciles only when it is told to, unless the options say otherwise.
     """
 
-    def __init__(self, driver: str) -> None:
-        options = {"taikun_reconcile_interval": "0"} if driver == OURS else {}
-        super().__init__(driver, options)
-        sys.addaudithook(_count)
+    def __init__(self, driver: str, options: Mapping[str, str]) -> None:
+        ours = {"taikun_reconcile_interval": "0", **options}
+        super().__init__(driver, ours if driver == OURS else options)
+        # As an operator's: the lab's tests want all logged, which costs milliseconds.
+        cfg.CONF.set_override("debug", False)
+        logging.setup(cfg.CONF, "cinder")
+        count_commands()
 
     def _become_privileged(self) -> None:
         privsep.sys_admin_pctxt.set_client_mode(False)
@@ -145,7 +138,7 @@ class Measured(Backend):
         )
         volume.update(model)
         volume.save()
-        taken["first attach"] = _sum(export, self._initialize(volume_id, first, host))
+        taken["first attach"] = total(export, self._initialize(volume_id, first, host))
         host = connector("bench-b")
         taken["further attach"] = self._initialize(volume_id, second, host)
         host = connector("bench-b")
@@ -154,7 +147,7 @@ class Measured(Backend):
         ended = self._terminate(volume_id, first)
         volume = self.volume(volume_id)
         _, removed = timed(lambda: driver.remove_export(self.context, volume))
-        taken["last detach"] = _sum(ended, removed)
+        taken["last detach"] = total(ended, removed)
         return taken
 
     def _terminate(self, volume_id: str, row: str) -> Taken:
@@ -181,7 +174,7 @@ class Measured(Backend):
         row, host, volume = self.reserve(volume_id), connector(name), None
         volume = self.volume(volume_id)
         with_mountpoint = {**host, "mountpoint": "na"}
-        with _Inside(self.manager.driver) as inside:
+        with Inside(self.manager.driver) as inside:
             information, taken = timed(
                 lambda: self.manager.attachment_update(
                     self.context, volume, with_mountpoint, row
@@ -200,6 +193,19 @@ class Measured(Backend):
         )
         self.volume(volume_id).finish_detach(row)
         return taken
+
+    def manager_alone(self, volume_id: str, number: int) -> Taken:
+        """Do the same with a driver that does nothing: what Cinder's manager takes."""
+
+        def nothing(*_: Any) -> dict[str, Any]:
+            return {"driver_volume_type": "iscsi", "data": {}}
+
+        driver = self.manager.driver
+        with (
+            mock.patch.object(driver, "create_export", return_value={}),
+            mock.patch.object(driver, "initialize_connection", nothing),
+        ):
+            return self.at_once(volume_id, number, managed=True)
 
     def at_once(self, volume_id: str, number: int, managed: bool) -> Taken:
         """Attach as many hosts at the same time; give what all took together."""
@@ -222,8 +228,7 @@ class Measured(Backend):
                         self.context, volumes[at], host, rows[at]
                     )
                 else:
-                    found = driver.initialize_connection(volumes[at], host)
-                    self._write(rows[at], host, found["data"])
+                    driver.initialize_connection(volumes[at], host)
             except Exception as error:
                 errors.append(error)
 
@@ -237,6 +242,7 @@ class Measured(Backend):
             # The rows are gone, but it knows whom it has just let in.
             driver.terminate_connection(self.volume(volume_id), None)
         driver.remove_export(self.context, self.volume(volume_id))
+        self.set_status(volume_id, "available")  # the manager left it attaching
         return taken
 
     def stats(self) -> Taken:
@@ -264,66 +270,14 @@ class Measured(Backend):
         """Measure one pass of our reconcile."""
         return timed(self.reconcile)[1]
 
-    def profile(self, volume_id: str, runs: int = 50) -> str:
-        """Tell where the time of a further host's attach goes."""
-        self._attach(volume_id, connector("bench-a"))
-        rows = [self.row(volume_id) for _ in range(runs)]
-        profiler = cProfile.Profile()
-        for at, row in enumerate(rows):
-            volume, host = self.volume(volume_id), connector(f"host-{at}")
-            information = profiler.runcall(
-                self.manager.driver.initialize_connection, volume, host
-            )
-            self._write(row, host, information["data"])
-            self._terminate(volume_id, row)
-        told = io.StringIO()
-        pstats.Stats(profiler, stream=told).sort_stats("cumulative").print_stats(70)
-        return told.getvalue()
+    def query(self, volume_id: str) -> Taken:
+        """Measure one look at Cinder's attachments, which each attach needs."""
+        return timed(lambda: attachments.of_volume(volume_id))[1]
 
     def round_trip(self) -> Taken:
         """Measure a privileged call that finds nothing and changes nothing."""
         key = seal.new_key()
         return timed(lambda: lio.read("iqn.2026-11.example.lab:nothing", key))[1]
-
-
-class _Inside:
-    """Adds up what passes in a driver's calls."""
-
-    _CALLS = ("validate_connector", "create_export", "initialize_connection")
-
-    def __init__(self, driver: Any) -> None:
-        self._driver = driver
-        self.seconds = 0.0
-
-    def __enter__(self) -> "_Inside":
-        for name in self._CALLS:
-            setattr(self._driver, name, self._timing(getattr(self._driver, name)))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for name in self._CALLS:
-            delattr(self._driver, name)
-
-    def _timing(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def timing(*arguments: Any, **named: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return call(*arguments, **named)
-            finally:
-                self.seconds += time.perf_counter() - start
-
-        return timing
-
-
-def timed(call: Callable[[], Any]) -> tuple[Any, Taken]:
-    """Give a call's result, and what it took."""
-    before, start = _commands, time.perf_counter()
-    result = call()
-    return result, (time.perf_counter() - start, _commands - before)
-
-
-def _sum(one: Taken, other: Taken) -> Taken:
-    return one[0] + other[0], one[1] + other[1]
 
 
 def _run(threads: Sequence[threading.Thread]) -> None:
@@ -333,6 +287,7 @@ def _run(threads: Sequence[threading.Thread]) -> None:
         thread.join()
 
 
-def start(which: str) -> None:
+def start(which: str, options: Mapping[str, str] | None = None) -> None:
     """Start this process's driver."""
-    lab_volume._backend = Measured({"OURS": OURS, "IN_TREE": IN_TREE}[which])
+    name = {"OURS": OURS, "IN_TREE": IN_TREE}[which]
+    lab_volume._backend = Measured(name, options or {})

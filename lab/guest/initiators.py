@@ -58,6 +58,11 @@ def logout(name: str, information: dict[str, Any]) -> None:
     run(*_node(name, information), "--logout")
 
 
+def forget(name: str, information: dict[str, Any]) -> None:
+    """Let the host ``name``, which is logged out, forget a volume."""
+    run(*_node(name, information), "-o", "delete")
+
+
 def sessions() -> list[tuple[str, str]]:
     """Give (initiator, target) of each session that is logged in."""
     found = []

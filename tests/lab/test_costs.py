@@ -2,34 +2,32 @@
 """What an attach costs does not depend on how much else there is (law 6)."""
 
 from lab.guest.initiators import connector
-from lab.node import Call
 from lab.single import SingleNode
 
-#: Volumes with a host each, beside the one that is attached.
+#: Volumes with a host each, beside the one that is attached; and hosts of this one.
 OTHERS = 12
 
 
-def _attached(process: Call, *hosts: str) -> str:
-    def call(method: str, *arguments: object) -> object:
-        return process("lab.guest.volume", "call", method, *arguments)
-
-    volume = call("create_volume")
-    for host in hosts:
-        call("attach", volume, connector(host))
-    return str(volume)
-
-
-def test_another_hosts_attach_and_detach_cost_the_same_beside_many_exports(
+def test_another_hosts_attach_and_detach_cost_the_same_beside_many_exports_and_hosts(
     node: SingleNode,
 ) -> None:
     with node.backend() as process:
-        volume = _attached(process, "first")
+
+        def call(method: str, *arguments: object) -> str:
+            return str(process("lab.guest.volume", "call", method, *arguments))
+
+        volume = call("create_volume")
+        call("attach", volume, connector("first"))
         process("lab.guest.costs", "install")
         alone = process("lab.guest.costs", "of_a_further_host", volume)
         for _ in range(OTHERS):
-            _attached(process, "other")
-        beside = process("lab.guest.costs", "of_a_further_host", volume)
-    assert beside == alone
+            call("attach", call("create_volume"), connector("other"))
+        beside_exports = process("lab.guest.costs", "of_a_further_host", volume)
+        for number in range(OTHERS):
+            call("attach", volume, connector(f"host-{number}"))
+        beside_hosts = process("lab.guest.costs", "of_a_further_host", volume)
+    assert beside_exports == alone
+    assert beside_hosts == alone
     # They are counted at all, and there is no command among them.
     for cost in alone.values():
         assert set(cost) == {"privileged calls", "files", "queries"}

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host's application gets from its disks, by fio; and how they are exported."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.guest.system import run
+
+_ROOT = Path("/sys/kernel/config/target")
+
+
+def fill(path: str, size: int) -> None:
+    """Write the first ``size`` MiB of a disk, so that no block is a new one later."""
+    run("dd", "if=/dev/zero", f"of={path}", "bs=1M", f"count={size}", "oflag=direct")
+
+
+def measure(
+    paths: Sequence[str], kind: str, block: str, depth: int, size: int, seconds: int
+) -> float:
+    """Read or write on one disk, or on several at once, each in a part of its own.
+
+    Args:
+        paths: the disks; all of them are the same volume, on a host each.
+        kind: fio's: ``randread``, ``randwrite``, ``read`` or ``write``.
+        block: the size of each, as ``4k``.
+        depth: how many each host has under way.
+        size: of a host's part, in MiB.
+        seconds: how long.
+
+    Returns:
+        with a depth of 1 the seconds that one takes, on average over all hosts; else
+        the seconds for each of all that are done, by all hosts together.
+    """
+    argv = ["fio", "--output-format=json", "--name=global", "--thread", "--direct=1"]
+    argv += ["--ioengine=libaio", "--time_based", f"--runtime={seconds}"]
+    argv += [f"--rw={kind}", f"--bs={block}", f"--iodepth={depth}", f"--size={size}m"]
+    for number, path in enumerate(paths):
+        argv += [f"--name=host-{number}", f"--filename={path}"]
+        argv += [f"--offset={number * size}m"]
+    said = run(*argv)
+    jobs = json.loads(said[said.index("{") :])["jobs"]
+    side = "read" if kind.endswith("read") else "write"
+    done = [job[side] for job in jobs]
+    if depth == 1:
+        number = sum(one["total_ios"] for one in done)
+        waited = sum(one["clat_ns"]["mean"] * one["total_ios"] for one in done)
+        return float(waited / number / 1e9)
+    return float(1 / sum(one["iops"] for one in done))
+
+
+def attributes(target: str) -> dict[str, str]:
+    """Give all attributes of a target's TPG and backstore that may be chosen."""
+    tpg = _ROOT / "iscsi" / target / "tpgt_1"
+    links = [one for one in (tpg / "lun/lun_0").iterdir() if one.is_symlink()]
+    (backstore,) = (one.resolve() for one in links)
+    folders = {"backstore": backstore / "attrib", "TPG": tpg / "attrib"}
+    folders["parameter"] = tpg / "param"
+    return {
+        f"{kind} {one.name}": _read(one)
+        for kind, folder in folders.items()
+        for one in sorted(folder.iterdir())
+    }
+
+
+def _read(attribute: Path) -> str:
+    try:
+        return attribute.read_text().strip()
+    except OSError:
+        return "not readable"

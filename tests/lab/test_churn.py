@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts and volumes come and go, and nothing is left of them.
+
+``tox -e bench -- --only churn`` does it 2,000 times, and measures memory, too.
+"""
+
+from bench.churn import Churn, Sizes
+from bench.report import Report
+from lab.single import SingleNode
+
+
+def test_hosts_and_volumes_that_come_and_go_leave_nothing(node: SingleNode) -> None:
+    report = Report({})
+    Churn(node, report, Sizes(cycles=20, volumes=8, workers=4)).run()
+    (record,) = report.records
+    assert (record.runs, record.processes) == (20, 0)
