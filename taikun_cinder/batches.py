@@ -43,8 +43,8 @@ class Batches(Generic[Item, Answer]):
 
     Args:
         work: does it for several items at once, and gives an answer for each. If it
-            raises, nothing may have come of it: then it is done for each item alone,
-            so that one that cannot be done does not spoil the others.
+            raises, it is done for each item alone, so that one that cannot be done does
+            not spoil the others. So it must be able to go on where it left off.
     """
 
     def __init__(self, work: "_Work[Item, Answer]") -> None:
