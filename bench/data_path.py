@@ -59,7 +59,7 @@ _MANY = (
     Workload("1 MiB write, of 4", "write", "1m", 4),
 )
 
-DEFAULT = Sizes(_ALONE + _MANY, runs=3, seconds=3)
+DEFAULT = Sizes(_ALONE + _MANY, runs=3, seconds=2)
 QUICK = Sizes(_ALONE, runs=1, seconds=1)
 
 

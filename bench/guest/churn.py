@@ -78,8 +78,8 @@ def footprint() -> dict[str, dict[str, int]]:
         descriptors, and the threads.
     """
     (daemon,) = _children()
-    # Python looks for old objects in circles only when there are a quarter more of them,
-    # which is late where Cinder has so many. That is no growth.
+    # Python looks for old objects in circles only when there are a quarter more of
+    # them, which is late where Cinder has so many. That is no growth.
     gc.collect()
     return {
         name: {

@@ -58,3 +58,20 @@ def test_rows_of_other_volumes_are_not_read(cloud):
     mine, other = cloud.volume(), cloud.volume()
     cloud.attach(other, A)
     assert attachments.of_volume(mine) == ()
+
+
+def test_only_attached_volumes_of_the_back_end_are_named(cloud):
+    def attached(status="attached", **values):
+        volume = cloud.volume(**values)
+        objects.VolumeAttachment(
+            cloud.context, volume_id=volume, attach_status=status
+        ).create()
+        return volume
+
+    host = cloud.manager.host
+    ours = {attached(), attached("reserved"), attached(host=host)}
+    attached("detached")
+    attached(host=f"{host}-2#pool")
+    attached(host=host.replace("-", "_") + "#pool")
+    cloud.volume()
+    assert attachments.attached_volumes(host) == ours
