@@ -18,8 +18,8 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "crash or an edit by hand left behind is gone at the latest after one "
         "interval, but for what taikun_login_patience says. One pass costs two "
         "queries of the database and, for each volume that is attached or exported, "
-        "one more and one look at the kernel. 0 turns it off but for one pass at the start: "
-        "then only Cinder's own calls put exports right.",
+        "one more and one look at the kernel. 0 turns it off but for one pass at the "
+        "start: then only Cinder's own calls put exports right.",
     ),
     cfg.IntOpt(
         "taikun_login_patience",
