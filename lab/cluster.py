@@ -143,7 +143,7 @@ class Cluster:
         """Let cinder-volume finish what it is at, and end it."""
         self.nodes["storage"].call("lab.guest.daemons", "end", name)
 
-    def start_backend(self, backend: str, timeout: float = 180) -> None:
+    def start_backend(self, backend: str, timeout: float = 300) -> None:
         """Start a cinder-volume for a back end alone, and wait until it serves.
 
         Raises:
@@ -168,9 +168,9 @@ class Cluster:
         with self.nodes[node].session() as session:
             session("lab.guest.daemons", "prepare_cinder")
             session("lab.guest.daemons", "start", BACKUP_SERVICE, argv)
-        self._wait_for_consumers(f"{BACKUP_SERVICE}.{node}", 1, timeout=120)
+        self._wait_for_consumers(f"{BACKUP_SERVICE}.{node}", 1, timeout=300)
 
-    def wait_for_volume_services(self, number: int, timeout: float = 120) -> None:
+    def wait_for_volume_services(self, number: int, timeout: float = 300) -> None:
         """Wait until as many processes take the requests of the back end.
 
         Raises:
@@ -186,7 +186,7 @@ class Cluster:
             time.sleep(0.5)
 
     def wait_for_volume_service(
-        self, timeout: float = 120, name: str = VOLUME_SERVICE, backend: str = BACKEND
+        self, timeout: float = 300, name: str = VOLUME_SERVICE, backend: str = BACKEND
     ) -> None:
         """Wait until the scheduler knows what the back end can do.
 
