@@ -6,7 +6,7 @@ import datetime
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -67,20 +67,28 @@ def _sections(quick: bool) -> dict[str, Callable[[SingleNode, Report], Any]]:
     }
 
 
-def _measure(quick: bool, only: Collection[str]) -> Report:
+def _measure(options: argparse.Namespace) -> Report:
+    """Measure section by section. One that fails does not take the others with it."""
     report: Report | None = None
-    for name, section in _sections(quick).items():
-        if name not in only:
+    for name, section in _sections(options.quick).items():
+        if name not in (options.only or SECTIONS):
             continue
         print(f"{name}:", flush=True)
         single = SingleNode(WorkFolder(PROJECT / ".lab-bench"))
         single.up()
         try:
-            if report is None:
-                report = Report(_header(single, "quick" if quick else "default"))
+            report = report or Report(
+                _header(single, "quick" if options.quick else "default")
+            )
             section(single, report)
+        except LabError as error:
+            print(f"error: {name}: {error}", file=sys.stderr)
+            report = report or Report({})
+            report.header.setdefault("failed", {})[name] = str(error)
         finally:
             single.down()
+        if options.json:
+            report.write(options.json)
     return report or Report({})
 
 
@@ -88,14 +96,7 @@ def main() -> int:
     """Measure, and tell the figures as a table, and as files if asked."""
     options = _options()
     began = time.monotonic()
-    try:
-        if options.read:
-            report = Report.read(options.read)
-        else:
-            report = _measure(options.quick, options.only or SECTIONS)
-    except LabError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    report = Report.read(options.read) if options.read else _measure(options)
     print(f"\n{report.table()}\n")
     for line in report.ratios():
         print(line)
@@ -105,13 +106,11 @@ def main() -> int:
         print(f"{name}: {value}")
     if not options.read:
         print(f"measured in {(time.monotonic() - began) / 60:.1f} min")
-    if options.json:
-        report.write(options.json)
     if options.picture:
         from bench.picture import draw  # noqa: PLC0415 - it needs matplotlib
 
         draw(report, options.picture)
-    return 0
+    return 1 if "failed" in report.header else 0
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ class Report:
             key=lambda one: (order[one.operation], one.hosts, one.exports, one.driver),
         )
         head = (
-            f"{'operation':24}{'exports':>8}{'hosts':>6}  {'driver':9}"
+            f"{'operation':34}{'exports':>8}{'hosts':>6}  {'driver':9}"
             f"{'runs':>5}{'median s':>12}{'min s':>12}{'max s':>12}{'commands':>10}"
         )
         return "\n".join([head, *map(_row, ordered)])
@@ -120,12 +120,12 @@ class Report:
 def _line(one: Record) -> str:
     return (
         f"  {one.operation} ({one.driver}, {one.exports} exports, {one.hosts} "
-        f"host(s)): {one.median_s:.4f} s ({one.min_s:.4f} to {one.max_s:.4f})"
+        f"host(s)): {one.median_s:.4g} s ({one.min_s:.4g} to {one.max_s:.4g})"
     )
 
 
 def _row(one: Record) -> str:
     return (
-        f"{one.operation:24}{one.exports:8}{one.hosts:6}  {one.driver:9}{one.runs:5}"
-        f"{one.median_s:12.4f}{one.min_s:12.4f}{one.max_s:12.4f}{one.processes:10.0f}"
+        f"{one.operation:34}{one.exports:8}{one.hosts:6}  {one.driver:9}{one.runs:5}"
+        f"{one.median_s:12.4g}{one.min_s:12.4g}{one.max_s:12.4g}{one.processes:10.0f}"
     )
