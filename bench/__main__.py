@@ -92,6 +92,14 @@ def _measure(options: argparse.Namespace) -> Report:
     return report or Report({})
 
 
+def _tell_header(header: dict[str, Any]) -> None:
+    told = dict(header)
+    for line in churn.table(told.pop("churn", {})):
+        print(line)
+    for name, value in told.items():
+        print(f"{name}: {value}")
+
+
 def main() -> int:
     """Measure, and tell the figures as a table, and as files if asked."""
     options = _options()
@@ -102,8 +110,7 @@ def main() -> int:
         print(line)
     for line in goals.told(report):
         print(line)
-    for name, value in report.header.items():
-        print(f"{name}: {value}")
+    _tell_header(report.header)
     if not options.read:
         print(f"measured in {(time.monotonic() - began) / 60:.1f} min")
     if options.picture:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts and volumes that come and go by Cinder's API and manager, and what stays."""
 
+import contextlib
 import gc
 import os
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,13 @@ def _use(host: str, information: dict[str, Any]) -> None:
     path = initiators.login(host, information)
     run("dd", f"if={path}", "of=/dev/null", "bs=4096", "count=1", "iflag=direct")
     initiators.logout(host, information)
-    initiators.forget(host, information)
+    forget(host, information)
+
+
+def forget(host: str, information: dict[str, Any]) -> None:
+    """Let a host forget a volume, if it still has a record of it."""
+    with contextlib.suppress(RuntimeError):
+        initiators.forget(host, information)
 
 
 def footprint() -> dict[str, dict[str, int]]:
@@ -112,11 +119,32 @@ def _status(process: Path) -> Mapping[str, str]:
     }
 
 
+def connections(host: str) -> list[str]:
+    """Name a host's sessions with their TCP connections; a new login has another."""
+    iqn, found = connector(host)["initiator"], []
+    for session in sorted(Path("/sys/class/iscsi_session").glob("session*")):
+        if _text(session / "initiatorname") == iqn:
+            number = session.name.removeprefix("session")
+            tcp = Path(f"/sys/class/iscsi_connection/connection{number}:0")
+            port = _text(tcp / "local_port")
+            found.append(f"{session.name}, port {port}, {_text(session / 'state')}")
+    return found
+
+
 def left_over() -> list[str]:
-    """Name all exports, backstores, logical volumes, records and sessions there are."""
+    """Name all that is exported or kept: one word for its kind, and then its name."""
     root = Path("/sys/kernel/config/target")
-    found = [str(one) for one in root.glob("iscsi/iqn*")]
-    found += [str(one) for one in root.glob("core/iblock_*")]
-    found += run("lvs", "--noheadings", "-o", "lv_name", VOLUME_GROUP).split()
-    found += [str(one) for one in RECORDS.glob("*")]
-    return found + [str(one) for one in initiators.sessions()]
+    found = [f"target {one}" for one in root.glob("iscsi/iqn*")]
+    found += [f"ACL {one}" for one in root.glob("iscsi/iqn*/tpgt_*/acls/*")]
+    for hba in root.glob("core/iblock_*"):
+        inside = [one for one in hba.iterdir() if one.is_dir()]
+        found += [f"backstore {one}" for one in inside] or [f"HBA {hba}"]
+    names = run("lvs", "--noheadings", "-o", "lv_name", VOLUME_GROUP).split()
+    found += [f"volume {one}" for one in names]
+    found += [f"record {one}" for one in RECORDS.glob("*")]
+    found += [f"session {who} at {target}" for who, target in initiators.sessions()]
+    return found + [f"node {one}" for one in Path("/etc/iscsi/nodes").glob("*/*/*")]
+
+
+def _text(attribute: Path) -> str:
+    return attribute.read_text().strip()
