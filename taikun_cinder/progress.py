@@ -24,17 +24,18 @@ class Progress:
         self._doing = doing
         self._clock = clock
         self._began = self._told = clock()
+        self._ended = False
         self.done = 0
 
     def step(self, total: Callable[[], int]) -> None:
-        """Count one more, and tell it if the last time was long ago.
+        """Count one more, and tell it if the last time was long ago and it goes on.
 
         Args:
             total: counts all that there is to do.
         """
         self.done += 1
         now = self._clock()
-        if now - self._told >= INTERVAL:
+        if now - self._told >= INTERVAL and not self._ended:
             self._told = now
             LOG.info(
                 "%(doing)s: %(done)d of %(total)d done, after %(seconds).0f s",
@@ -42,7 +43,8 @@ class Progress:
             )
 
     def end(self) -> None:
-        """Tell what it took, if anything was told before."""
+        """Tell what it took, if anything was told before. From now on nothing is."""
+        self._ended = True
         if self._told != self._began:
             LOG.info(
                 "%(doing)s: all %(done)d done, after %(seconds).0f s", self._words()

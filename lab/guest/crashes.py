@@ -81,6 +81,9 @@ class Walk:
         self._points = Points()
         self._backend = volumes.Backend(options={"taikun_reconcile_interval": "0"})
         self._backend.manager.driver._reconcile.join()
+        # Once for all restores, as it asks LVM five things.
+        section = configuration.Configuration(lvm.volume_opts, BACKEND)
+        self._group = volume_groups.Group(section)
 
     def attach(self) -> list[Crash]:
         """Crash in the attach of the host."""
@@ -165,11 +168,8 @@ class Walk:
         said: list[str] = []
         own = coordination.Coordinator(prefix="cinder-")
         restore = Restore(LioTarget(), said.append, own)
-        group = volume_groups.Group(
-            configuration.Configuration(lvm.volume_opts, BACKEND)
-        )
         problems = []
-        if not restore.run(Records(RECORDS), [group]):
+        if not restore.run(Records(RECORDS), [self._group]):
             problems.append(f"restore failed: {said}")
         # The request under way was answered neither way, so its host may be either.
         if (self._acls() ^ before) - {self._own}:

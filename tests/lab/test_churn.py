@@ -11,6 +11,6 @@ from lab.single import SingleNode
 
 def test_hosts_and_volumes_that_come_and_go_leave_nothing(node: SingleNode) -> None:
     report = Report({})
-    Churn(node, report, Sizes(cycles=20, volumes=8, workers=4)).run()
+    Churn(node, report, Sizes(cycles=10, volumes=4, workers=4)).run()
     (record,) = report.records
-    assert (record.runs, record.processes) == (20, 0)
+    assert (record.runs, record.processes) == (10, 0)

@@ -27,6 +27,15 @@ def test_short_work_is_not_told(log):
     assert _work(log, 100, INTERVAL / 200) == []
 
 
+def test_nothing_is_told_after_the_end(log):
+    clock = Clock()
+    progress = Progress("Exports are restored", clock)
+    progress.end()
+    clock.now = 2 * INTERVAL
+    progress.step(lambda: 1)
+    assert log.records == []
+
+
 def test_long_work_is_told_now_and_then_and_at_its_end(log):
     told = _work(log, 800, INTERVAL / 320)  # which a float can say exactly
     assert told == [
