@@ -45,10 +45,11 @@ PATHS_PORT = 3261
 #: its own, too.
 KEPT_BACKEND = "lvm-kept"
 
-#: How soon the scheduler hears of a change of a service of one back end, in seconds.
-#: Cinder looks for what is due, as its statistics are, every ``periodic_interval`` only
-#: (60 s by default), however short ``backend_stats_polling_interval`` is.
-_STATS_INTERVAL = "3"
+#: How soon the scheduler hears of a change of its room, in seconds. Cinder looks for
+#: what is due, as its statistics are, every ``periodic_interval`` only (60 s by default),
+#: however short ``backend_stats_polling_interval`` is. Each time costs the node some
+#: commands of LVM's, so no other service does it as often.
+KEPT_INTERVAL = "10"
 
 
 def settings_of(backend: str) -> str:
@@ -207,12 +208,13 @@ def write_files(work: WorkFolder, passwords: Passwords) -> None:
     _copy_installed_files(work)
     write_settings(etc / "control.conf", _control_settings(work))
     for name in (PATHS_BACKEND, KEPT_BACKEND):
-        only = {
-            "enabled_backends": name,
-            "backend_stats_polling_interval": _STATS_INTERVAL,
-            "periodic_interval": _STATS_INTERVAL,
-            "periodic_fuzzy_delay": "0",
-        }
+        only = {"enabled_backends": name}
+        if name == KEPT_BACKEND:
+            only |= {
+                "backend_stats_polling_interval": KEPT_INTERVAL,
+                "periodic_interval": KEPT_INTERVAL,
+                "periodic_fuzzy_delay": "0",
+            }
         write_settings(etc / Path(settings_of(name)).name, {"DEFAULT": only})
     save(work, default_settings(work, passwords))
 

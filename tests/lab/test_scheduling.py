@@ -41,7 +41,7 @@ def _pool(cluster: Cluster, backend: str) -> dict[str, Any]:
     return next(can for name, can in pools if f"@{backend}#" in name)
 
 
-def _wait_for(get: Callable[[], Any], wanted: Any, timeout: float = 60) -> None:
+def _wait_for(get: Callable[[], Any], wanted: Any, timeout: float = 120) -> None:
     deadline = time.monotonic() + timeout
     while (found := get()) != wanted:
         assert time.monotonic() < deadline, f"{found} and not {wanted}"
