@@ -46,9 +46,9 @@ PATHS_PORT = 3261
 KEPT_BACKEND = "lvm-kept"
 
 #: How soon the scheduler hears of a change of its room, in seconds. Cinder looks for
-#: what is due, as its statistics are, every ``periodic_interval`` only (60 s by default),
-#: however short ``backend_stats_polling_interval`` is. Each time costs the node some
-#: commands of LVM's, so no other service does it as often.
+#: what is due, as its statistics are, only every ``periodic_interval`` (60 s by
+#: default), however short ``backend_stats_polling_interval`` is. Each time costs the
+#: node some commands of LVM's, so no other service does it as often.
 KEPT_INTERVAL = "10"
 
 
