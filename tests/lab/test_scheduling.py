@@ -37,8 +37,16 @@ def _kind(cluster: Cluster, **specs: str) -> Iterator[str]:
 
 
 def _pool(cluster: Cluster, backend: str) -> dict[str, Any]:
-    pools = cluster.pools().items()
-    return next(can for name, can in pools if f"@{backend}#" in name)
+    return cluster.pools()[_pool_name(cluster, backend)]
+
+
+def _pool_name(cluster: Cluster, backend: str) -> str:
+    """Name a back end's pool, which a busy service's scheduler may forget for a while."""
+    deadline = time.monotonic() + 120
+    while not (names := [one for one in cluster.pools() if f"@{backend}#" in one]):
+        assert time.monotonic() < deadline, f"there is no pool of {backend}"
+        time.sleep(0.5)
+    return names[0]
 
 
 def _wait_for(get: Callable[[], Any], wanted: Any, timeout: float = 120) -> None:
@@ -131,7 +139,7 @@ def _manage(cluster: Cluster, name: str, kind: str) -> Any:
     cinder = cluster.clients.volume("admin")
     storage = cluster.nodes["storage"]
     storage.run(f"lvcreate --yes --wipesignatures n -L 1g -n {name} {SECOND_GROUP}")
-    host = next(pool for pool in cluster.pools() if f"@{KEPT_BACKEND}#" in pool)
+    host = _pool_name(cluster, KEPT_BACKEND)
     made = cinder.volumes.manage(host, {"source-name": name}, volume_type=kind)
     under_way = ("managing", "creating")
     _wait_for(lambda: cinder.volumes.get(made.id).status in under_way, False)
