@@ -37,16 +37,18 @@ def _kind(cluster: Cluster, **specs: str) -> Iterator[str]:
 
 
 def _pool(cluster: Cluster, backend: str) -> dict[str, Any]:
-    return cluster.pools()[_pool_name(cluster, backend)]
+    return _named_pool(cluster, backend)[1]
 
 
-def _pool_name(cluster: Cluster, backend: str) -> str:
-    """Name a back end's pool, which a busy service's scheduler may forget for a while."""
+def _named_pool(cluster: Cluster, backend: str) -> tuple[str, dict[str, Any]]:
+    """Give a back end's pool, which the scheduler may forget while it is busy."""
     deadline = time.monotonic() + 120
-    while not (names := [one for one in cluster.pools() if f"@{backend}#" in one]):
+    while True:
+        for name, can in cluster.pools().items():
+            if f"@{backend}#" in name:
+                return name, can
         assert time.monotonic() < deadline, f"there is no pool of {backend}"
         time.sleep(0.5)
-    return names[0]
 
 
 def _wait_for(get: Callable[[], Any], wanted: Any, timeout: float = 120) -> None:
@@ -139,7 +141,7 @@ def _manage(cluster: Cluster, name: str, kind: str) -> Any:
     cinder = cluster.clients.volume("admin")
     storage = cluster.nodes["storage"]
     storage.run(f"lvcreate --yes --wipesignatures n -L 1g -n {name} {SECOND_GROUP}")
-    host = _pool_name(cluster, KEPT_BACKEND)
+    host, _can = _named_pool(cluster, KEPT_BACKEND)
     made = cinder.volumes.manage(host, {"source-name": name}, volume_type=kind)
     under_way = ("managing", "creating")
     _wait_for(lambda: cinder.volumes.get(made.id).status in under_way, False)
