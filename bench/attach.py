@@ -47,7 +47,7 @@ class Sizes:
 
 DEFAULT = Sizes(
     exports=(1, 10, 100, 500, 1000),
-    # Beside 500 exports it takes minutes, beside 1,000 it was given up.
+    # Beside 500 exports each takes minutes; beside 1,000 it is not tried.
     in_tree={1: 2, 10: 2, 100: 1, 500: 1},
     managed=100,
     runs=15,
