@@ -13,7 +13,6 @@ from typing import Any
 
 from bench import attach, churn, data_path, goals
 from bench.report import Report
-from lab.errors import LabError
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
 
@@ -81,7 +80,7 @@ def _measure(options: argparse.Namespace) -> Report:
                 _header(single, "quick" if options.quick else "default")
             )
             section(single, report)
-        except LabError as error:
+        except Exception as error:  # what the node raised, too
             print(f"error: {name}: {error}", file=sys.stderr)
             report = report or Report({})
             report.header.setdefault("failed", {})[name] = str(error)

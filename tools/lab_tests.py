@@ -9,6 +9,7 @@ waits for comes too late. With arguments there is one run, with these.
 """
 
 import os
+import queue
 import subprocess
 import sys
 from concurrent import futures
@@ -28,11 +29,20 @@ SHARES = {
 }
 
 
-def run(name: str) -> int:
+def run(name: str, processors: "queue.SimpleQueue[int]") -> int:
     """Run a share, and pass on its lines with its name; give its exit status."""
+    first = processors.get()
+    try:
+        return _run(name, {"TAIKUN_LAB_PROCESSOR": str(first)})
+    finally:
+        processors.put(first)
+
+
+def _run(name: str, environment: dict[str, str]) -> int:
     process = subprocess.Popen(
         [*PYTEST, "--verbose", "--durations=12", *SHARES[name]],
         cwd=ROOT,
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -49,8 +59,13 @@ def main(arguments: list[str]) -> int:
     """Run all, or one run with these arguments; give the worst exit status."""
     if arguments:
         return subprocess.run([*PYTEST, *arguments], cwd=ROOT, check=False).returncode
-    with futures.ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as at_once:
-        return max(at_once.map(run, SHARES))
+    number = max(2, os.cpu_count() or 1)
+    # Each share's storage node has a processor to itself, see lab.kernel.uml.
+    processors: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for processor in range(number):
+        processors.put(processor)
+    with futures.ThreadPoolExecutor(number) as at_once:
+        return max(at_once.map(lambda name: run(name, processors), SHARES))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from lab.errors import LogError, LostNodeError
 from lab.network import Network
-from lab.plan import NodePlan
+from lab.plan import CLUSTER, NodePlan
 from lab.sandbox import Sandbox, birth
 from lab.workdir import PROJECT, WorkFolder
 
@@ -45,6 +45,21 @@ def build_shim(work: WorkFolder) -> str:
 _STATE_DISK = 64
 
 
+def processor(plan: NodePlan) -> int:
+    """Give the processor of this machine that a node's kernel may run on.
+
+    A kernel and its processes run in turn, never at once, and each turn is a wake-up.
+    Across two processors, one of which has fallen asleep, it takes twice as long as on
+    one: so a whole lab takes half the time when each kernel keeps to one processor.
+
+    The nodes of a lab take turns, from ``$TAIKUN_LAB_PROCESSOR`` on (0 without it), so
+    that labs that run at once can be kept apart.
+    """
+    ours = sorted(os.sched_getaffinity(0))
+    first = int(os.environ.get("TAIKUN_LAB_PROCESSOR") or 0)
+    return ours[(first + CLUSTER.index(plan)) % len(ours)]
+
+
 class Kernel:
     """The kernel of one node.
 
@@ -63,8 +78,9 @@ class Kernel:
         folder = self._work.path / "nodes" / self._plan.name
         folder.mkdir(exist_ok=True)
         self._plan.save(folder)
+        one = str(processor(self._plan))
         process = self._sandbox.spawn(
-            ["linux.uml", *self._arguments(networks)],
+            ["taskset", "--cpu-list", one, "linux.uml", *self._arguments(networks)],
             env={
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOME": self._work.inside("tmp"),
