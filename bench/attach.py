@@ -83,7 +83,7 @@ class Attach:
         with self._driver("IN_TREE") as in_tree, self._driver("OURS") as ours:
             self._drivers = {"in-tree": in_tree, "ours": ours}
             self._volumes = {
-                name: _call(driver, "create_volume")
+                name: driver.backend("create_volume")
                 for name, driver in self._drivers.items()
             }
             for exports in self._sizes.exports:
@@ -103,7 +103,7 @@ class Attach:
         began = time.monotonic()
         names = [f"volume-{one}" for one in new]
         self._node.call("bench.guest.logical_volumes", "create", names)
-        _call(self._drivers["ours"], "fill", new)
+        self._drivers["ours"].backend("fill", new)
         self._ids += new
         took = time.monotonic() - began
         print(f"{exports} volumes with two hosts each ({took:.0f} s)", flush=True)
@@ -113,7 +113,7 @@ class Attach:
         self._cycles(exports, "cycle")
         self._cycles(exports, "managed_cycle")
         for _name, driver in self._both(exports):
-            _call(driver, "stats")  # what is not to be measured: its first time
+            driver.backend("stats")  # what is not to be measured: its first time
         self._each(exports, "update of stats", "stats")
         self._at_once(exports)
         self._alone(exports, "reconcile pass", "pass_once")
@@ -136,7 +136,7 @@ class Attach:
         for at in range(self._sizes.runs):
             for name, driver in self._drivers.items():
                 if at < self._runs(name, exports, kind):
-                    cycles[name].append(_call(driver, kind, self._volumes[name]))
+                    cycles[name].append(driver.backend(kind, self._volumes[name]))
         for name, runs in cycles.items():
             for operation in runs[0] if runs else ():
                 if operation == "inside":
@@ -163,14 +163,14 @@ class Attach:
         taken: dict[str, list[Any]] = {name: [] for name, _ in self._both(exports)}
         for _run in range(3):
             for name, driver in self._both(exports):
-                taken[name].append(_call(driver, method))
+                taken[name].append(driver.backend(method))
         for name, runs in taken.items():
             self._add(operation, name, exports, runs)
 
     def _at_once(self, exports: int) -> None:
         ours = self._drivers["ours"], self._volumes["ours"]
         for hosts in (8, 64):
-            taken = _call(ours[0], "at_once", ours[1], hosts, False)
+            taken = ours[0].backend("at_once", ours[1], hosts, False)
             self._add("at once, the driver", "ours", exports, [taken], hosts)
         if exports not in self._sizes.at_once:
             return
@@ -178,27 +178,31 @@ class Attach:
         for hosts, names in ((8, ("in-tree", "ours")), (64, ("ours",))):
             for name in names:
                 driver, volume = self._drivers[name], self._volumes[name]
-                taken = _call(driver, "at_once", volume, hosts, True)
+                taken = driver.backend("at_once", volume, hosts, True)
                 self._add("at once, the manager", name, exports, [taken], hosts)
-        alone = _call(ours[0], "manager_alone", ours[1], 64)
+        alone = ours[0].backend("manager_alone", ours[1], 64)
         self._add("at once, the manager", "none", exports, [alone], 64)
 
     def _alone(
         self, exports: int, operation: str, method: str, *arguments: Any
     ) -> None:
-        runs = [_call(self._drivers["ours"], method, *arguments) for _ in range(3)]
+        runs = [self._drivers["ours"].backend(method, *arguments) for _ in range(3)]
         self._add(operation, "ours", exports, runs)
 
     def _restore(self, exports: int) -> None:
         ours, in_tree = self._drivers["ours"], self._drivers["in-tree"]
         if exports in self._sizes.restores:
             self._node.run("cinder-rtstool save", timeout=600)
-            _call(ours, "clear", self._ids)
+            ours.backend("clear", self._ids)
             self._add(
-                "restore", "in-tree", exports, [_call(in_tree, "restore", self._ids)], 2
+                "restore",
+                "in-tree",
+                exports,
+                [in_tree.backend("restore", self._ids)],
+                2,
             )
-        _call(ours, "clear", self._ids)
-        self._add("restore", "ours", exports, [_call(ours, "restore", self._ids)], 2)
+        ours.backend("clear", self._ids)
+        self._add("restore", "ours", exports, [ours.backend("restore", self._ids)], 2)
 
     def _add(
         self,
@@ -209,7 +213,3 @@ class Attach:
         hosts: int = 1,
     ) -> None:
         self._report.add(Record.of(operation, driver, exports, taken, hosts))
-
-
-def _call(driver: Call, method: str, *arguments: Any) -> Any:
-    return driver("lab.guest.volume", "call", method, *arguments)

@@ -169,7 +169,7 @@ class Churn:
                     raise LabError(f"{name} grows by {later:.0f} KiB in 1000: {values}")
 
     def _driver(self, method: str, *arguments: Any) -> Any:
-        return self._call("lab.guest.volume", "call", method, *arguments)
+        return self._call.backend(method, *arguments)
 
     def _guest(self, function: str, *arguments: Any) -> Any:
         return self._call("bench.guest.churn", function, *arguments)

@@ -13,7 +13,6 @@ from typing import Any
 
 from bench.report import Record, Report
 from lab.errors import LabError
-from lab.node import Call
 from lab.single import SingleNode
 
 #: Of each host's part of the volume, in MiB: half of it.
@@ -128,12 +127,12 @@ class DataPath:
         """Give one volume's disks on two hosts."""
         with self._node.session() as call:
             call("bench.guest.driver", "start", _DRIVERS[driver])
-            volume = _driver(call, "create_volume")
+            volume = call.backend("create_volume")
             told = {}
             for host in _HOSTS:
                 name = f"{driver}-{host}"
                 connector = call("lab.guest.initiators", "connector", name)
-                told[name] = _driver(call, "attach", volume, connector)
+                told[name] = call.backend("attach", volume, connector)
             paths = [
                 call("lab.guest.initiators", "login", *one) for one in told.items()
             ]
@@ -144,8 +143,8 @@ class DataPath:
             yield paths
             for name, information in told.items():
                 call("lab.guest.initiators", "logout", name, information)
-                _driver(call, "detach", information["attachment_id"])
-            _driver(call, "delete_volume", volume)
+                call.backend("detach", information["attachment_id"])
+            call.backend("delete_volume", volume)
 
     def _differing(self) -> dict[str, dict[str, str]]:
         """Give in what the exports of the two drivers differ, as ``{name: {...}}``."""
@@ -158,7 +157,3 @@ class DataPath:
 
     def _guest(self, function: str, *arguments: Any) -> Any:
         return self._node.call("bench.guest.data_path", function, *arguments)
-
-
-def _driver(call: Call, method: str, *arguments: Any) -> Any:
-    return call("lab.guest.volume", "call", method, *arguments)

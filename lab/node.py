@@ -52,6 +52,10 @@ class Call:
             result = self._dispatch(module, function, given)
         return functools.partial(self._wait, result, what)
 
+    def backend(self, method: str, *args: Any) -> Any:
+        """Call a method of the back end that was started there: lab.guest.volume."""
+        return self("lab.guest.volume", "call", method, *args)
+
     def lines(self, argv: Sequence[str], write: Callable[[str], object]) -> int:
         """Run a command, hand over each line of its output, and give its status."""
         what = f"run {argv[0]}"

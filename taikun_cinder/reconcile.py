@@ -28,6 +28,9 @@ _PATIENCE = 60.0
 #: The shortest and the longest pause between two looks for it, in seconds.
 _PAUSES = 0.02, 1.0
 
+#: How many times as long as a look the pause before the next one is, at least.
+_SHARE = 5
+
 
 class Reconcile:
     """The periodic reconcile of one back end.
@@ -90,13 +93,16 @@ class Reconcile:
             ).start()
 
     def _follow(self, volume: Any, awaited: dict[str, float]) -> None:
+        took = 0.0
         while (since := self._youngest(volume["id"], awaited)) is not None:
             shortest, longest = _PAUSES
-            # Half of its age, so that each pause is half as long again.
-            pause = (time.monotonic() - since) / 2
+            # Half of its age, so that each pause is half as long again. And where many
+            # hosts come at once, their attaches need the time more than this does.
+            pause = max((time.monotonic() - since) / 2, took * _SHARE)
             time.sleep(min(max(pause, shortest), longest))
             with self._guard:
                 looked_for = set(awaited)
+            began = time.monotonic()
             try:
                 hidden = self._exports.follow(volume)
             except Exception:
@@ -106,6 +112,7 @@ class Reconcile:
                     volume["id"],
                 )
                 hidden = frozenset()
+            took = time.monotonic() - began
             with self._guard:
                 for identity in looked_for - hidden:
                     del awaited[identity]

@@ -22,6 +22,7 @@ from cinder.objects.fields import VolumeAttachStatus  # isort: skip
 from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_privsep import priv_context
+from sqlalchemy import pool
 
 from taikun_cinder import attachments
 from taikun_cinder import privsep as our_privsep
@@ -32,6 +33,17 @@ from bench.guest.timing import Inside, Taken, count_commands, timed, total  # is
 IN_TREE = "cinder.volume.drivers.lvm.LVMVolumeDriver"
 
 
+class _KeptConnections(pool.QueuePool):
+    """Connections to SQLite that are kept, as an operator's to MariaDB are.
+
+    oslo.db opens SQLite's file for each session, and reads the tables' definitions anew
+    (oslo_db/sqlalchemy/engines.py). That would be most of what a query takes.
+    """
+
+    def __init__(self, creator: Any, **named: Any) -> None:
+        super().__init__(creator, max_overflow=-1, **named)
+
+
 class Measured(Backend):
     """A back end that is measured; ours with its privileged daemon.
 
@@ -40,13 +52,15 @@ class Measured(Backend):
 
     def __init__(self, driver: str, options: Mapping[str, str]) -> None:
         ours = {"taikun_reconcile_interval": "0", **options}
-        super().__init__(driver, ours if driver == OURS else options)
-        # As an operator's: the lab's tests want all logged, which costs milliseconds.
-        cfg.CONF.set_override("debug", False)
-        logging.setup(cfg.CONF, "cinder")
+        with mock.patch.object(pool, "NullPool", _KeptConnections):
+            super().__init__(driver, ours if driver == OURS else options)
         count_commands()
 
     def _become_privileged(self) -> None:
+        # As an operator's: the lab's tests want all logged, which costs milliseconds,
+        # most of all in the privileged process, which sends each line over.
+        cfg.CONF.set_override("debug", False)
+        logging.setup(cfg.CONF, "cinder")
         privsep.sys_admin_pctxt.set_client_mode(False)
         # Forked before this process has threads, as it would be started on a node.
         our_privsep.context.start(priv_context.Method.FORK)

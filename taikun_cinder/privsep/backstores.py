@@ -8,6 +8,7 @@ the name, and only a backstore that is not where it should be is searched for.
 
 import errno
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from taikun_cinder.privsep import files, modules, reservations
@@ -33,24 +34,27 @@ def is_block(folder: Path) -> bool:
     return folder.parent.name.startswith(_KIND)
 
 
-def bound(target: str) -> list[Path]:
-    """Give the backstores that the target's LUNs are bound to."""
+def bound(target: str) -> dict[str, Path | None]:
+    """Give the folder name of each of the target's LUNs, and what it is bound to."""
     luns = ISCSI / target / "tpgt_1" / "lun"
-    return [
-        backstore
+    return {
+        lun: next(iter(files.links(luns / lun).values()), None)
         for lun in files.entries(luns, "lun_")
-        for backstore in files.links(luns / lun).values()
-    ]
+    }
 
 
-def find(name: str, *, search: bool) -> Path | None:
+def find(
+    name: str, *, search: bool, luns: Mapping[str, Path | None] | None = None
+) -> Path | None:
     """Give the folder of the block backstore with a name, None if there is none.
 
     Args:
         name: the backstore's, which is the target's too.
         search: look at all backstores if it is not where it should be.
+        luns: the target's, if the caller has looked already; see :func:`bound`.
     """
-    for folder in (*bound(name), place(name)):
+    known = bound(name) if luns is None else luns
+    for folder in (*filter(None, known.values()), place(name)):
         if folder.name == name and is_block(folder) and folder.is_dir():
             return folder
     return next(CORE.glob(f"{_KIND}*/{name}"), None) if search else None

@@ -2,7 +2,7 @@
 """Tells what LIO has for one volume, as plain values, and changes nothing."""
 
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ _UNINVITED: dict[str, Any] = {"credentials": None, "mapped": {}, "session": True
 #: Says for the name of an initiator whether its ACL is asked for.
 _Asked = Callable[[str], bool]
 
+#: LUNs, see ``backstores.bound``.
+_Luns = Mapping[str, Path | None]
+
 
 def read(
     target: str, key: bytes, *, search: bool, initiators: Collection[str] | None
@@ -28,14 +31,15 @@ def read(
     def asked(name: str) -> bool:
         return initiators is None or name.lower() in initiators
 
+    luns = backstores.bound(target) if exists else {}
     return {
-        "backstore": _backstore(target, search=search or exists),
-        "target": _target(folder, key, asked) if exists else None,
+        "backstore": _backstore(target, luns, search=search or exists),
+        "target": _target(folder, luns, key, asked) if exists else None,
     }
 
 
-def _backstore(name: str, *, search: bool) -> dict[str, Any] | None:
-    folder = backstores.find(name, search=search)
+def _backstore(name: str, luns: _Luns, *, search: bool) -> dict[str, Any] | None:
+    folder = backstores.find(name, search=search, luns=luns)
     if folder is None:
         return None
     return {
@@ -45,15 +49,15 @@ def _backstore(name: str, *, search: bool) -> dict[str, Any] | None:
     }
 
 
-def _target(folder: Path, key: bytes, asked: _Asked) -> dict[str, Any]:
+def _target(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, Any]:
     tags = [int(name.removeprefix("tpgt_")) for name in files.entries(folder, "tpgt_")]
     return {
-        "tpg": _tpg(folder / "tpgt_1", key, asked) if 1 in tags else None,
+        "tpg": _tpg(folder / "tpgt_1", luns, key, asked) if 1 in tags else None,
         "other_tpgs": [tag for tag in tags if tag != 1],
     }
 
 
-def _tpg(folder: Path, key: bytes, asked: _Asked) -> dict[str, Any]:
+def _tpg(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, Any]:
     uninvited = {name: _UNINVITED for name in dynamic_sessions(folder) if asked(name)}
     invited = {
         name: _acl(folder / "acls" / name, key)
@@ -63,10 +67,7 @@ def _tpg(folder: Path, key: bytes, asked: _Asked) -> dict[str, Any]:
     return {
         "enabled": files.get(folder / "enable") == "1",
         "attributes": _attributes(folder / "attrib"),
-        "luns": {
-            _index(name): _lun(folder / "lun" / name)
-            for name in files.entries(folder / "lun", "lun_")
-        },
+        "luns": {_index(name): _lun(backstore) for name, backstore in luns.items()},
         "portals": list(portals(folder / "np").values()),
         "acls": uninvited | invited,
     }
@@ -87,12 +88,12 @@ def _attributes(folder: Path) -> dict[str, int]:
     return {name: int(value) for name, value in found.items() if value}
 
 
-def _lun(folder: Path) -> str | None:
-    for backstore in files.links(folder).values():
-        if backstores.is_block(backstore):
-            return backstore.name
-        return f"{backstore.parent.name}/{backstore.name}"
-    return None
+def _lun(backstore: Path | None) -> str | None:
+    if backstore is None:
+        return None
+    if backstores.is_block(backstore):
+        return backstore.name
+    return f"{backstore.parent.name}/{backstore.name}"
 
 
 def portals(folder: Path) -> dict[Path, tuple[str, int]]:

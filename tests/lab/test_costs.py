@@ -12,10 +12,7 @@ def test_another_hosts_attach_and_detach_cost_the_same_beside_many_exports_and_h
     node: SingleNode,
 ) -> None:
     with node.backend() as process:
-
-        def call(method: str, *arguments: object) -> str:
-            return str(process("lab.guest.volume", "call", method, *arguments))
-
+        call = process.backend
         volume = call("create_volume")
         call("attach", volume, connector("first"))
         process("lab.guest.costs", "install")

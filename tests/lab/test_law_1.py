@@ -36,7 +36,7 @@ class Story:
 
     def driver(self, method: str, *arguments: Any) -> Any:
         """Call the back end."""
-        return self._backend("lab.guest.volume", "call", method, *arguments)
+        return self._backend.backend(method, *arguments)
 
     def inside(self, module: str, function: str, *arguments: Any) -> Any:
         """Call something else in the back end's process."""

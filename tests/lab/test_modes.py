@@ -146,7 +146,7 @@ def test_a_read_only_host_is_held_to_it_when_it_is_taken_over(node: SingleNode) 
 
 def test_one_server_writes_and_the_next_new_one_takes_over(node: SingleNode) -> None:
     with node.backend(OURS) as backend:
-        volume = backend("lab.guest.volume", "call", "create_volume", 1, True, "ro")
+        volume = backend.backend("create_volume", 1, True, "ro")
         story = Story(node, backend, volume)
         writer, reader = story.attach("a"), story.attach("b", mode="rw")
         assert story.information("b")["access_mode"] == "ro"
@@ -159,7 +159,7 @@ def test_one_server_writes_and_the_next_new_one_takes_over(node: SingleNode) -> 
 
 def test_one_server_writes_whoever_comes_at_once(node: SingleNode) -> None:
     with node.backend(OURS) as backend:
-        volume = backend("lab.guest.volume", "call", "create_volume", 1, True, "ro")
+        volume = backend.backend("create_volume", 1, True, "ro")
         story = Story(node, backend, volume)
         hosts = [f"host{number}" for number in range(4)]
         made = story.driver(
