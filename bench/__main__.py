@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import attach, churn, data_path, goals
+from bench import attach, churn, data_path, database, goals
 from bench.report import Report
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
@@ -27,6 +27,7 @@ def _header(single: SingleNode, sizes: str) -> dict[str, Any]:
         "machine": f"{len(models)} x {models[0].partition(':')[2].strip()}",
         "host_kernel": platform.release(),
         "kernel": f"User-Mode Linux {single.node.run('uname -r').strip()}, 1 processor",
+        "database": "MariaDB on the machine, over the lab's network",
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in packages},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -73,9 +74,11 @@ def _measure(options: argparse.Namespace) -> Report:
         if name not in (options.only or SECTIONS):
             continue
         print(f"{name}:", flush=True)
-        single = SingleNode(WorkFolder(PROJECT / ".lab-bench"))
+        work = WorkFolder(PROJECT / ".lab-bench")
+        single = SingleNode(work)
         single.up()
         try:
+            database.start(single.sandbox, work)
             report = report or Report(
                 _header(single, "quick" if options.quick else "default")
             )

@@ -16,32 +16,22 @@ from lab.guest.volume_settings import BACKEND, HOST
 # lab.guest.volume has registered Cinder's objects, without which this cannot be.
 from cinder import objects, privsep  # isort: skip
 from cinder.db import api as db_api  # isort: skip
+from cinder.db import migration  # isort: skip
 from cinder.db import models  # isort: skip
 from cinder.objects.fields import VolumeAttachStatus  # isort: skip
 
 from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_privsep import priv_context
-from sqlalchemy import pool
 
 from taikun_cinder import attachments
 from taikun_cinder import privsep as our_privsep
 from taikun_cinder.privsep import lio, seal
 
+from bench.database import DATABASE  # isort: skip
 from bench.guest.timing import Inside, Taken, count_commands, timed, total  # isort: skip
 
 IN_TREE = "cinder.volume.drivers.lvm.LVMVolumeDriver"
-
-
-class _KeptConnections(pool.QueuePool):
-    """Connections to SQLite that are kept, as an operator's to MariaDB are.
-
-    oslo.db opens SQLite's file for each session, and reads the tables' definitions anew
-    (oslo_db/sqlalchemy/engines.py). That would be most of what a query takes.
-    """
-
-    def __init__(self, creator: Any, **named: Any) -> None:
-        super().__init__(creator, max_overflow=-1, **named)
 
 
 class Measured(Backend):
@@ -52,9 +42,14 @@ class Measured(Backend):
 
     def __init__(self, driver: str, options: Mapping[str, str]) -> None:
         ours = {"taikun_reconcile_interval": "0", **options}
-        with mock.patch.object(pool, "NullPool", _KeptConnections):
-            super().__init__(driver, ours if driver == OURS else options)
+        super().__init__(driver, ours if driver == OURS else options)
         count_commands()
+
+    def _database(self) -> str:
+        return DATABASE.read_text()
+
+    def _make_database(self) -> None:
+        migration.db_sync()
 
     def _become_privileged(self) -> None:
         # As an operator's: the lab's tests want all logged, which costs milliseconds,

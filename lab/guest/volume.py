@@ -28,6 +28,7 @@ from lab.guest.sqlite import let_transactions_queue  # noqa: E402
 from lab.guest.volume_settings import (  # noqa: E402
     BACKEND,
     HOST,
+    SQLITE,
     configure,
     make_database,
 )
@@ -48,10 +49,9 @@ class Backend:
     def __init__(
         self, driver: str = OURS, options: Mapping[str, str] | None = None
     ) -> None:
-        configure(options or {})
-        make_database()
-        let_transactions_queue(db_api.get_engine())
+        configure(options or {}, self._database())
         self._become_privileged()
+        self._make_database()
         rpc.init(cfg.CONF)
         policy.init()  # which two requests at once could not
         coordination.COORDINATOR.start()
@@ -59,6 +59,15 @@ class Backend:
         self._driver = driver
         self.api = volume_api.API()
         self.restart()
+
+    def _database(self) -> str:
+        """Give the URL of Cinder's database."""
+        return SQLITE
+
+    def _make_database(self) -> None:
+        """See that the database has its tables."""
+        make_database()
+        let_transactions_queue(db_api.get_engine())
 
     def _become_privileged(self) -> None:
         """Be root in this process; the cluster starts the daemon for real."""

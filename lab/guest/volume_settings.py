@@ -20,6 +20,7 @@ HOST = f"storage@{BACKEND}"
 
 #: Kept on the host, so that they outlive a crash of the node as a real disk does.
 DATABASE = INSIDE / "nodes" / STORAGE_NODE.name / "cinder.sqlite"
+SQLITE = f"sqlite:///{DATABASE}?timeout=60"
 STATE = Path("/var/lib/cinder")
 RECORDS = DATABASE.with_name("records")
 
@@ -35,11 +36,12 @@ _OPTIONS = {
 }
 
 
-def configure(options: Mapping[str, str]) -> None:
+def configure(options: Mapping[str, str], database: str) -> None:
     """Write ``cinder.conf`` and read it, as cinder-volume does at its start.
 
     Args:
         options: the back end's that differ from the lab's.
+        database: SQLAlchemy's URL of it.
     """
     STATE.mkdir(parents=True, exist_ok=True)
     etc = Path(sys.prefix) / "etc" / "cinder"
@@ -53,7 +55,7 @@ enabled_backends = {BACKEND}
 reinit_driver_count = 0
 debug = true
 [database]
-connection = sqlite:///{DATABASE}?timeout=60
+connection = {database}
 [coordination]
 backend_url = file://{STATE}
 [oslo_concurrency]
