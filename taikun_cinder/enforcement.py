@@ -5,6 +5,7 @@ Its caller holds the volume's lock, and knows who may.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -44,8 +45,7 @@ class Made:
         """
         export, observed = self.export, self.observed
         grant = export.grant_of.get(initiator) if export else None
-        left_out = withheld(observed, export) if observed and export else ()
-        if grant is None or initiator in left_out:
+        if grant is None or initiator in self._left_out:
             causes = audit(observed, export) if observed else ()
             raise GrantWithheld(
                 volume=volume["id"],
@@ -53,6 +53,13 @@ class Made:
                 causes=" ".join(map(str, causes)),
             )
         return grant
+
+    @functools.cached_property
+    def _left_out(self) -> frozenset[Initiator]:
+        # Once for all hosts of a batch: it takes a plan of the whole export.
+        if self.observed is None or self.export is None:
+            return frozenset()
+        return withheld(self.observed, self.export)
 
 
 class Enforcement:

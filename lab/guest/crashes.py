@@ -94,9 +94,7 @@ class Walk:
         return list(self._walk(self._attached, self._delete))
 
     def _walk(
-        self,
-        before: Callable[[], str],
-        request: Callable[[str], None],
+        self, before: Callable[[], str], request: Callable[[str], None]
     ) -> Iterator[Crash]:
         for number in range(1, _MOST):
             crash = functools.partial(self._request, number, request, before())

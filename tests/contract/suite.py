@@ -290,11 +290,8 @@ class TargetContract:
         lab.ensure(lab.export(grant(A)))
         session = lab.login(grant(A))
         other = f"{lab.world.prefix}volume-10"
-        export = dataclasses.replace(
-            lab.export(grant(A, secret="other")),
-            target=other,
-            device=lab.world.device(),
-        )
+        export = lab.export(grant(A, secret="other"))
+        export = dataclasses.replace(export, target=other, device=lab.world.device())
         lab.target.ensure(other, export)
         assert lab.target.names(lab.world.prefix) == {lab.name, other}
         assert lab.target.sessions(other) == frozenset()

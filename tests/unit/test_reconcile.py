@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The follower of a volume does not take the time of those who attach it."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from taikun_cinder import reconcile
+
+#: What a look takes where many attach at once, in seconds.
+LOOK = 0.1
+
+
+class _Time:
+    """Stands for the module ``time``: what takes time is told, and takes none."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+class _Exports:
+    """Shows the connection at the last of some looks."""
+
+    def __init__(self, time: _Time, looks: int) -> None:
+        self._time, self._looks = time, looks
+        self.done = threading.Event()
+
+    def follow(self, _volume: Any) -> frozenset[str]:
+        self._time.now += LOOK
+        self._looks -= 1
+        if self._looks:
+            return frozenset({"connection"})
+        self.done.set()
+        return frozenset()
+
+
+def test_the_longer_a_look_takes_the_fewer_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    time = _Time()
+    monkeypatch.setattr(reconcile, "time", time)
+    exports: Any = _Exports(time, looks=3)
+    follower = reconcile.Reconcile(exports, list, frozenset)
+    follower.follow({"id": "volume"}, "connection")
+    assert exports.done.wait(10)
+    first, *later = time.pauses
+    assert first < LOOK  # Cinder writes a connection down in a moment, as a rule
+    assert len(later) == 2
+    assert min(later) == pytest.approx(5 * LOOK)
