@@ -251,7 +251,9 @@ class Exports:
         return self._enforcement.make(volume, known.record, granted, about)
 
     def _keep(self, volume: Any, known: _Known, record: Record) -> None:
-        if record != known.record:
+        # Where there is none, there is no need of one that is empty: a reconcile that
+        # comes just after a volume was deleted would leave it behind for ever.
+        if record != (known.record or Record()):
             self._records.save(volume["id"], record)
 
 

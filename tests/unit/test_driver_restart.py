@@ -118,6 +118,17 @@ def test_deletion_removes_the_export(cloud):
     assert not cloud.record(volume).exists()
 
 
+def test_reconcile_that_comes_too_late_keeps_nothing_of_a_deleted_volume(cloud):
+    volume = cloud.volume()
+    listed = cloud.load(volume)
+    loaded = cloud.load(volume)
+    loaded.status = "deleting"
+    loaded.save()
+    cloud.manager.delete_volume(cloud.context, loaded)
+    cloud.driver._reconcile._one(listed)
+    assert not cloud.record(volume).exists()
+
+
 def test_export_is_removed_for_a_volume_given_as_a_database_row(cloud):
     volume = cloud.volume()
     only = cloud.attach(volume, A)
