@@ -28,7 +28,7 @@ def draw(report: Report, path: Path) -> None:
         path: of the picture; its suffix says the format.
     """
     mpl.rcParams["svg.hashsalt"] = "taikun_cinder"  # the same figures, the same file
-    figure, axes = plt.subplots(figsize=(8, 5))
+    figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
     for driver, operation, label, colour, style in _LINES:
         points = sorted(
             (one.exports, one.median_s, one.min_s, one.max_s)
@@ -43,8 +43,7 @@ def draw(report: Report, path: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel="exports, with two hosts each")
     axes.set_ylabel("seconds: median, and from least to most")
     axes.grid(visible=True, which="both", alpha=0.2)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     machine = f"{report.header['machine']}, {report.header['kernel']}"
     axes.set_title(f"What an attach takes\n{machine}", fontsize="small")
-    figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
