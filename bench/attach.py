@@ -103,8 +103,8 @@ class Attach:
         began = time.monotonic()
         names = [f"volume-{one}" for one in new]
         self._node.call("bench.guest.logical_volumes", "create", names)
-        # In a process that ends then. What is measured forks, and Cinder's commands
-        # wait for that: it takes the longer, the more a process holds.
+        # In a process that ends then: ours is to hold no more than in-tree's when the
+        # two are measured.
         with self._driver("OURS") as other:
             other.backend("fill", new)
         self._ids += new
