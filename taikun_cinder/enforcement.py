@@ -84,6 +84,8 @@ class Enforcement:
         record: Record | None,
         grants: frozenset[Grant],
         about: Collection[Initiator] | None = None,
+        *,
+        search: bool = False,
     ) -> Made:
         """Make the kernel agree.
 
@@ -94,6 +96,9 @@ class Enforcement:
             about: who just attached or detached it. The access of others that is as it
                 was before is not looked at then, so that a volume may have as many
                 hosts as it likes. None to look at everybody's.
+            search: do not believe a record that nothing is exported, and look for a
+                backstore that lost its target anywhere. It takes the longer, the more
+                the node exports.
         """
         name, desired = (
             self._layout.target(volume),
@@ -108,7 +113,8 @@ class Enforcement:
             if steps is not None:
                 _tell(volume, steps)
                 return Made(desired)
-        outcome = self._target.ensure(name, desired)
+        search = search or record is None or had is not None
+        outcome = self._target.ensure(name, desired, search=search)
         _tell(volume, outcome.steps if isinstance(outcome, Changed) else ())
         return Made(desired, outcome.observed)
 

@@ -172,7 +172,12 @@ class Exports:
             return self._settle(volume, known, after) is not None
 
     def settle(
-        self, volume: Any, *, deleted: bool = False, sweep: float = 0
+        self,
+        volume: Any,
+        *,
+        deleted: bool = False,
+        sweep: float = 0,
+        search: bool = False,
     ) -> tuple[str, ...]:
         """Make the kernel agree with Cinder; give the initiators that have access.
 
@@ -182,6 +187,7 @@ class Exports:
                 not write down, or one that it failed to write would keep it for ever.
             sweep: what rows should show by now and do not is forgotten when it is older
                 than this many seconds; 0 forgets nothing.
+            search: see ``Enforcement.make``. It is done for a deletion in any case.
         """
         with self._locked(volume) as known:
             if self._enforcement.shows_another(volume):
@@ -192,7 +198,7 @@ class Exports:
                 after = after.expire(
                     known.rows, sessions, self._clock(), sweep, self._patience
                 )
-            made = self._make(volume, known, after).export
+            made = self._make(volume, known, after, search=search or deleted).export
             try:
                 self._keep(volume, known, Record(made, after))
             except RecordNotWritten as error:
@@ -245,10 +251,14 @@ class Exports:
         known: _Known,
         memory: Memory,
         about: Collection[Initiator] | None = None,
+        *,
+        search: bool = False,
     ) -> Made:
         """Make the kernel agree; see ``Enforcement.make``."""
         granted = grants(known.rows, memory)
-        return self._enforcement.make(volume, known.record, granted, about)
+        return self._enforcement.make(
+            volume, known.record, granted, about, search=search
+        )
 
     def _keep(self, volume: Any, known: _Known, record: Record) -> None:
         # Where there is none, there is no need of one that is empty: a reconcile that

@@ -152,7 +152,7 @@ class Reconcile:
 
     def _one(self, volume: Any) -> None:
         try:
-            self._exports.settle(volume, sweep=self._interval)
+            self._exports.settle(volume, sweep=self._interval, search=True)
         except Exception:
             LOG.exception(
                 "The export of volume %s could not be put right; the next reconcile "

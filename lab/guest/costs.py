@@ -21,7 +21,15 @@ from taikun_cinder.privsep import files, lio
 
 _FILES = ("get", "put", "make", "remove", "link", "unlink", "entries", "links")
 _CALLS = ("read", "apply", "names")
-_COMMANDS = ("subprocess.Popen", "os.posix_spawn", "os.fork")
+#: Events of Python's, see sys.addaudithook(), with what they are counted as.
+_EVENTS = {
+    "subprocess.Popen": "commands",
+    "os.posix_spawn": "commands",
+    "os.fork": "commands",
+    "pathlib.Path.glob": "walks",
+    "pathlib.Path.rglob": "walks",
+    "os.walk": "walks",
+}
 
 _counts: collections.Counter[str] = collections.Counter()
 _counting: int | None = None
@@ -50,7 +58,7 @@ def install() -> None:
         db_api.get_engine(), "before_cursor_execute", lambda *_: _count("queries")
     )
     sys.addaudithook(
-        lambda name, _arguments: _count("commands") if name in _COMMANDS else None
+        lambda name, _arguments: _count(_EVENTS[name]) if name in _EVENTS else None
     )
 
 
@@ -67,13 +75,15 @@ def _during() -> Iterator[dict[str, int]]:
         found.update(_counts)
 
 
-def of_a_further_host(volume_id: str) -> dict[str, dict[str, int]]:
+def of_a_host(volume_id: str) -> dict[str, dict[str, int]]:
     """Count what letting another host in and out takes, in the driver's own calls.
 
+    Where it is the volume's only one, its detach is the last one.
+
     Returns:
-        for ``attach`` and ``detach`` the numbers of ``commands``, ``privileged calls``,
-        ``files`` (operations on configfs) and ``queries`` (to Cinder's database); what
-        is not there was not done.
+        for ``attach`` and ``detach`` the numbers of ``commands``, ``walks`` (over all
+        that is in a folder), ``privileged calls``, ``files`` (operations on configfs)
+        and ``queries`` (to Cinder's database); what is not there was not done.
     """
     served = backend()
     driver, host = served.manager.driver, connector("counted")
@@ -84,6 +94,8 @@ def of_a_further_host(volume_id: str) -> dict[str, dict[str, int]]:
         driver.initialize_connection(volume, host)
     volume = served.volume(volume_id)
     with _during() as detach:
-        driver.terminate_connection(volume, host)
+        # As VolumeManager.attachment_delete() does.
+        if not driver.terminate_connection(volume, host):
+            driver.remove_export(served.context, volume)
     served.detach(attachment)
     return {"attach": attach, "detach": detach}

@@ -11,6 +11,7 @@ from pathlib import Path
 from rtslib_fb import TPG, BlockStorageObject, FabricModule, MappedLUN, NodeACL, Target
 
 from lab.guest.initiators import connector
+from lab.plan import VOLUME_GROUP
 
 _ROOT = Path("/sys/kernel/config/target")
 _A, _B, _FOREIGN = (connector(name)["initiator"] for name in ("a", "b", "foreign"))
@@ -134,6 +135,12 @@ def damage(name: str, *what: str) -> None:
     """Do some of the above to a target."""
     for one in what:
         {**UNFELT, **ENDS_SESSIONS, **EMPTIES_SESSIONS}[one](name)
+
+
+def leave_backstore(name: str) -> None:
+    """Make a backstore without a target, where rtslib makes them."""
+    volume = name.rpartition(":")[2]
+    BlockStorageObject(name, dev=f"/dev/{VOLUME_GROUP}/{volume}")
 
 
 def everything(name: str) -> dict[str, str]:

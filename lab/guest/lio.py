@@ -29,10 +29,10 @@ def prepare() -> None:
     lockutils.set_defaults("/run/lock")
 
 
-def call(method: str, *arguments: Any) -> Any:
+def call(method: str, *arguments: Any, **named: Any) -> Any:
     """Call a method of the target."""
     prepare()
-    return getattr(LioTarget(), method)(*arguments)
+    return getattr(LioTarget(), method)(*arguments, **named)
 
 
 def together(calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:

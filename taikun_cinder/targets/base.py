@@ -88,7 +88,9 @@ class Target(Protocol):
         """
         ...
 
-    def ensure(self, name: str, desired: Export | None) -> Outcome:
+    def ensure(
+        self, name: str, desired: Export | None, *, search: bool = True
+    ) -> Outcome:
         """Make it so, and change nothing else.
 
         What cannot be put right without taking a live host's disk away is left, and
@@ -98,6 +100,8 @@ class Target(Protocol):
         Args:
             name: the IQN of the target.
             desired: None to remove everything.
+            search: where everything is to be removed, look among all backstores for
+                one that lost its target and is not where ``ensure`` makes them.
 
         Raises:
             TargetUnreadable: the kernel could not be asked; nothing was changed.

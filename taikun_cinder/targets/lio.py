@@ -41,14 +41,16 @@ class LioTarget:
         """Tell what there is for one volume."""
         return _read(name)
 
-    def ensure(self, name: str, desired: Export | None) -> Outcome:
+    def ensure(
+        self, name: str, desired: Export | None, *, search: bool = True
+    ) -> Outcome:
         """Make it so, and change nothing else.
 
         A privileged process that is killed on the way is started again by
         oslo.privsep at the next call, and the plan goes on from where it got to.
         """
         base.refuse_another(name, desired)
-        return _again_if_lost(name, lambda: _converge(name, desired))
+        return _again_if_lost(name, lambda: _converge(name, desired, search=search))
 
     def amend(
         self, name: str, desired: Export, about: Collection[Initiator]
@@ -93,9 +95,9 @@ def _again_if_lost(name: str, change: Callable[[], _Result]) -> _Result:
 # The lock of Cinder's own LIO driver (cinder/volume/targets/lio.py), whose back ends
 # may be on this node too: rtslib does not bear changes beside its own.
 @utils.synchronized("lioadm", external=True)
-def _converge(name: str, desired: Export | None) -> Outcome:
-    # A backstore that lost its target is somewhere among all others.
-    observed = _read(name, search=desired is None)
+def _converge(name: str, desired: Export | None, *, search: bool) -> Outcome:
+    # One that is to be made is made where it belongs.
+    observed = _read(name, search=search and desired is None)
     steps = plan(observed, desired)
     if steps:
         _apply(name, steps)

@@ -36,8 +36,10 @@ class MemoryTarget:
         with self._lock:
             return self._exports.get(name, Observed(name))
 
-    def ensure(self, name: str, desired: Export | None) -> base.Outcome:
-        """Make it so, and change nothing else."""
+    def ensure(
+        self, name: str, desired: Export | None, *, search: bool = True
+    ) -> base.Outcome:
+        """Make it so, and change nothing else; here nothing has to be searched for."""
         with self._lock:
             return base.converge(self.read, self._step, name, desired)
 

@@ -26,8 +26,12 @@ class LioInNode:
         found: Observed = self._process(_GUEST, "call", "read", name)
         return found
 
-    def ensure(self, name: str, desired: Export | None) -> Outcome:
-        outcome: Outcome = self._process(_GUEST, "call", "ensure", name, desired)
+    def ensure(
+        self, name: str, desired: Export | None, *, search: bool = True
+    ) -> Outcome:
+        outcome: Outcome = self._process(
+            _GUEST, "call", "ensure", name, desired, search=search
+        )
         return outcome
 
     def amend(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an attach costs does not depend on how much else there is (law 6)."""
 
+from typing import Any
+
 from lab.guest.initiators import connector
 from lab.single import SingleNode
 
@@ -8,25 +10,29 @@ from lab.single import SingleNode
 OTHERS = 12
 
 
-def test_another_hosts_attach_and_detach_cost_the_same_beside_many_exports_and_hosts(
+def test_an_attach_and_a_detach_cost_the_same_beside_many_exports_and_hosts(
     node: SingleNode,
 ) -> None:
     with node.backend() as process:
         call = process.backend
-        volume = call("create_volume")
-        call("attach", volume, connector("first"))
+        own, shared = call("create_volume"), call("create_volume")
+        call("attach", shared, connector("first"))
         process("lab.guest.costs", "install")
-        alone = process("lab.guest.costs", "of_a_further_host", volume)
+
+        def count(volume: str) -> Any:
+            return process("lab.guest.costs", "of_a_host", volume)
+
+        count(own)  # its first export of all finds no record
+        only_host, further_host = count(own), count(shared)
         for _ in range(OTHERS):
             call("attach", call("create_volume"), connector("other"))
-        beside_exports = process("lab.guest.costs", "of_a_further_host", volume)
+        assert (count(own), count(shared)) == (only_host, further_host)
         for number in range(OTHERS):
-            call("attach", volume, connector(f"host-{number}"))
-        beside_hosts = process("lab.guest.costs", "of_a_further_host", volume)
-    assert beside_exports == alone
-    assert beside_hosts == alone
-    # They are counted at all, and there is no command among them.
-    for cost in alone.values():
+            call("attach", shared, connector(f"host-{number}"))
+        assert count(shared) == further_host
+    # They are counted at all, and there is no command and no walk among them.
+    for cost in (*only_host.values(), *further_host.values()):
         assert set(cost) == {"privileged calls", "files", "queries"}
+    for cost in further_host.values():
         assert cost["privileged calls"] == 2  # what there is, and what to change
         assert cost["queries"] <= 2

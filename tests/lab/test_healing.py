@@ -134,3 +134,17 @@ def test_a_stranger_who_came_in_by_an_edit_by_hand_is_out_again(
             story.guest("initiators", "logout", "stranger", known)
             with pytest.raises(RuntimeError, match=r"(?i)login|authoriz"):
                 story.guest("initiators", "login", "stranger", known)
+
+
+def test_a_backstore_without_a_target_does_not_keep_a_volume_that_nobody_has(
+    node: SingleNode,
+) -> None:
+    with node.backend(OURS, {"taikun_reconcile_interval": "0"}) as backend:
+        story = Story(node, backend)
+        story.attach("a")
+        target = story.information("a")["target_iqn"]
+        story.detach("a")
+        for way, *what in (("reconcile",), ("delete_volume", story.volume)):
+            story.guest("damage", "leave_backstore", target)
+            story.driver(way, *what)
+            assert story.guest("lio", "call", "names", target) == frozenset(), way

@@ -24,10 +24,10 @@ class MemoryTarget(memory.MemoryTarget):
         self.fails_for: set[str] = set()
         self._shared: dict[tuple[str, Initiator], memory.Session] = {}
 
-    def ensure(self, name, desired):
+    def ensure(self, name, desired, *, search=True):
         if desired is not None:
             self._prepare_to_fail(name, desired)
-        return super().ensure(name, desired)
+        return super().ensure(name, desired, search=search)
 
     def amend(self, name, desired, about):
         if amendment(self.read(name), desired, about) is not None:
