@@ -95,6 +95,7 @@ class DataPath:
         """
         with contextlib.ExitStack() as stack:
             self._told: dict[str, dict[str, str]] = {}
+            self._guest("learn_the_disk")
             disks = {name: stack.enter_context(self._disks(name)) for name in _DRIVERS}
             self._report.header[DIFFERS] = self._differing()
             for workload in self._sizes.workloads:

@@ -6,8 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.guest.system import run
+from lab.plan import VOLUME_GROUP
 
 _ROOT = Path("/sys/kernel/config/target")
+
+
+def learn_the_disk() -> None:
+    """Make a volume that nobody needs, so that those after it have the same limits.
+
+    When it is opened first, UML's disk says that it can write zeroes, until an lvcreate
+    asks it to. That volume keeps what the disk said, and LIO makes the backstore's
+    ``max_write_same_len`` of it (iblock_configure_device() in target_core_iblock.c).
+    The disk would say so again if the volume were removed before there are others.
+    """
+    run("lvcreate", "--yes", "-L", "4m", "-n", "first", VOLUME_GROUP)
 
 
 def fill(path: str, size: int) -> None:

@@ -11,12 +11,11 @@ from unittest import mock
 from lab.guest import volume as lab_volume
 from lab.guest.initiators import connector
 from lab.guest.volume import OURS, Backend
-from lab.guest.volume_settings import BACKEND, HOST
+from lab.guest.volume_settings import BACKEND, HOST, SQLITE
 
 # lab.guest.volume has registered Cinder's objects, without which this cannot be.
 from cinder import objects, privsep  # isort: skip
 from cinder.db import api as db_api  # isort: skip
-from cinder.db import migration  # isort: skip
 from cinder.db import models  # isort: skip
 from cinder.objects.fields import VolumeAttachStatus  # isort: skip
 
@@ -42,18 +41,10 @@ class Measured(Backend):
 
     def __init__(self, driver: str, options: Mapping[str, str]) -> None:
         ours = {"taikun_reconcile_interval": "0", **options}
-        super().__init__(driver, ours if driver == OURS else options)
-        count_commands()
-
-    def _database(self) -> str:
         # A test has no database beside its node.
-        return DATABASE.read_text() if DATABASE.exists() else super()._database()
-
-    def _make_database(self) -> None:
-        if DATABASE.exists():
-            migration.db_sync()
-        else:
-            super()._make_database()
+        database = DATABASE.read_text() if DATABASE.exists() else SQLITE
+        super().__init__(driver, ours if driver == OURS else options, database)
+        count_commands()
 
     def _become_privileged(self) -> None:
         # As an operator's: the lab's tests want all logged, which costs milliseconds,

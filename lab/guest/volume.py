@@ -16,7 +16,6 @@ from cinder import objects
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
 from cinder import context, coordination, exception, policy, privsep, rpc  # noqa: E402
-from cinder.db import api as db_api  # noqa: E402
 from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
 from cinder.volume import manager as volume_manager  # noqa: E402
@@ -24,7 +23,6 @@ from cinder.volume import volume_types  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from lab.guest.at_once import together  # noqa: E402
-from lab.guest.sqlite import let_transactions_queue  # noqa: E402
 from lab.guest.volume_settings import (  # noqa: E402
     BACKEND,
     HOST,
@@ -44,14 +42,18 @@ class Backend:
     Args:
         driver: the class that ``volume_driver`` names.
         options: the back end's options that differ from the lab's.
+        database: the URL of Cinder's.
     """
 
     def __init__(
-        self, driver: str = OURS, options: Mapping[str, str] | None = None
+        self,
+        driver: str = OURS,
+        options: Mapping[str, str] | None = None,
+        database: str = SQLITE,
     ) -> None:
-        configure(options or {}, self._database())
+        configure(options or {}, database)
         self._become_privileged()
-        self._make_database()
+        make_database()
         rpc.init(cfg.CONF)
         policy.init()  # which two requests at once could not
         coordination.COORDINATOR.start()
@@ -59,15 +61,6 @@ class Backend:
         self._driver = driver
         self.api = volume_api.API()
         self.restart()
-
-    def _database(self) -> str:
-        """Give the URL of Cinder's database."""
-        return SQLITE
-
-    def _make_database(self) -> None:
-        """See that the database has its tables."""
-        make_database()
-        let_transactions_queue(db_api.get_engine())
 
     def _become_privileged(self) -> None:
         """Be root in this process; the cluster starts the daemon for real."""
@@ -155,10 +148,8 @@ class Backend:
 
     def delete_volume(self, volume_id: str) -> None:
         """Delete a volume as the manager does."""
-        volume = self.volume(volume_id)
-        volume.update({"status": "deleting"})
-        volume.save()
-        self.manager.delete_volume(self.context, volume)
+        self.set_status(volume_id, "deleting")
+        self.manager.delete_volume(self.context, self.volume(volume_id))
 
     def reserve(
         self, volume_id: str, server: str | None = None, mode: str | None = None

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cinder.common import config  # noqa: F401 - registers the options
+from cinder.db import api as db_api
 from cinder.db import migration
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from lab.guest.sqlite import let_transactions_queue
 from lab.plan import STORAGE_NODE, VOLUME_GROUP
 from lab.workdir import INSIDE
 
@@ -79,11 +81,14 @@ lock_path = {STATE}
 
 
 def make_database() -> None:
-    """Make an empty database, unless there is one."""
-    if DATABASE.exists():
+    """See that the database that is configured has its tables."""
+    if CONF.database.connection != SQLITE:
+        migration.db_sync()
         return
     fresh = DATABASE.with_suffix(".fresh")
-    if not fresh.exists():
+    if fresh.exists() and not DATABASE.exists():
+        shutil.copy(fresh, DATABASE)  # takes nothing, and the migrations seconds
+    elif not DATABASE.exists():
         migration.db_sync()
-        shutil.copy(DATABASE, fresh)  # the migrations take seconds, a copy nothing
-    shutil.copy(fresh, DATABASE)
+        shutil.copy(DATABASE, fresh)
+    let_transactions_queue(db_api.get_engine())
