@@ -55,9 +55,9 @@ DEFAULT = Sizes(
     restores=(100,),
 )
 QUICK = Sizes(
-    exports=(1, 10, 100),
-    in_tree={1: 1, 10: 1},
-    managed=1,
+    exports=(10, 100),
+    in_tree={10: 1},
+    managed=10,
     runs=5,
     at_once=(),
     restores=(),
@@ -164,7 +164,7 @@ class Attach:
 
     def _each(self, exports: int, operation: str, method: str) -> None:
         taken: dict[str, list[Any]] = {name: [] for name, _ in self._both(exports)}
-        for _run in range(3):
+        for _run in range(self._sizes.runs):
             for name, driver in self._both(exports):
                 taken[name].append(driver.backend(method))
         for name, runs in taken.items():
