@@ -194,7 +194,9 @@ class Exports:
                 return ()
             after = Memory(ended=known.memory.ended) if deleted else known.memory
             if sweep:
-                sessions = self.target.sessions(self.layout.target(volume))
+                # They count only for what the rows do not show.
+                name = self.layout.target(volume)
+                sessions = self.target.sessions(name) if after.flights else ()
                 after = after.expire(
                     known.rows, sessions, self._clock(), sweep, self._patience
                 )

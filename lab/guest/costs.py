@@ -99,3 +99,12 @@ def of_a_host(volume_id: str) -> dict[str, dict[str, int]]:
             driver.remove_export(served.context, volume)
     served.detach(attachment)
     return {"attach": attach, "detach": detach}
+
+
+def of_a_reconcile(volume_id: str) -> dict[str, int]:
+    """Count what a reconcile takes for one volume whose export is right."""
+    served = backend()
+    volume = served.volume(volume_id)
+    with _during() as reconcile:
+        served.manager.driver._exports.settle(volume, sweep=60, search=True)
+    return reconcile

@@ -24,9 +24,11 @@ def test_an_attach_and_a_detach_cost_the_same_beside_many_exports_and_hosts(
 
         count(own)  # its first export of all finds no record
         only_host, further_host = count(own), count(shared)
+        reconcile = process("lab.guest.costs", "of_a_reconcile", shared)
         for _ in range(OTHERS):
             call("attach", call("create_volume"), connector("other"))
         assert (count(own), count(shared)) == (only_host, further_host)
+        assert process("lab.guest.costs", "of_a_reconcile", shared) == reconcile
         for number in range(OTHERS):
             call("attach", shared, connector(f"host-{number}"))
         assert count(shared) == further_host
@@ -36,3 +38,5 @@ def test_an_attach_and_a_detach_cost_the_same_beside_many_exports_and_hosts(
     for cost in further_host.values():
         assert cost["privileged calls"] == 2  # what there is, and what to change
         assert cost["queries"] <= 2
+    assert set(reconcile) == {"privileged calls", "files", "queries"}
+    assert reconcile["privileged calls"] == 1
