@@ -51,7 +51,10 @@ class Reconcile:
         self._volumes = volumes
         self._attached = attached
         self._interval: float = 0
-        self._thread: threading.Thread | None = None
+        self._periodic: threading.Thread | None = None
+        self._stopped = threading.Event()
+        #: All that run, the followers' too.
+        self._threads: set[threading.Thread] = set()
         #: By volume, the connections that its rows do not show yet, and since when.
         self._awaited: dict[str, dict[str, float]] = {}
         self._guard = threading.Lock()
@@ -62,17 +65,34 @@ class Reconcile:
         At its start Cinder exports only volumes anew that are exactly ``in-use``.
         """
         self._interval = interval
-        if self._thread is None:
-            # A thread of Python's own: a green one where Cinder has monkey patched.
-            self._thread = threading.Thread(
-                target=self._run, name="taikun-reconcile", daemon=True
-            )
-            self._thread.start()
+        if self._periodic is None:
+            self._periodic = self._begin("taikun-reconcile", self._run)
 
     def join(self) -> None:
         """Wait for the only pass of a reconcile that was started with 0."""
-        if self._thread is not None:
-            self._thread.join()
+        if self._periodic is not None:
+            self._periodic.join()
+
+    def stop(self) -> None:
+        """Finish what is under way, and begin nothing any more."""
+        self._stopped.set()
+        for thread in tuple(self._threads):
+            thread.join()
+
+    def _begin(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        # A thread of Python's own: a green one where Cinder has monkey patched.
+        thread = threading.Thread(
+            target=lambda: self._work(work), name=name, daemon=True
+        )
+        self._threads.add(thread)
+        thread.start()
+        return thread
+
+    def _work(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            self._threads.discard(threading.current_thread())
 
     def follow(self, volume: Any, identity: str) -> None:
         """Look at a volume until its rows show a new connection, or for a minute.
@@ -85,16 +105,14 @@ class Reconcile:
             awaited = self._awaited.setdefault(volume["id"], {})
             awaited[identity] = time.monotonic()
         if not followed:
-            threading.Thread(
-                target=self._follow,
-                args=(volume, awaited),
-                name=f"taikun-follow-{volume['id']}",
-                daemon=True,
-            ).start()
+            name = f"taikun-follow-{volume['id']}"
+            self._begin(name, lambda: self._follow(volume, awaited))
 
     def _follow(self, volume: Any, awaited: dict[str, float]) -> None:
         took = 0.0
         while (since := self._youngest(volume["id"], awaited)) is not None:
+            if self._stopped.is_set():
+                return
             shortest, longest = _PAUSES
             # Half of its age, so that each pause is half as long again. And where many
             # hosts come at once, their attaches need the time more than this does.
@@ -161,12 +179,11 @@ class Reconcile:
             )
 
     def _run(self) -> None:
-        pause = threading.Event()
-        while True:
+        while not self._stopped.is_set():
             try:
                 self.once()
             except Exception:
                 LOG.exception("A reconcile failed; the next one tries again")
             if not self._interval:
                 return
-            pause.wait(self._interval)
+            self._stopped.wait(self._interval)

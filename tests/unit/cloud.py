@@ -67,6 +67,7 @@ class Cloud:
 
     def restart_driver(self):
         """Start the driver anew; the kernel keeps its exports."""
+        self.end_driver()
         self.driver.__init__(
             configuration=self.driver.configuration, host=self.manager.host
         )
@@ -75,6 +76,10 @@ class Cloud:
     def start_driver(self):
         self.driver.vg = MemoryVolumeGroup()
         self.driver.set_initialized()
+
+    def end_driver(self):
+        """End what the driver does by itself, as the end of its process does."""
+        self.driver._reconcile.stop()
 
     @property
     def driver(self):

@@ -2,6 +2,7 @@
 """Cinder's configuration, database and locks, as real as they come cheaply."""
 
 import itertools
+import threading
 import warnings
 
 import pytest
@@ -30,6 +31,15 @@ from tests.unit.cloud import Cloud  # noqa: E402
 from tests.unit.memory import InTreeTarget, MemoryTarget, MemoryVolumeGroup  # noqa: E402
 
 _sections = (f"lvm-{number}" for number in itertools.count())
+
+
+@pytest.fixture(autouse=True)
+def _threads_end():
+    """See that no thread of a driver's outlives its test, and works in the next one."""
+    before = threading.enumerate()
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    assert not [thread.name for thread in left if thread.name.startswith("taikun-")]
 
 
 @pytest.fixture(scope="session")
@@ -134,12 +144,19 @@ def make_driver(configure, node, monkeypatch):
     monkeypatch.setattr(MultiattachLVMDriver, "target", MemoryTarget())
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
 
-    def make(**options):
-        return MultiattachLVMDriver(
-            MemoryVolumeGroup(), configuration=configure(**options)
-        )
+    made = []
 
-    return make
+    def make(**options):
+        made.append(
+            MultiattachLVMDriver(
+                MemoryVolumeGroup(), configuration=configure(**options)
+            )
+        )
+        return made[-1]
+
+    yield make
+    for driver in made:
+        driver._reconcile.stop()
 
 
 @pytest.fixture
@@ -156,8 +173,7 @@ def cloud(configure, node, volume_type, monkeypatch, request):
     monkeypatch.setattr(reconcile, "_PATIENCE", float("inf"))
     cloud = Cloud(configure(**options).config_group, volume_type)
     yield cloud
-    monkeypatch.setattr(reconcile, "_PATIENCE", 0.0)
-    cloud.follow()
+    cloud.end_driver()
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from tests.unit.cloud import A, Cloud
 @pytest.fixture
 def source(cloud, configure, volume_type):
     """Give the back end, on the same node, that volumes are migrated from."""
-    return Cloud(configure(volume_group="cinder-old").config_group, volume_type)
+    source = Cloud(configure(volume_group="cinder-old").config_group, volume_type)
+    yield source
+    source.end_driver()
 
 
 def _left_at(source, volume, status):
