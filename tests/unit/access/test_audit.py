@@ -35,7 +35,7 @@ DESIRED = Export(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(states(), st.one_of(st.none(), exports()))
 def test_audit_tells_exactly_what_plan_would_change_or_leave(observed, desired):
     found = audit(observed, desired)

@@ -272,4 +272,4 @@ class Cinder(RuleBasedStateMachine):
 
 
 TestCinder = Cinder.TestCase
-TestCinder.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestCinder.settings = settings(max_examples=200, stateful_step_count=40)

@@ -33,7 +33,7 @@ from tests.unit.access.states import (
 
 A, B, C = HOSTS
 desires = st.one_of(st.none(), exports(), exports(), exports())
-thoroughly = settings(max_examples=300, deadline=None)
+thoroughly = settings(max_examples=300)
 
 
 def _walk(observed, desired):

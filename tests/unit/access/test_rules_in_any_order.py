@@ -194,4 +194,4 @@ class Cinder(RuleBasedStateMachine):
 
 
 TestCinder = Cinder.TestCase
-TestCinder.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestCinder.settings = settings(max_examples=300, stateful_step_count=30)
