@@ -57,7 +57,7 @@ class Demo:
 
     @contextlib.contextmanager
     def _volume_type(self) -> Iterator[str]:
-        self._progress("making the volume type 'shared' with multiattach='<is> True'")
+        self._progress.step("making the volume type 'shared' with multiattach='<is> True'")
         kind = self._admin.volume_types.create("shared")
         kind.set_keys({"multiattach": "<is> True", "volume_backend_name": BACKEND})
         yield str(kind.id)
@@ -65,7 +65,7 @@ class Demo:
 
     @contextlib.contextmanager
     def _volume(self, kind: str) -> Iterator[str]:
-        self._progress(f"creating a volume of it, as the project's {USER}")
+        self._progress.step(f"creating a volume of it, as the project's {USER}")
         volume = self._cinder.volumes.create(1, name="shared-disk", volume_type=kind)
         volume = attachments.wait_for_status(self._cinder, volume.id, "available")
         self._holds(
@@ -74,19 +74,20 @@ class Demo:
             f"its multiattach is {volume.multiattach}",
         )
         yield str(volume.id)
-        self._progress("deleting the volume")
+        self._progress.step("deleting the volume")
         self._cinder.volumes.delete(volume.id)
         attachments.wait_until_deleted(self._cinder, volume.id)
 
     def _attach(self, name: str, volume: str, mode: str = "rw") -> Attached:
         steps = "reserve, update, connect, complete"
-        self._progress(f"attaching it on {name}, {mode}: {steps}")
+        self._progress.step(f"attaching it on {name}, {mode}: {steps}")
         node = self._cluster.nodes[name]
         attached = attachments.attach(self._cluster.clients, USER, node, volume, mode)
         self._progress(f"  {name} has it as {attached.path}")
         return attached
 
     def _share(self, first: Attached, second: Attached) -> None:
+        self._progress.step("writing on each host, and reading on the other")
         for writer, reader in ((first, second), (second, first)):
             text = f"written on {writer.node.name}"
             block = 10 if writer is first else 11
@@ -100,7 +101,7 @@ class Demo:
 
     def _detach_beside_io(self, leaving: Attached, staying: Attached) -> None:
         host = staying.node
-        self._progress(f"detaching {leaving.node.name} while {host.name} writes on")
+        self._progress.step(f"detaching {leaving.node.name} while {host.name} writes on")
         run = host.call("lab.guest.steady", "begin", staying.path, 20)
         attachments.detach(self._cluster.clients, USER, leaving)
         seen = host.call("lab.guest.steady", "end", run)
@@ -120,6 +121,7 @@ class Demo:
 
     def _only_read(self, reader: Attached, writer: Attached) -> None:
         host = reader.node
+        self._progress.step(f"trying to write on {host.name}, which may only read")
         told = reader.information["access_mode"]
         self._holds(told == "ro", f"Cinder tells {host.name} 'ro'", f"'{told}'")
         self._holds(
@@ -143,7 +145,7 @@ class Demo:
 
     def _fail_over(self, reader: Attached, writer: Attached, volume: str) -> None:
         name = reader.node.name
-        self._progress(f"failing over from {writer.node.name} to {name}")
+        self._progress.step(f"failing over from {writer.node.name} to {name}")
         for one in (writer, reader):
             attachments.detach(self._cluster.clients, USER, one)
         active = self._attach(name, volume)
@@ -182,6 +184,9 @@ def _finish(demo: Demo, progress: Terminal, error: LabError | None) -> int:
         progress.say(f"  [ok] {line}")
     if error is not None:
         progress.say(f"  [FAILED] {error}")
+    progress.say()
+    for step, seconds in progress.steps():
+        progress.say(f"  {seconds:6.1f} s  {step}")
     result = "FAILED" if error else "all of it holds"
     progress.say(f"\nThe demo: {result} ({progress.elapsed():.0f} s in all)")
     return 1 if error else 0
@@ -198,6 +203,7 @@ def run(work: WorkFolder, *, keep: bool) -> int:
     cluster = Cluster.find(work)
     own = cluster is None
     if cluster is None:
+        progress.step("bringing the cluster up")
         cluster = Cluster.up(work, progress)
     demo = Demo(cluster, progress)
     error = None
