@@ -14,7 +14,7 @@ from typing import Any
 
 from lab.clients import Clients
 from lab.errors import LabError, LogError
-from lab.network import networks, start_networks
+from lab.network import start_networks
 from lab.node import Node
 from lab.plan import CLUSTER, STORAGE_NODE
 from lab.sandbox import Sandbox
@@ -42,6 +42,8 @@ class Cluster:
         self.work = work
         self.sandbox = sandbox
         self.nodes = {plan.name: Node(sandbox, work, plan) for plan in CLUSTER}
+        #: The processes of cinder-volume that this object started, with their files.
+        self._volume_services: dict[str, tuple[str, ...]] = {}
 
     @functools.cached_property
     def control(self) -> ControlPlane:
@@ -69,7 +71,7 @@ class Cluster:
             cluster = cls(work, sandbox)
             progress(f"booting the kernels of {', '.join(cluster.nodes)}")
             for node in cluster.nodes.values():
-                node.boot(networks(work))
+                node.boot()
             cluster._start_services(progress)
         except BaseException:
             sandbox.close()
@@ -120,9 +122,18 @@ class Cluster:
 
     def boot_again(self, name: str) -> None:
         """Boot a node whose power was cut."""
-        node = self.nodes[name]
-        node.boot(networks(self.work))
-        node.wait_until_up()
+        self.nodes[name].boot_anew()
+
+    def mend(self) -> None:
+        """Boot the nodes that were lost anew, and start again what ran on them."""
+        for name, node in self.nodes.items():
+            if node.answers():
+                continue
+            node.boot_anew()
+            if name == STORAGE_NODE.name:
+                for service, files in self._volume_services.items():
+                    self.start_volume_service(service, *files)
+                self.wait_for_volume_service()
 
     def start_volume_service(self, name: str = VOLUME_SERVICE, *files: str) -> None:
         """Start cinder-volume on the storage node.
@@ -138,10 +149,12 @@ class Cluster:
         with self.nodes["storage"].session() as storage:
             storage("lab.guest.daemons", "prepare_cinder")
             storage("lab.guest.daemons", "start", name, argv)
+        self._volume_services[name] = files
 
     def end_volume_service(self, name: str = VOLUME_SERVICE) -> None:
         """Let cinder-volume finish what it is at, and end it."""
         self.nodes["storage"].call("lab.guest.daemons", "end", name)
+        self._volume_services.pop(name, None)
 
     def start_backend(self, backend: str, timeout: float = 300) -> None:
         """Start a cinder-volume for a back end alone, and wait until it serves.

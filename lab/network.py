@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab's networks: a user-space switch each, joined by every node's kernel."""
+"""The lab's networks: a bridge each, with a port for every node's kernel."""
 
 import dataclasses
 
-from lab.plan import CONTROL, MANAGEMENT
+from lab.plan import CLUSTER, CONTROL, MANAGEMENT, NodePlan
 from lab.sandbox import Sandbox
 from lab.workdir import WorkFolder
 
@@ -13,42 +13,51 @@ NETWORKS = ("management", "storage")
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A switch of the lab.
+    """A bridge in the lab's network namespace.
 
     Attributes:
-        name: one of ``NETWORKS``.
-        socket: the path of the switch's socket inside the lab.
+        name: one of ``NETWORKS``; it is the bridge's name.
     """
 
     name: str
-    socket: str
+
+    def port(self, plan: NodePlan) -> str:
+        """Give the name of a node's end of its cable, which its kernel opens."""
+        return f"{plan.name}-{self.name[:4]}"
 
 
-def start_networks(sandbox: Sandbox, work: WorkFolder) -> tuple[Network, ...]:
-    """Start the switches, and give the control plane its place on the first one.
+def networks() -> tuple[Network, ...]:
+    """Give the networks, for a node to boot into."""
+    return tuple(map(Network, NETWORKS))
 
-    The storage network has no port into the namespace: iSCSI passes between the nodes
-    only, as on a storage network of its own.
+
+def start_networks(sandbox: Sandbox, work: WorkFolder) -> None:
+    """Make the bridges with their ports, and give the control plane its address.
+
+    The storage network's bridge has no address in the namespace: iSCSI passes between
+    the nodes only, as on a storage network of its own.
     """
-    log = work.log("network")
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-
-    def run(*argv: str) -> None:
-        sandbox.run(argv, env=environment, log=log, timeout=20)
-
-    run("ip", "tuntap", "add", "tap0", "mode", "tap")
-    run(
-        "ip", "address", "add", MANAGEMENT.format(CONTROL.split(".")[-1]), "dev", "tap0"
-    )
-    run("ip", "link", "set", "tap0", "up")
-    for network in networks(work):
-        tap = ("-tap", "tap0") if network.name == "management" else ()
-        run("uml_switch", "-unix", network.socket, *tap, "-daemon")
-    return networks(work)
-
-
-def networks(work: WorkFolder) -> tuple[Network, ...]:
-    """Give the networks of a lab, for a node to boot into."""
-    return tuple(
-        Network(name, work.inside("net", f"{name}.switch")) for name in NETWORKS
+    control = MANAGEMENT.format(CONTROL.split(".")[-1])
+    lines = []
+    for network in networks():
+        # Without IPv6 of its own, which would give the bridge an address by itself.
+        lines += [
+            f"link add {network.name} type bridge",
+            f"link set {network.name} addrgenmode none up",
+        ]
+        for plan in CLUSTER:
+            port = network.port(plan)
+            lines += [
+                f"link add {port} type veth peer name {port}-b",
+                f"link set {port} addrgenmode none up",
+                f"link set {port}-b addrgenmode none master {network.name} up",
+            ]
+    lines.append(f"address add {control} dev {NETWORKS[0]}")
+    script = work.path / "net" / "links"
+    script.write_text("\n".join(lines) + "\n")
+    sandbox.run(
+        ["ip", "-batch", work.inside("net", script.name)],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        log=work.log("network"),
+        timeout=20,
     )

@@ -13,8 +13,9 @@ from typing import Any
 import rpyc
 
 from lab.errors import CommandError, EndedError, LabError, LostNodeError
+from lab.kernel.choice import chosen
+from lab.kernel.image import Image
 from lab.kernel.uml import Kernel
-from lab.network import Network
 from lab.plan import AGENT_PORT, SHELL_PORT, NodePlan
 from lab.sandbox import Sandbox
 from lab.workdir import WorkFolder
@@ -107,10 +108,14 @@ class Node:
         self.name = plan.name
         self.kernel = Kernel(sandbox, work, plan)
 
-    def boot(self, networks: Sequence[Network]) -> None:
-        """Start the node's kernel; :meth:`wait_until_up` waits for the rest."""
+    def boot(self, image: Image | None = None) -> None:
+        """Start the node's kernel; :meth:`wait_until_up` waits for the rest.
+
+        Args:
+            image: the kernel; by default the one that was chosen for all nodes.
+        """
         self._since = len(self.kernel.said())
-        self.kernel.boot(networks)
+        self.kernel.boot(image or chosen())
 
     def wait_until_up(self, timeout: float = 120) -> None:
         """Wait until the node takes commands.
@@ -120,15 +125,24 @@ class Node:
         """
         self.kernel.wait_for("lab-boot: serving", "boot", timeout, self._since)
         deadline = time.monotonic() + 20
-        while True:
-            try:
-                self.open().close()
-            except LostNodeError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-            else:
-                return
+        while not self.answers():
+            if time.monotonic() > deadline:
+                raise LostNodeError(self.name, "take a command", self.kernel.console)
+            time.sleep(0.1)
+
+    def answers(self) -> bool:
+        """Say whether the node takes commands."""
+        try:
+            self.open().close()
+        except LostNodeError:
+            return False
+        return True
+
+    def boot_anew(self, image: Image | None = None) -> None:
+        """Cut the node's power if it still has any, and :meth:`boot` it."""
+        self.kernel.cut_power()
+        self.boot(image)
+        self.wait_until_up()
 
     def open(self, timeout: float = 300) -> Call:
         """Make a process in the node to call Python in.

@@ -34,7 +34,7 @@ class SingleNode:
         self._work.prepare()
         self.sandbox = Sandbox.create(self._work)
         try:
-            self._networks = start_networks(self.sandbox, self._work)
+            start_networks(self.sandbox, self._work)
             self.sandbox.join_network()
             self.node = Node(self.sandbox, self._work, STORAGE_NODE)
             self.boot()
@@ -53,8 +53,13 @@ class SingleNode:
 
     def boot(self) -> None:
         """Boot the node, the first time or after its power was cut."""
-        self.node.boot(self._networks)
+        self.node.boot()
         self.node.wait_until_up()
+
+    def mend(self) -> None:
+        """Boot the node anew if it was lost."""
+        if not self.node.answers():
+            self.node.boot_anew()
 
     @contextlib.contextmanager
     def backend(self, *arguments: object) -> Iterator[Call]:

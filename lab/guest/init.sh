@@ -17,9 +17,10 @@ step "mounting the first file systems"
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 release=$(uname -r)
+modules=$lab_modules/$release
 mount -t tmpfs -o mode=755 modules /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
-insmod "/usr/lib/uml/modules/$release/kernel/fs/overlayfs/overlay.ko"
+grep -q overlay /proc/filesystems || insmod "$modules/kernel/fs/overlayfs/overlay.ko"
 
 # 2. The host's files, with all that the node writes kept in the node's memory.
 #    pivot_root and not chroot: LIO's kernel threads resolve their folders
@@ -40,8 +41,9 @@ mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lab /run/lock /run/udev "/lib/modules/$release"
-mount -t hostfs -o "/usr/lib/uml/modules/$release" hostfs "/lib/modules/$release"
+mount -t hostfs -o "$modules" hostfs "/lib/modules/$release"
 mount -t hostfs -o /run/lab hostfs /run/lab
+for number in 0 1; do ip link set "vec$number" name "eth$number"; done
 
 # 3. The lab's own part, in Python. It serves until the node is told to go down.
 step "starting the agent"

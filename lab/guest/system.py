@@ -8,7 +8,6 @@ from pathlib import Path
 from lab.plan import CLUSTER, NodePlan, hosts_file
 
 MODULES = (
-    "ipv6",
     "configfs",
     "dm_mod",
     "dm_snapshot",
@@ -47,8 +46,6 @@ def bring_up_network(plan: NodePlan) -> None:
     """Set the addresses of the node's interfaces."""
     run("ip", "link", "set", "lo", "up")
     for interface, addresses in plan.interfaces.items():
-        if not Path("/sys/class/net", interface).exists():
-            continue  # a node that runs alone has no network
         for address in addresses:
             nodad = ("nodad",) if ":" in address else ()
             run("ip", "address", "add", address, "dev", interface, *nodad)
@@ -67,7 +64,9 @@ def load_modules(_plan: NodePlan) -> None:
     # only if it exists when the module is loaded.
     for folder in ("/etc/target/pr", "/etc/target/alua"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    run("modprobe", "--all", *MODULES)
+    # From Linux 7.1 on IPv6 is no module.
+    ipv6 = () if Path("/proc/sys/net/ipv6").exists() else ("ipv6",)
+    run("modprobe", "--all", *ipv6, *MODULES)
     if not Path("/sys/kernel/config/target").exists():
         run("mount", "-t", "configfs", "configfs", "/sys/kernel/config")
 

@@ -4,41 +4,24 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 
 from lab.errors import LogError, LostNodeError
-from lab.network import Network
+from lab.kernel.image import Image
+from lab.kernel.shim import environment
+from lab.network import networks
 from lab.plan import CLUSTER, NodePlan
 from lab.sandbox import Sandbox, birth
 from lab.workdir import PROJECT, WorkFolder
 
 _INIT = PROJECT / "lab" / "guest" / "init.sh"
-_XSTATE = PROJECT / "lab" / "kernel" / "xstate.c"
 
 #: What a kernel prints when one of its threads did what it must never do.
 TROUBLE = re.compile(
     r"Kernel panic|Oops|BUG:|WARNING: CPU|general protection|Call Trace"
     r"|blocked for more than|self-detected stall|refcount_t:"
 )
-
-
-def build_shim(work: WorkFolder) -> str:
-    """Compile ``xstate.c`` and give its path inside the lab."""
-    library = work.path / "xstate.so"
-    if not library.exists():
-        compiled = subprocess.run(
-            ["cc", "-O2", "-shared", "-fPIC", "-o", library, _XSTATE, "-ldl"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        work.log("xstate").write_text(compiled.stderr)
-        if compiled.returncode:
-            raise LogError("the C compiler failed on xstate.c", work.log("xstate"))
-    return work.inside(library.name)
 
 
 #: The disk for what the node's services have to remember, in MiB.
@@ -73,52 +56,43 @@ class Kernel:
         self.console = work.log(plan.name)
         self._note = work.path / "nodes" / plan.name / "kernel.pid"
 
-    def boot(self, networks: Sequence[Network]) -> None:
+    def boot(self, image: Image) -> None:
         """Start the kernel; it boots in the background."""
         folder = self._work.path / "nodes" / self._plan.name
         folder.mkdir(exist_ok=True)
         self._plan.save(folder)
-        one = str(processor(self._plan))
+        keep_to = ["taskset", "--cpu-list", str(processor(self._plan))]
         process = self._sandbox.spawn(
-            ["taskset", "--cpu-list", one, "linux.uml", *self._arguments(networks)],
-            env={
-                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME": self._work.inside("tmp"),
-                "LD_PRELOAD": build_shim(self._work),
-            },
+            [*keep_to, *self._command(image)],
+            env=environment(self._work.inside("tmp")),
             log=self.console,
         )
         pid = self._sandbox.child(process)
         self._note.write_text(f"{pid} {birth(pid)}")
 
-    def _arguments(self, networks: Sequence[Network]) -> list[str]:
+    def _command(self, image: Image) -> list[str]:
         plan = self._plan
-        arguments = [
-            f"mem={plan.memory}M",
-            "root=/dev/root rootfstype=hostfs rootflags=/ rw",
-            f"init={_INIT}",
+        command = image.command(
+            plan.name, plan.memory, _INIT, self._work.inside("nodes", plan.name)
+        )
+        command += [
             f"lab_node={plan.name}",
             f"lab_python={sys.executable}",
             f"lab_project={PROJECT}",
-            f"umid={plan.name}",
-            f"uml_dir={self._work.inside('nodes', plan.name)}",
-            "con=null con0=null,fd:1 con0=fd:0,fd:1",
-            "panic=-1",
-            # Warnings and worse come to the console; the boot's chatter does not.
-            "quiet loglevel=5",
         ]
-        arguments += [
-            f"eth{n}=daemon,{plan.mac_address(n)},unix,{network.socket}"
-            for n, network in enumerate(networks)
+        command += [
+            f"vec{n}:transport=raw,ifname={network.port(plan)},gro=1"
+            f",mac={plan.mac_address(n)}"
+            for n, network in enumerate(networks())
         ]
         if plan.disk:
             disks = {"volumes": plan.disk * 1024, "second": plan.disk * 1024}
             disks["state"] = _STATE_DISK
-            arguments += [
+            command += [
                 f"ubd{number}={self._disk(name, size)}"
                 for number, (name, size) in enumerate(disks.items())
             ]
-        return " ".join(arguments).split()
+        return command
 
     def _disk(self, name: str, size: int) -> str:
         # In the lab's own memory, and kept over a power failure of the node.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.cluster import Cluster
+from lab.errors import tail
 from lab.node import Node
 from lab.progress import Terminal
 from lab.services.cinder_conf import PATHS_BACKEND
@@ -57,7 +58,7 @@ def pytest_collection_modifyitems(
 @pytest.fixture(scope="session")
 def _requirements() -> None:
     """Say what is missing instead of failing somewhere in the middle."""
-    tools = ("linux.uml", "uml_switch", "nsenter", "socat", "iscsid", "lvm", "cc")
+    tools = ("nsenter", "socat", "iscsid", "lvm", "cc")
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
     if missing or os.geteuid() != 0:
@@ -84,10 +85,13 @@ def folder(request: pytest.FixtureRequest, kind: str) -> Path:
 
 
 @contextlib.contextmanager
-def _healthy(*nodes: Node) -> Iterator[None]:
+def healthy(*nodes: Node) -> Iterator[None]:
+    """See that the nodes live behind the block, and report no fault of their own."""
     since = {node.name: len(node.kernel.said()) for node in nodes}
     yield
     for node in nodes:
+        console = node.kernel.console
+        assert node.kernel.alive(), f"{node.name} was lost:\n{tail(console)}"
         trouble = node.kernel.trouble(since[node.name])
         assert not trouble, f"the kernel of {node.name} reports: {trouble}"
 
@@ -123,8 +127,9 @@ def _the_cluster(
 def node(_the_node: SingleNode) -> Iterator[SingleNode]:
     """The one-kernel node, empty, with a check of its kernel behind the test."""
     _the_node.sandbox.join_network()
+    _the_node.mend()
     _the_node.node.call("lab.guest.reset", "forget_everything")
-    with _healthy(_the_node.node):
+    with healthy(_the_node.node):
         yield _the_node
 
 
@@ -132,7 +137,8 @@ def node(_the_node: SingleNode) -> Iterator[SingleNode]:
 def cluster(_the_cluster: Cluster) -> Iterator[Cluster]:
     """The cluster, with a check of its kernels behind the test."""
     _the_cluster.sandbox.join_network()
-    with _healthy(*_the_cluster.nodes.values()):
+    _the_cluster.mend()
+    with healthy(*_the_cluster.nodes.values()):
         yield _the_cluster
 
 

@@ -8,13 +8,14 @@ import pytest
 from lab.errors import CommandError, LostNodeError
 from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
+from tests.lab.conftest import healthy
 
 
 def test_a_node_is_a_kernel_of_its_own_with_lvm_and_lio(node: SingleNode) -> None:
     kernel = node.node.run("uname --kernel-release; cat /proc/cmdline")
     assert "lab_node=storage" in kernel
     assert VOLUME_GROUP in node.node.run("vgs --noheadings -o vg_name")
-    assert "iscsi" in node.node.run("modprobe iscsi_target_mod; lsmod")
+    node.node.run("mkdir --parents /sys/kernel/config/target/iscsi")  # by LIO only
 
 
 def test_a_failed_command_tells_the_node_the_status_and_the_output(
@@ -65,3 +66,15 @@ def test_a_lost_node_is_told_with_the_end_of_its_console_and_boots_again(
     kept = node.node.run(f"head -c 4 /dev/{VOLUME_GROUP}/survivor")
     assert kept == "kept"
     node.node.run(f"lvremove --yes {VOLUME_GROUP}/survivor")
+
+
+def test_a_node_that_is_lost_fails_its_test_and_is_there_for_the_next(
+    node: SingleNode,
+) -> None:
+    with (
+        pytest.raises(AssertionError, match=r"(?s)storage was lost:.*serving"),
+        healthy(node.node),
+    ):
+        node.node.kernel.cut_power()
+    node.mend()
+    assert node.node.run("echo here").strip() == "here"

@@ -155,8 +155,8 @@ def make_driver(configure, node, monkeypatch):
         return made[-1]
 
     yield make
-    for driver in made:
-        driver._reconcile.stop()
+    for one in made:
+        one._reconcile.stop()
 
 
 @pytest.fixture

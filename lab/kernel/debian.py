@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages of other Debian suites than the machine's, by apt, beside its own state."""
+
+import contextlib
+import dataclasses
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lab.errors import LabError
+
+#: Debian's package debian-archive-keyring has them; all suites are signed by some.
+_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """A package as a suite has it.
+
+    Attributes:
+        name: the package's.
+        version: the package's.
+        suite: where it is from.
+    """
+
+    name: str
+    version: str
+    suite: str
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The first two numbers of the version, to be compared."""
+        return tuple(map(int, re.findall(r"\d+", self.version)[:2]))
+
+
+@contextlib.contextmanager
+def suites(names: Sequence[str]) -> Iterator["Apt"]:
+    """Give some suites of Debian, without a trace in the machine's own apt.
+
+    The lists and the cache are in a folder that ends with the block, the installed
+    packages are not touched, and apt checks the signatures of what it fetches.
+
+    Raises:
+        LabError: the machine has no mirror, or the suites' lists cannot be had, or are
+            not signed by Debian.
+    """
+    with tempfile.TemporaryDirectory(prefix="taikun-apt-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # apt fetches as a user without rights
+        for inner in ("lists/partial", "cache/archives/partial", "packages"):
+            (folder / inner).mkdir(parents=True)
+        lines = [
+            f"deb [signed-by={_KEYS}] {mirror} {suite} main\n"
+            for mirror in _mirrors()
+            for suite in names
+        ]
+        (folder / "sources.list").write_text("".join(lines))
+        apt = Apt(folder, names)
+        apt.update()
+        yield apt
+
+
+def _mirrors() -> list[str]:
+    """Give the places that the machine has Debian from, as its own apt knows them."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
+    command += ["Identifier: Packages", "Component: main"]
+    places = [line.rstrip("/") for line in _run(command).splitlines()]
+    # Debian's security archive and those of others end otherwise.
+    ours = dict.fromkeys(place for place in places if place.endswith("/debian"))
+    if not ours:
+        raise LabError("apt on this machine has no mirror of Debian in its sources")
+    return list(ours)
+
+
+class Apt:
+    """apt over some suites; get it from :func:`suites`."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._folder = folder
+        self._names = tuple(names)
+
+    def update(self) -> None:
+        """Fetch the lists of packages."""
+        self._apt("apt-get", "update", "--error-on=any")
+
+    def find(self, pattern: str) -> list[Package]:
+        """Give the packages whose whole name matches, the newest version first.
+
+        Args:
+            pattern: a regular expression.
+        """
+        names = self._apt("apt-cache", "pkgnames").split()
+        wanted = [name for name in names if re.fullmatch(pattern, name)]
+        if not wanted:
+            return []
+        found = []
+        for line in self._apt("apt-cache", "madison", *wanted).splitlines():
+            name, version, source = map(str.strip, line.split("|"))
+            if source.endswith("Packages"):
+                suite = next(one for one in self._names if f" {one}/" in source)
+                found.append(Package(name, version, suite))
+        return sorted(found, key=lambda package: package.numbers, reverse=True)
+
+    def unpack(self, package: Package, into: Path) -> None:
+        """Fetch a package and unpack its files below a folder.
+
+        Raises:
+            LabError: it cannot be had, is not what Debian signed, or there is no room.
+        """
+        place = self._folder / "packages"
+        place.chmod(0o777)
+        self._apt("apt-get", "download", f"{package.name}={package.version}")
+        (file,) = place.glob("*.deb")
+        _run(["dpkg-deb", "--extract", str(file), str(into)])
+        file.unlink()
+
+    def _apt(self, command: str, *arguments: str) -> str:
+        options = {
+            "Dir::Etc::sourcelist": self._folder / "sources.list",
+            "Dir::Etc::sourceparts": "/dev/null",
+            "Dir::State::Lists": self._folder / "lists",
+            "Dir::Cache": self._folder / "cache",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": 2,
+            "Acquire::http::Timeout": 20,
+            "Acquire::https::Timeout": 20,
+        }
+        words = [f"--option={name}={value}" for name, value in options.items()]
+        return _run([command, *words, *arguments], self._folder / "packages")
+
+
+def _run(command: list[str], folder: Path | None = None) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it does not say why"]
+        errors = [line for line in said if line.startswith("E:")] or said
+        raise LabError(f"{command[0]}: {errors[-1]}")
+    return done.stdout

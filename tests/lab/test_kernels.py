@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernels that the lab can boot on this machine, and the way back to its own."""
+
+import ctypes
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.errors import LabError
+from lab.kernel import choice, store, trial
+from lab.kernel.image import Image, installed
+from lab.single import SingleNode
+from lab.workdir import PROJECT, WorkFolder
+from tests.lab.conftest import folder
+
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2  # linux/prctl.h
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050001  # linux/seccomp.h: with EPERM
+_SECCOMP = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
+
+
+def _images() -> list[Image]:
+    kept = [image for kind in ("ready", "own") if (image := store.newest(kind))]
+    return [*kept, installed()]
+
+
+@pytest.fixture(params=choice.KINDS)
+def image(request: pytest.FixtureRequest, _requirements: None) -> Image:
+    """Each kernel that this machine has."""
+    for image in _images():
+        if image.kind == request.param:
+            return image
+    pytest.skip(f"this machine's cache has no kernel of the kind {request.param}")
+
+
+@pytest.fixture
+def single(request: pytest.FixtureRequest, image: Image) -> Iterator[SingleNode]:
+    """A node of its own that boots this kernel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(choice.VARIABLE, str(image.binary.parent))
+        if image.kind == "debian":
+            patch.setenv(choice.VARIABLE, "debian")
+        choice.chosen.cache_clear()
+        single = SingleNode(WorkFolder(folder(request, "kernels")))
+        single.up()
+        try:
+            yield single
+        finally:
+            single.down()
+    choice.chosen.cache_clear()
+
+
+def test_kernel_boots_the_lab_and_comes_back_after_a_power_cut(
+    single: SingleNode, image: Image
+) -> None:
+    node = single.node
+    release = node.run("uname --kernel-release").strip()
+    assert release == trial.boot(image)
+    for module in ("target_core_mod", "iscsi_tcp", "dm_thin_pool"):
+        node.run(f"modprobe {module}")
+    node.run("mkdir --parents /sys/kernel/config/target/iscsi")
+    node.kernel.cut_power()
+    single.boot()
+    assert node.run("uname --kernel-release").strip() == release
+
+
+def test_link_comes_up_again(single: SingleNode) -> None:
+    # Told to the node itself, since nobody reaches it meanwhile.
+    single.node.run(
+        "setsid bash -c 'sleep 0.5; ip link set eth0 down; sleep 1;"
+        " ip link set eth0 up' > /dev/null 2>&1 < /dev/null &"
+    )
+    assert single.node.run("sleep 3; cat /sys/class/net/eth0/operstate")
+    assert single.node.answers()
+
+
+def _forbid_seccomp() -> None:
+    """Let this process and its children install no seccomp filter any more."""
+    code = [
+        (0x20, 0, 0, 0),  # load the system call's number
+        (0x15, 0, 1, _SECCOMP),  # unless it is seccomp(2), skip one
+        (0x06, 0, 0, _REFUSE),
+        (0x06, 0, 0, _ALLOW),
+    ]
+    packed = b"".join(struct.pack("HBBI", *line) for line in code)
+    memory = ctypes.create_string_buffer(packed)
+    program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(memory))
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    if prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or prctl(
+        _PR_SET_SECCOMP, _FILTER, program, 0, 0
+    ):
+        raise OSError(ctypes.get_errno(), "no filter could be installed")
+
+
+def test_host_that_forbids_seccomp_boots_its_own_kernel(tmp_path: Path) -> None:
+    ready = store.newest("ready")
+    if ready is None:
+        pytest.skip("this machine's cache has no ready kernel")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / ready.binary.parent.name).symlink_to(ready.binary.parent)
+    environment = {**os.environ, "TAIKUN_LAB_CACHE": str(cache)}
+    environment.pop(choice.VARIABLE, None)
+    prepared = subprocess.run(
+        [sys.executable, "-m", "lab.kernel", "prepare"],
+        cwd=PROJECT,
+        env=environment,
+        preexec_fn=_forbid_seccomp,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "user-mode-linux as installed), by ptrace, half as fast" in prepared.stdout
+    assert "seccomp" in prepared.stdout.partition("half as fast")[2]
+
+
+def test_kernel_whose_modules_do_not_fit_is_refused(
+    tmp_path: Path, image: Image
+) -> None:
+    if image.kind == "own":
+        pytest.skip("what the trial loads is built into this one")
+    broken = Image(image.kind, image.binary, tmp_path, "", image.arguments)
+    with pytest.raises(LabError, match="does not boot here"):
+        trial.boot(broken)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which kernel the lab boots, and why it is not the ready one.
+
+The kernels are shell scripts; tests/lab/test_kernels.py boots real ones.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.errors import LabError
+from lab.kernel import choice, debian, image, ready, store
+from lab.kernel.image import Image
+
+BOOTS = "#!/bin/sh\necho 'lab-trial: {}'\necho 'lab-trial: done'\n"
+
+
+def _kernel(folder: Path, kind: str, script: str) -> Image:
+    folder.mkdir()
+    made = Image(kind, folder / "linux.uml", folder / "modules", f"a test's {kind}")
+    made.binary.write_text(script)
+    made.binary.chmod(0o755)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with an empty cache and a kernel of its own, and no mirror."""
+    old = _kernel(tmp_path / "installed", "debian", BOOTS.format("6.1.0"))
+    monkeypatch.setenv("TAIKUN_LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TAIKUN_LAB_KERNEL", raising=False)
+    monkeypatch.setattr(choice, "installed", lambda: old)
+    empty = tmp_path / "apt.conf"
+    empty.write_text(
+        'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "/dev/null";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(empty))
+    choice.chosen.cache_clear()
+
+
+@pytest.fixture
+def keep():
+    """Return a function that puts a kernel into the cache."""
+
+    def put(kind: str, version: str, script: str = "") -> Image:
+        with store.draft() as folder:
+            folder.rmdir()
+            made = _kernel(folder, kind, script or BOOTS.format(version))
+            return store.keep(made, version)
+
+    return put
+
+
+def _prepare() -> tuple[Image, str]:
+    said: list[str] = []
+    chosen = choice.prepare(said.append)
+    assert len(said) == 1
+    assert "\n" not in said[0]
+    return chosen, said[0]
+
+
+def test_ready_kernel_is_booted_and_named(keep):
+    ready_one = keep("ready", "7.2")
+    chosen, said = _prepare()
+    assert chosen == choice.chosen() == ready_one
+    assert said.startswith("the lab's kernel: Linux 7.2 (a test's ready)")
+
+
+def test_machine_without_a_mirror_boots_its_own_kernel_and_says_why():
+    chosen, said = _prepare()
+    assert chosen == choice.chosen()
+    assert chosen.kind == "debian"
+    assert "Linux 6.1.0" in said
+    assert "by ptrace, half as fast" in said
+    assert "has no mirror of Debian" in said
+
+
+def test_mirror_that_does_not_answer_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(debian, "_mirrors", lambda: [f"file://{tmp_path}/debian"])
+    chosen, said = _prepare()
+    assert chosen.kind == "debian"
+    assert "sid: apt-get: E: " in said
+
+
+def test_what_could_not_be_fetched_is_not_tried_again_for_a_day(monkeypatch):
+    tries = []
+
+    def fetch():
+        tries.append(1)
+        raise LabError("the mirror is away")
+
+    monkeypatch.setattr(ready, "fetch", fetch)
+    for _ in range(2):
+        assert "the mirror is away" in _prepare()[1]
+    assert len(tries) == 1
+    failure = store.cache() / "not-fetched"
+    yesterday = time.time() - 25 * 3600
+    os.utime(failure, (yesterday, yesterday))
+    _prepare()
+    assert len(tries) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("#!/bin/sh\necho 'seccomp filters... failed'\nexit 1\n", "filters... failed"),
+        ("#!/bin/sh\nexit 1\n", "it said nothing"),
+        ("#!/bin/sh\necho 'lab-trial: 7.2'\necho 'a panic'\n", "a panic"),
+    ],
+)
+def test_ready_kernel_that_does_not_boot_here_is_not_taken(keep, script, why):
+    keep("ready", "7.2", script)
+    chosen, said = _prepare()
+    assert chosen == choice.chosen()
+    assert chosen.kind == "debian"
+    assert why in said
+
+
+def test_ready_kernel_is_taken_again_when_it_boots_again(keep):
+    keep("ready", "7.2", "#!/bin/sh\nexit 1\n")
+    assert _prepare()[0].kind == "debian"
+    ready_one = keep("ready", "7.2")
+    assert _prepare()[0] == choice.chosen() == ready_one
+
+
+def test_kernel_that_hangs_is_ended(keep, monkeypatch):
+    monkeypatch.setattr("lab.kernel.trial._PATIENCE", 0.5)
+    keep("ready", "7.2", "#!/bin/sh\necho booting\nsleep 600\n")
+    assert "it was not through in 0.5 s" in _prepare()[1]
+
+
+def test_variable_names_the_kernel(keep, monkeypatch):
+    keep("ready", "7.2")
+    own = keep("own", "7.3")
+    for name, expected in (("own", own), (str(own.binary.parent), own)):
+        monkeypatch.setenv("TAIKUN_LAB_KERNEL", name)
+        assert choice.chosen.__wrapped__() == expected
+        chosen, said = _prepare()
+        assert chosen == expected
+        assert "TAIKUN_LAB_KERNEL names it" in said
+    monkeypatch.setenv("TAIKUN_LAB_KERNEL", "debian")
+    assert _prepare()[0].kind == "debian"
+
+
+def test_kernel_that_is_named_and_not_there_is_an_error(monkeypatch):
+    for name, cure in (("own", "lab.kernel build"), ("/none", "no kernel for the lab")):
+        monkeypatch.setenv("TAIKUN_LAB_KERNEL", name)
+        with pytest.raises(LabError, match=cure):
+            _prepare()
+
+
+def test_kernel_that_is_named_and_does_not_boot_is_an_error(keep, monkeypatch):
+    keep("own", "7.3", "#!/bin/sh\nexit 1\n")
+    monkeypatch.setenv("TAIKUN_LAB_KERNEL", "own")
+    with pytest.raises(LabError, match="does not boot here"):
+        _prepare()
+
+
+def test_newest_of_a_kind_is_the_one_that_was_kept_last(keep):
+    first, second = keep("own", "7.10"), keep("own", "7.9")
+    os.utime(first.binary.parent, (1, 1))
+    assert store.newest("own") == second
+
+
+def test_kernel_that_could_not_be_finished_leaves_nothing():
+    def fetch():
+        with store.draft() as folder:
+            (folder / "linux.uml").write_text("half of it")
+            raise LabError("the disk is full")
+
+    with pytest.raises(LabError):
+        fetch()
+    assert list(store.cache().glob("*")) == []
+    assert store.newest("own") is None
+
+
+def test_machine_without_any_kernel_says_what_installs_one(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda *_args, **_named: None)
+    with pytest.raises(LabError, match="tools/with-packages"):
+        image.installed()
