@@ -18,6 +18,23 @@ _CLUSTER = Path("/sys/kernel/config/cluster", NAME)
 _DEAD_THRESHOLD = 16
 
 
+def breaks_this_kernel() -> bool:
+    """Say whether OCFS2 makes this kernel panic when its nodes connect.
+
+    o2net keeps the address of the function sock_def_readable in a listening socket's
+    sk_user_data (fs/ocfs2/cluster/tcp.c, o2net_open_listening_sock). The lowest bit of
+    that field means that an accepted socket does not inherit it (SK_USER_DATA_NOCOPY,
+    include/net/sock.h). In a kernel that was compiled for size a function can be at an
+    odd address. Then o2net_listen_data_ready finds no function for the new socket, and
+    calls itself for ever.
+    """
+    for line in Path("/proc/kallsyms").read_text().splitlines():
+        address, _type, name, *_module = line.split()
+        if name == "sock_def_readable":
+            return int(address, 16) % 2 == 1
+    return False
+
+
 def join(plans: list[NodePlan]) -> None:
     """Make this node a member of a cluster of these nodes."""
     folder = Path("/etc/ocfs2")
