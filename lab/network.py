@@ -22,7 +22,7 @@ class Network:
     name: str
 
     def port(self, plan: NodePlan) -> str:
-        """Give the name of a node's end of its cable, which its kernel opens."""
+        """Give the name of a node's port: a TAP device, which its kernel opens."""
         return f"{plan.name}-{self.name[:4]}"
 
 
@@ -48,9 +48,8 @@ def start_networks(sandbox: Sandbox, work: WorkFolder) -> None:
         for plan in CLUSTER:
             port = network.port(plan)
             lines += [
-                f"link add {port} type veth peer name {port}-b",
-                f"link set {port} addrgenmode none up",
-                f"link set {port}-b addrgenmode none master {network.name} up",
+                f"tuntap add {port} mode tap",
+                f"link set {port} addrgenmode none master {network.name} up",
             ]
     lines.append(f"address add {control} dev {NETWORKS[0]}")
     script = work.path / "net" / "links"
