@@ -6,6 +6,7 @@ modules loaded already, so that neither a call nor a fresh cinder-volume pays fo
 imports, which are slow in User-Mode Linux. Only the lab's own network reaches it.
 """
 
+import gc
 import importlib
 import os
 import pickle
@@ -57,5 +58,9 @@ def serve(plan: NodePlan) -> None:
     for module in plan.preload:
         importlib.import_module(module)
     _serve_shells()
+    # What a collection looks at a process forked from this one would have to copy, at
+    # a fault of User-Mode Linux for each page.
+    gc.collect()
+    gc.freeze()
     print("lab-boot: serving", flush=True)
     ForkingServer(_Agent, hostname="::", ipv6=True, port=AGENT_PORT).start()

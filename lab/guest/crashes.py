@@ -13,6 +13,7 @@ longer than all the rest. That is the same: a driver keeps nothing in its proces
 import contextlib
 import dataclasses
 import functools
+import gc
 import os
 import pickle
 import signal
@@ -262,6 +263,7 @@ def _in_process(function: Callable[[], Any], timeout: float = 120) -> Any:
         RuntimeError: it raised, or it took too long.
     """
     reader, writer = os.pipe()
+    gc.freeze()  # see lab.guest.agent
     pid = os.fork()
     if not pid:
         db_api.dispose_engine()  # its connections are this process's
