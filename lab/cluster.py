@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster: a control plane, a storage node and two compute nodes."""
 
+import contextlib
 import functools
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from lab.clients import Clients
 from lab.errors import LabError, LogError
-from lab.network import start_networks
+from lab.network import networks, start_networks
 from lab.node import Node
 from lab.plan import CLUSTER, STORAGE_NODE
 from lab.sandbox import Sandbox
@@ -123,6 +124,26 @@ class Cluster:
     def boot_again(self, name: str) -> None:
         """Boot a node whose power was cut."""
         self.nodes[name].boot_anew()
+
+    @contextlib.contextmanager
+    def cut_off(self, name: str) -> Iterator[None]:
+        """Unplug a node from the management network in the block; iSCSI goes on."""
+        management = networks()[0]
+        port = management.port(self.nodes[name].plan)
+        # Not by taking the port down, after which its kernel gives it up for good.
+        self._link(port, "nomaster")
+        try:
+            yield
+        finally:
+            self._link(port, "master", management.name)
+
+    def _link(self, port: str, *change: str) -> None:
+        self.sandbox.run(
+            ["ip", "link", "set", port, *change],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            log=self.work.log("network"),
+            timeout=20,
+        )
 
     def mend(self) -> None:
         """Boot the nodes that were lost anew, and start again what ran on them."""
