@@ -57,7 +57,9 @@ class Demo:
 
     @contextlib.contextmanager
     def _volume_type(self) -> Iterator[str]:
-        self._progress.step("making the volume type 'shared' with multiattach='<is> True'")
+        self._progress.step(
+            "making the volume type 'shared' with multiattach='<is> True'"
+        )
         kind = self._admin.volume_types.create("shared")
         kind.set_keys({"multiattach": "<is> True", "volume_backend_name": BACKEND})
         yield str(kind.id)
@@ -101,7 +103,9 @@ class Demo:
 
     def _detach_beside_io(self, leaving: Attached, staying: Attached) -> None:
         host = staying.node
-        self._progress.step(f"detaching {leaving.node.name} while {host.name} writes on")
+        self._progress.step(
+            f"detaching {leaving.node.name} while {host.name} writes on"
+        )
         run = host.call("lab.guest.steady", "begin", staying.path, 20)
         attachments.detach(self._cluster.clients, USER, leaving)
         seen = host.call("lab.guest.steady", "end", run)

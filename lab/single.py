@@ -4,6 +4,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from lab.kernel.image import Image
 from lab.network import start_networks
 from lab.node import Call, Node
 from lab.plan import STORAGE_NODE
@@ -16,14 +17,16 @@ class SingleNode:
 
     Args:
         work: a folder for it.
+        image: its kernel; by default the one that was chosen for all nodes.
 
     Attributes:
         node: the node.
         sandbox: its namespaces; a thread that calls into the node joins the network.
     """
 
-    def __init__(self, work: WorkFolder) -> None:
+    def __init__(self, work: WorkFolder, image: Image | None = None) -> None:
         self._work = work
+        self._image = image
 
     def up(self) -> None:
         """Bring it up.
@@ -53,13 +56,13 @@ class SingleNode:
 
     def boot(self) -> None:
         """Boot the node, the first time or after its power was cut."""
-        self.node.boot()
+        self.node.boot(self._image)
         self.node.wait_until_up()
 
     def mend(self) -> None:
         """Boot the node anew if it was lost."""
         if not self.node.answers():
-            self.node.boot_anew()
+            self.node.boot_anew(self._image)
 
     @contextlib.contextmanager
     def backend(self, *arguments: object) -> Iterator[Call]:

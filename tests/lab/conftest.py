@@ -2,6 +2,7 @@
 """The lab's two sizes as fixtures; after each test its kernels must be healthy."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from lab.workdir import PROJECT, WorkFolder
 
 FOLDER = PROJECT / ".lab-tests"
 
+#: pytest-xdist's name of this process: gw0, gw1 and so on.
+_WORKER = "PYTEST_XDIST_WORKER"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -26,18 +30,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave the lab of the tests up, to look around in it",
     )
-    parser.addoption(
-        "--share",
-        default="1/1",
-        metavar="K/N",
-        help="run only every N-th test, from the K-th, in a lab beside the others'",
-    )
 
 
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> None:
-    """Mark each test with what it needs, and let those of one lab run together."""
+def pytest_configure() -> None:
+    """Let the kernels of labs that run at once begin at different processors."""
+    if _WORKER in os.environ:
+        os.environ["TAIKUN_LAB_PROCESSOR"] = str(_lane())
+
+
+def _lane() -> int:
+    """Give the number of this process among those of pytest-xdist, from 0 on."""
+    return int(os.environ.get(_WORKER, "gw0").removeprefix("gw"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with what it needs, and let those of one lab run together.
+
+    Where several processes share the work, two have a cluster, since it takes long to
+    start. All else is handed out test by test, so that they end at the same time.
+    """
     for item in items:
         names = getattr(item, "fixturenames", ())
         for marker in ("node", "cluster"):
@@ -49,10 +60,9 @@ def pytest_collection_modifyitems(
             item.get_closest_marker("whole_run") is not None,
         )
     )
-    share, shares = map(int, config.getoption("--share").split("/"))
-    mine = items[share - 1 :: shares]
-    config.hook.pytest_deselected(items=[one for one in items if one not in mine])
-    items[:] = mine
+    of_a_cluster = [item for item in items if item.get_closest_marker("cluster")]
+    for number, item in enumerate(of_a_cluster):
+        item.add_marker(pytest.mark.xdist_group(f"cluster-{number % 2 + 1}"))
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +88,18 @@ def _tell_how_to_look(request: pytest.FixtureRequest, where: Path) -> bool:
     return keep
 
 
-def folder(request: pytest.FixtureRequest, kind: str) -> Path:
-    """Give a lab's folder: each share of the tests has labs of its own."""
-    share = request.config.getoption("--share").partition("/")[0]
-    return FOLDER / f"{kind}-{share}"
+def folder(kind: str) -> Path:
+    """Give a lab's folder: each process of the tests has labs of its own."""
+    return FOLDER / f"{kind}-{_lane()}"
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let no other process start a cluster meanwhile, since two at once take longer."""
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / "starting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager
@@ -100,7 +118,7 @@ def healthy(*nodes: Node) -> Iterator[None]:
 def _the_node(
     request: pytest.FixtureRequest, _requirements: None
 ) -> Iterator[SingleNode]:
-    where = folder(request, "node")
+    where = folder("node")
     single = SingleNode(WorkFolder(where))
     single.up()
     yield single
@@ -114,8 +132,9 @@ def _the_node(
 def _the_cluster(
     request: pytest.FixtureRequest, _requirements: None
 ) -> Iterator[Cluster]:
-    where = folder(request, "cluster")
-    cluster = Cluster.up(WorkFolder(where), Terminal())
+    where = folder("cluster")
+    with _alone():
+        cluster = Cluster.up(WorkFolder(where), Terminal())
     yield cluster
     if _tell_how_to_look(request, where):
         cluster.sandbox.detach()

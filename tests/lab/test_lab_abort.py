@@ -14,8 +14,6 @@ import pytest
 from lab.workdir import PROJECT
 from tests.lab.conftest import folder
 
-pytestmark = pytest.mark.cluster
-
 
 def _namespace(pid: str) -> str | None:
     try:
@@ -45,9 +43,9 @@ def _anchor(work: Path) -> str | None:
 
 
 @pytest.fixture
-def work(request: pytest.FixtureRequest) -> Path:
+def work() -> Path:
     """The folder of the lab that is aborted."""
-    return folder(request, "abort")
+    return folder("abort")
 
 
 @pytest.fixture

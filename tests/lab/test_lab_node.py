@@ -72,7 +72,7 @@ def test_a_node_that_is_lost_fails_its_test_and_is_there_for_the_next(
     node: SingleNode,
 ) -> None:
     with (
-        pytest.raises(AssertionError, match=r"(?s)storage was lost:.*serving"),
+        pytest.raises(AssertionError, match="storage was lost:"),
         healthy(node.node),
     ):
         node.node.kernel.cut_power()
