@@ -81,7 +81,7 @@ def prepare(say: Callable[[str], object]) -> Image:
         try:
             image = store.newest("ready") or _fetch()
             release = trial.boot(image)
-        except LabError as error:
+        except (LabError, OSError) as error:
             image, why = installed(), f", half as fast as the ready one: {error}"
             release = trial.boot(image)
         _choose(image)
@@ -104,7 +104,7 @@ def _fetch() -> Image:
         pass
     try:
         image = ready.fetch()
-    except LabError as error:
+    except (LabError, OSError) as error:
         failure.write_text(f"{error}\n")
         raise
     failure.unlink(missing_ok=True)

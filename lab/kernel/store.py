@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.errors import LabError
 from lab.kernel.image import Image
 
 
@@ -22,9 +23,20 @@ def cache() -> Path:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Let nobody else fetch, build or choose a kernel in the block."""
-    cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / "lock").open("w") as lock:
+    """Let nobody else fetch, build or choose a kernel in the block.
+
+    Raises:
+        LabError: the cache cannot be written to.
+    """
+    try:
+        cache().mkdir(parents=True, exist_ok=True)
+        handle = (cache() / "lock").open("w")
+    except OSError as error:
+        raise LabError(
+            f"the cache of the lab's kernels cannot be written to ({error}); name "
+            "another folder by TAIKUN_LAB_CACHE"
+        ) from None
+    with handle as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

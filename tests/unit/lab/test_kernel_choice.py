@@ -85,6 +85,45 @@ def test_mirror_that_does_not_answer_is_told(tmp_path, monkeypatch):
     assert "sid: apt-get: E: " in said
 
 
+def test_mirror_that_debian_did_not_sign_is_refused(tmp_path, monkeypatch):
+    for suite in ready.SUITES:
+        folder = tmp_path / "debian" / "dists" / suite
+        packages = folder / "main" / "binary-amd64" / "Packages"
+        packages.parent.mkdir(parents=True)
+        packages.write_text("Package: user-mode-linux\nVersion: 99.0\n")
+        (folder / "Release").write_text(f"Codename: {suite}\nComponents: main\n")
+    monkeypatch.setattr(debian, "_mirrors", lambda: [f"file://{tmp_path}/debian"])
+    chosen, said = _prepare()
+    assert chosen.kind == "debian"
+    assert "is not signed" in said
+
+
+def test_fetch_that_finds_no_room_is_told(monkeypatch):
+    def fetch():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ready, "fetch", fetch)
+    chosen, said = _prepare()
+    assert chosen.kind == "debian"
+    assert "No space left" in said
+
+
+def test_kernel_that_somebody_removed_half_of_is_not_taken(keep):
+    keep("ready", "7.2").binary.unlink()
+    chosen, said = _prepare()
+    assert chosen.kind == "debian"
+    assert "linux.uml" in said
+
+
+def test_cache_that_cannot_be_written_to_is_told_with_the_way_out(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TAIKUN_LAB_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(LabError, match="another folder by TAIKUN_LAB_CACHE"):
+        _prepare()
+
+
 def test_what_could_not_be_fetched_is_not_tried_again_for_a_day(monkeypatch):
     tries = []
 
