@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import rpyc
+from rpyc.core.async_ import AsyncResultTimeout
 
 from lab.errors import CommandError, EndedError, LabError, LostNodeError
 from lab.kernel.choice import chosen
@@ -154,11 +155,11 @@ class Node:
             connection = rpyc.classic.connect(
                 self.plan.management_address, AGENT_PORT, keepalive=True
             )
-        except (OSError, EOFError) as refused:
+            return Call(self, connection, timeout)
+        except (OSError, EOFError, AsyncResultTimeout) as refused:
             raise LostNodeError(
                 self.name, "take a connection", self.kernel.console
             ) from refused
-        return Call(self, connection, timeout)
 
     @contextlib.contextmanager
     def session(self, timeout: float = 300) -> Iterator[Call]:
