@@ -43,6 +43,7 @@ def _lane() -> int:
     return int(os.environ.get(_WORKER, "gw0").removeprefix("gw"))
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with what it needs, and let those of one lab run together.
 
