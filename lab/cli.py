@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from lab import demo
 from lab.cluster import Cluster
 from lab.errors import LabError, tail
+from lab.kernel import choice
 from lab.plan import CONTROL
 from lab.progress import Terminal
 from lab.workdir import WorkFolder
@@ -42,6 +43,7 @@ def _up(work: WorkFolder, _options: argparse.Namespace) -> int:
         if Cluster.find(work) is not None:
             progress.say('The lab is up already; see "tox -e lab -- status".')
             return 0
+        choice.prepare(progress)
         Cluster.up(work, progress).sandbox.detach()
     progress("up")
     progress.say(HOW_TO)

@@ -152,9 +152,14 @@ class Cluster:
                 continue
             node.boot_anew()
             if name == STORAGE_NODE.name:
-                for service, files in self._volume_services.items():
-                    self.start_volume_service(service, *files)
-                self.wait_for_volume_service()
+                self._start_volume_services_again()
+
+    def _start_volume_services_again(self) -> None:
+        for service, files in tuple(self._volume_services.items()):
+            self.start_volume_service(service, *files)
+            backend = service.removeprefix(VOLUME_SERVICE).lstrip("-") or BACKEND
+            # The scheduler goes on to know the one that is lost, for a while.
+            self._wait_for_consumers(_queue(backend), 1, timeout=300)
 
     def start_volume_service(self, name: str = VOLUME_SERVICE, *files: str) -> None:
         """Start cinder-volume on the storage node.

@@ -11,6 +11,7 @@ from lab import attachments
 from lab.attachments import Attached
 from lab.cluster import Cluster
 from lab.errors import LabError
+from lab.kernel import choice
 from lab.progress import Terminal
 from lab.workdir import WorkFolder
 
@@ -207,6 +208,8 @@ def run(work: WorkFolder, *, keep: bool) -> int:
     cluster = Cluster.find(work)
     own = cluster is None
     if cluster is None:
+        progress.step("finding a kernel")
+        choice.prepare(progress)
         progress.step("bringing the cluster up")
         cluster = Cluster.up(work, progress)
     demo = Demo(cluster, progress)

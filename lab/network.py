@@ -2,6 +2,7 @@
 """The lab's networks: a bridge each, with a port for every node's kernel."""
 
 import dataclasses
+from pathlib import Path
 
 from lab.plan import CLUSTER, CONTROL, MANAGEMENT, NodePlan
 from lab.sandbox import Sandbox
@@ -39,17 +40,18 @@ def start_networks(sandbox: Sandbox, work: WorkFolder) -> None:
     """
     control = MANAGEMENT.format(CONTROL.split(".")[-1])
     lines = []
+    # With IPv6, a bridge would give itself an address.
+    quiet = "addrgenmode none" if Path("/proc/sys/net/ipv6").exists() else ""
     for network in networks():
-        # Without IPv6 of its own, which would give the bridge an address by itself.
         lines += [
             f"link add {network.name} type bridge",
-            f"link set {network.name} addrgenmode none up",
+            f"link set {network.name} {quiet} up",
         ]
         for plan in CLUSTER:
             port = network.port(plan)
             lines += [
                 f"tuntap add {port} mode tap",
-                f"link set {port} addrgenmode none master {network.name} up",
+                f"link set {port} {quiet} master {network.name} up",
             ]
     lines.append(f"address add {control} dev {NETWORKS[0]}")
     script = work.path / "net" / "links"

@@ -21,7 +21,7 @@ from lab.kernel.ready import SECCOMP
 SUITES = ("trixie-backports", "forky", "sid")
 
 #: The packages of bindep.txt's profile ``kernel``.
-_TOOLS = ("make", "gcc", "flex", "bison", "bc")
+_TOOLS = ("make", "gcc", "flex", "bison", "bc", "xz")
 
 _OPTIONS = Path(__file__).with_name("options")
 _LINE = re.compile(r"^CONFIG_\w+=.+$", re.MULTILINE)
@@ -30,7 +30,7 @@ _LINE = re.compile(r"^CONFIG_\w+=.+$", re.MULTILINE)
 def build(say: Callable[[str], object]) -> Image:
     """Build the newest kernel that the suites have the source of, unless it is there.
 
-    It takes about 12 minutes of a processor, and 2 GB below the temporary folder.
+    It takes about 13 minutes of a processor, and 2 GB below the temporary folder.
 
     Args:
         say: told of each step.
@@ -43,7 +43,7 @@ def build(say: Callable[[str], object]) -> Image:
             f"{', '.join(missing)} missing; tools/with-packages --profile kernel "
             "tox -e kernel installs what it needs"
         )
-    with store.locked(), debian.suites(SUITES) as apt:
+    with store.locked("build", say), debian.suites(SUITES) as apt:
         source = next(iter(apt.find(r"linux-source-\d+\.\d+")), None)
         if source is None or source.numbers < SECCOMP:
             raise LabError(f"{', '.join(SUITES)} have no source that is new enough")

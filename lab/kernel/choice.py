@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.kernel import ready, store, trial
-from lab.kernel.image import Image, installed
+from lab.kernel.image import NOTE, Image, installed
 
 #: Names a kernel: one of the kinds, or an image's folder.
 VARIABLE = "TAIKUN_LAB_KERNEL"
@@ -37,18 +37,15 @@ def chosen() -> Image:
     Raises:
         LabError: what the variable names is not there.
     """
-    return named() or _found()
+    return named(found())
 
 
-def named() -> Image | None:
-    """Give the kernel that ``$TAIKUN_LAB_KERNEL`` names, None when it names none.
+def named(name: str) -> Image:
+    """Give the kernel of a kind, or of a folder.
 
     Raises:
         LabError: it is not there.
     """
-    name = os.environ.get(VARIABLE)
-    if not name:
-        return None
     if name == "debian":
         return installed()
     if name not in KINDS:
@@ -74,8 +71,11 @@ def prepare(say: Callable[[str], object]) -> Image:
     Raises:
         LabError: the one that ``$TAIKUN_LAB_KERNEL`` names does not boot, or none does.
     """
-    with store.locked():
-        if (image := named()) is not None:
+    with store.locked("choice", say):
+        if os.environ.get(VARIABLE) == "ready" and store.newest("ready") is None:
+            _fetch()
+        if name := os.environ.get(VARIABLE):
+            image = named(name)
             return _say(say, image, trial.boot(image), f"; {VARIABLE} names it")
         why = ""
         try:
@@ -117,14 +117,17 @@ def _choice() -> Path:
 
 def _choose(image: Image) -> None:
     new = _choice().with_suffix(".new")
-    new.write_text(f"{'' if image.kind == 'debian' else image.binary.parent}\n")
+    new.write_text("debian" if image.kind == "debian" else str(image.binary.parent))
     new.replace(_choice())
     chosen.cache_clear()
 
 
-def _found() -> Image:
+def found() -> str:
+    """Give what ``$TAIKUN_LAB_KERNEL`` says, or else what :func:`prepare` found."""
+    if name := os.environ.get(VARIABLE):
+        return name
     try:
         folder = _choice().read_text().strip()
-        return Image.load(Path(folder)) if folder else installed()
-    except (FileNotFoundError, LabError):
-        return installed()
+    except OSError:
+        return "debian"
+    return folder if Path(folder, NOTE).exists() else "debian"

@@ -51,27 +51,40 @@ def suites(names: Sequence[str]) -> Iterator["Apt"]:
         folder.chmod(0o755)  # apt fetches as a user without rights
         for inner in ("lists/partial", "cache/archives/partial", "packages"):
             (folder / inner).mkdir(parents=True)
-        lines = [
-            f"deb [signed-by={_KEYS}] {mirror} {suite} main\n"
-            for mirror in _mirrors()
-            for suite in names
-        ]
-        (folder / "sources.list").write_text("".join(lines))
+        (folder / "apt.conf").write_text(_CONFIGURATION.format(folder))
         apt = Apt(folder, names)
         apt.update()
         yield apt
 
 
+#: The machine's own configuration stays (a proxy, say); this comes behind it.
+_CONFIGURATION = """\
+#clear APT::Default-Release;
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::Etc::sourcelist "{0}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State::Lists "{0}/lists";
+Dir::Cache "{0}/cache";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Acquire::http::Timeout "20";
+Acquire::https::Timeout "20";
+"""
+
+
 def _mirrors() -> list[str]:
     """Give the places that the machine has Debian from, as its own apt knows them."""
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
-    command += ["Identifier: Packages", "Component: main"]
-    places = [line.rstrip("/") for line in _run(command).splitlines()]
-    # Debian's security archive and those of others end otherwise.
-    ours = dict.fromkeys(place for place in places if place.endswith("/debian"))
+    lines = _run(["apt-get", "update", "--print-uris"])
+    places = re.findall(r"^'(\S+)/dists/", lines, re.MULTILINE)
+    # Debian's security updates are in an archive that has no other suites.
+    ours = [place for place in dict.fromkeys(places) if "security" not in place]
     if not ours:
         raise LabError("apt on this machine has no mirror of Debian in its sources")
-    return list(ours)
+    return ours
 
 
 class Apt:
@@ -82,8 +95,24 @@ class Apt:
         self._names = tuple(names)
 
     def update(self) -> None:
-        """Fetch the lists of packages."""
-        self._apt("apt-get", "update", "--error-on=any")
+        """Fetch the lists of packages, from the first mirror that has all the suites.
+
+        Raises:
+            LabError: none has; the error is the first one's.
+        """
+        failed = None
+        for mirror in _mirrors():
+            source = f"deb [signed-by={_KEYS}] {mirror} {{}} main\n"
+            lines = [source.format(suite) for suite in self._names]
+            (self._folder / "sources.list").write_text("".join(lines))
+            try:
+                self._apt("apt-get", "update", "--error-on=any")
+            except LabError as error:
+                failed = failed or error
+            else:
+                return
+        assert failed is not None  # noqa: S101 - there is at least one mirror
+        raise failed
 
     def find(self, pattern: str) -> list[Package]:
         """Give the packages whose whole name matches, the newest version first.
@@ -117,18 +146,8 @@ class Apt:
         file.unlink()
 
     def _apt(self, command: str, *arguments: str) -> str:
-        options = {
-            "Dir::Etc::sourcelist": self._folder / "sources.list",
-            "Dir::Etc::sourceparts": "/dev/null",
-            "Dir::State::Lists": self._folder / "lists",
-            "Dir::Cache": self._folder / "cache",
-            "Acquire::Languages": "none",
-            "Acquire::Retries": 2,
-            "Acquire::http::Timeout": 20,
-            "Acquire::https::Timeout": 20,
-        }
-        words = [f"--option={name}={value}" for name, value in options.items()]
-        return _run([command, *words, *arguments], self._folder / "packages")
+        configuration = f"--config-file={self._folder / 'apt.conf'}"
+        return _run([command, configuration, *arguments], self._folder / "packages")
 
 
 def _run(command: list[str], folder: Path | None = None) -> str:

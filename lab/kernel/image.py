@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.errors import LabError
 
-_NOTE = "image.json"
+NOTE = "image.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Image:
             "origin": self.origin,
             "arguments": self.arguments,
         }
-        (self.binary.parent / _NOTE).write_text(json.dumps(note, indent=1) + "\n")
+        (self.binary.parent / NOTE).write_text(json.dumps(note, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Image":
@@ -78,16 +78,16 @@ class Image:
             LabError: there is no image in the folder.
         """
         try:
-            note = json.loads((folder / _NOTE).read_text())
-        except OSError as error:
-            raise LabError(f"there is no kernel for the lab: {error}") from None
-        return cls(
-            kind=note["kind"],
-            binary=folder / note["binary"],
-            modules=folder / note["modules"],
-            origin=note["origin"],
-            arguments=tuple(note["arguments"]),
-        )
+            note = json.loads((folder / NOTE).read_text())
+            return cls(
+                kind=note["kind"],
+                binary=folder / note["binary"],
+                modules=folder / note["modules"],
+                origin=note["origin"],
+                arguments=tuple(note["arguments"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LabError(f"{folder} has no kernel for the lab: {error}") from None
 
 
 def installed() -> Image:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.kernel import debian, elf, store
+from lab.kernel import debian, elf, store, trial
 from lab.kernel.image import Image
 
 #: The suites to look in, in this order. Their versions float: a mirror has the newest
@@ -21,7 +21,8 @@ def fetch() -> Image:
     """Fetch the package user-mode-linux of the first suite whose kernel is new enough.
 
     Raises:
-        LabError: no suite has one, or it cannot be fetched; one line tells why.
+        LabError: no suite has one, it cannot be fetched, or it does not boot here; one
+            line tells why.
     """
     newest = ".".join(map(str, SECCOMP))
     failed = LabError(f"no suite of {SUITES} has user-mode-linux {newest} or newer")
@@ -38,7 +39,7 @@ def fetch() -> Image:
 
 
 def _keep(folder: Path, package: debian.Package) -> Image:
-    """Make an image of an unpacked package, and keep it."""
+    """Make an image of an unpacked package, and keep it if it boots here."""
     shutil.move(folder / "usr/bin/linux.uml", folder)
     shutil.move(folder / "usr/lib/uml/modules", folder)
     shutil.rmtree(folder / "usr")
@@ -50,4 +51,5 @@ def _keep(folder: Path, package: debian.Package) -> Image:
         origin=f"Debian's user-mode-linux {package.version} of {package.suite}",
         arguments=("seccomp=on",),
     )
+    trial.boot(image)
     return store.keep(image, package.version)

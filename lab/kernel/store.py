@@ -6,7 +6,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lab.errors import LabError
@@ -22,23 +23,39 @@ def cache() -> Path:
 
 
 @contextlib.contextmanager
-def locked() -> Iterator[None]:
-    """Let nobody else fetch, build or choose a kernel in the block.
+def locked(what: str, say: Callable[[str], object]) -> Iterator[None]:
+    """Let nobody else fetch or choose a kernel, or build one, in the block.
+
+    Args:
+        what: ``choice`` or ``build``.
+        say: told where somebody else does, so that it has to wait.
 
     Raises:
         LabError: the cache cannot be written to.
     """
     try:
         cache().mkdir(parents=True, exist_ok=True)
-        handle = (cache() / "lock").open("w")
+        handle = (cache() / f"{what}.lock").open("w")
     except OSError as error:
         raise LabError(
             f"the cache of the lab's kernels cannot be written to ({error}); name "
             "another folder by TAIKUN_LAB_CACHE"
         ) from None
     with handle as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another command that is at the lab's kernels ({what})")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        _sweep()
         yield
+
+
+def _sweep() -> None:
+    """Remove the drafts that were left behind a day ago, by a power cut for one."""
+    for folder in cache().glob("draft-*"):
+        if folder.stat().st_mtime < time.time() - 24 * 3600:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -67,14 +84,21 @@ def keep(image: Image, version: str) -> Image:
 
 def kept(kind: str, version: str) -> Image | None:
     """Give a kernel that was kept, None where it was not."""
-    folder = _folder(kind, version)
-    return Image.load(folder) if folder.exists() else None
+    with contextlib.suppress(LabError):
+        return Image.load(_folder(kind, version))
+    return None
 
 
 def newest(kind: str) -> Image | None:
-    """Give the kernel of a kind that was kept last, None where there is none."""
+    """Give the kernel of a kind that was kept last, None where there is none.
+
+    What is damaged does not count: the next one that is kept may take its place.
+    """
     folders = sorted(cache().glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
-    return Image.load(folders[-1]) if folders else None
+    for folder in reversed(folders):
+        with contextlib.suppress(LabError):
+            return Image.load(folder)
+    return None
 
 
 def _folder(kind: str, version: str) -> Path:

@@ -10,17 +10,24 @@ import tempfile
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.guest.system import MODULES
 from lab.kernel.image import Image
-from lab.kernel.shim import environment
+from lab.kernel.shim import build, environment
 
 _INIT = Path(__file__).with_name("trial.sh")
 #: In seconds; it takes one on a machine that has nothing else to do.
 _PATIENCE = 60
+#: A network of its own with a port; what follows is run in it.
+_BESIDE_A_TAP = (
+    *("unshare", "--net", "--", "sh", "-c"),
+    'ip tuntap add trial mode tap && ip link set trial up && exec "$@"',
+    "trial",
+)
 _SAID = re.compile(r"lab-trial: (.*)")
 
 
 def boot(image: Image) -> str:
-    """Boot a kernel, run a few processes, load a module, and power it off.
+    """Boot a kernel, load the lab's modules, bring a link up, and power it off.
 
     Returns:
         the kernel's release, as ``uname -r`` says it.
@@ -40,8 +47,13 @@ def boot(image: Image) -> str:
 
 def _run(image: Image, folder: str) -> str:
     process = subprocess.Popen(
-        image.command("trial", memory=96, init=_INIT, folder=folder),
-        env=environment(folder),
+        [
+            *_BESIDE_A_TAP,
+            *image.command("trial", memory=128, init=_INIT, folder=folder),
+            "vec0:transport=tap,ifname=trial,gro=1",
+            f"lab_modules_to_load={','.join(MODULES)}",
+        ],
+        env=environment(folder, str(build(Path(folder)))),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,7 +9,7 @@ import time
 
 from lab.errors import LogError, LostNodeError
 from lab.kernel.image import Image
-from lab.kernel.shim import environment
+from lab.kernel.shim import build, environment
 from lab.network import networks
 from lab.plan import CLUSTER, NodePlan
 from lab.sandbox import Sandbox, birth
@@ -64,7 +64,10 @@ class Kernel:
         keep_to = ["taskset", "--cpu-list", str(processor(self._plan))]
         process = self._sandbox.spawn(
             [*keep_to, *self._command(image)],
-            env=environment(self._work.inside("tmp")),
+            env=environment(
+                self._work.inside("tmp"),
+                self._work.inside(build(self._work.path).name),
+            ),
             log=self.console,
         )
         pid = self._sandbox.child(process)

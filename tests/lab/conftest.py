@@ -12,6 +12,7 @@ import pytest
 
 from lab.cluster import Cluster
 from lab.errors import tail
+from lab.kernel import choice
 from lab.node import Node
 from lab.progress import Terminal
 from lab.services.cinder_conf import PATHS_BACKEND
@@ -33,9 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Let the kernels of labs that run at once begin at different processors."""
+    """Let labs that run at once boot one kernel, and begin at different processors."""
     if _WORKER in os.environ:
         os.environ["TAIKUN_LAB_PROCESSOR"] = str(_lane())
+    elif not os.environ.get(choice.VARIABLE):
+        # For all processes of this run, whatever another clone chooses meanwhile.
+        os.environ[choice.VARIABLE] = choice.found()
 
 
 def _lane() -> int:
@@ -110,7 +114,7 @@ def healthy(*nodes: Node) -> Iterator[None]:
     yield
     for node in nodes:
         console = node.kernel.console
-        assert node.kernel.alive(), f"{node.name} was lost:\n{tail(console)}"
+        assert node.answers(), f"{node.name} was lost:\n{tail(console)}"
         trouble = node.kernel.trouble(since[node.name])
         assert not trouble, f"the kernel of {node.name} reports: {trouble}"
 

@@ -41,11 +41,13 @@ def _kernel_for_ocfs2(cluster: Cluster) -> Iterator[Image]:
     if not any(node.call("lab.guest.ocfs2", "breaks_this_kernel") for node in nodes):
         yield chosen()
         return
-    for node in nodes:
-        node.boot_anew(installed())
-    yield installed()
-    for node in nodes:
-        node.boot_anew()
+    try:
+        for node in nodes:
+            node.boot_anew(installed())
+        yield installed()
+    finally:
+        for node in nodes:
+            node.boot_anew()
 
 
 def test_ocfs2_on_both_hosts_goes_on_when_one_of_them_dies(cluster: Cluster) -> None:

@@ -7,6 +7,7 @@ The kernels are shell scripts; tests/lab/test_kernels.py boots real ones.
 import os
 import shutil
 import time
+from concurrent import futures
 from pathlib import Path
 
 import pytest
@@ -85,17 +86,55 @@ def test_mirror_that_does_not_answer_is_told(tmp_path, monkeypatch):
     assert "sid: apt-get: E: " in said
 
 
-def test_mirror_that_debian_did_not_sign_is_refused(tmp_path, monkeypatch):
+def _repository(root):
+    """Make a mirror with the package, which nobody has signed."""
     for suite in ready.SUITES:
-        folder = tmp_path / "debian" / "dists" / suite
+        folder = root / "dists" / suite
         packages = folder / "main" / "binary-amd64" / "Packages"
         packages.parent.mkdir(parents=True)
         packages.write_text("Package: user-mode-linux\nVersion: 99.0\n")
         (folder / "Release").write_text(f"Codename: {suite}\nComponents: main\n")
+
+
+def test_mirror_that_debian_did_not_sign_is_refused(tmp_path, monkeypatch):
+    _repository(tmp_path / "debian")
     monkeypatch.setattr(debian, "_mirrors", lambda: [f"file://{tmp_path}/debian"])
     chosen, said = _prepare()
     assert chosen.kind == "debian"
     assert "is not signed" in said
+
+
+def test_next_mirror_is_asked_where_one_lacks_the_suites(tmp_path, monkeypatch):
+    _repository(tmp_path / "whole")
+    mirrors = [f"file://{tmp_path}/{name}" for name in ("none", "whole")]
+    monkeypatch.setattr(debian, "_mirrors", lambda: mirrors)
+    monkeypatch.setattr(debian, "_KEYS", "/dev/null")
+    asked = []
+    real = debian.Apt._apt
+
+    def apt(self, *arguments):
+        asked.append((self._folder / "sources.list").read_text())
+        return real(self, *arguments)
+
+    monkeypatch.setattr(debian.Apt, "_apt", apt)
+    assert _prepare()[0].kind == "debian"  # nobody signed it
+    assert [mirror for text in asked for mirror in mirrors if mirror in text] == [
+        *mirrors,
+        *mirrors,
+    ]
+
+
+def test_machines_own_configuration_of_apt_does_not_get_in_the_way(
+    tmp_path, monkeypatch
+):
+    touched = tmp_path / "touched"
+    with (tmp_path / "apt.conf").open("a") as conf:
+        conf.write('APT::Default-Release "bookworm";\n')
+        conf.write(f'APT::Update::Pre-Invoke {{ "touch {touched}"; }};\n')
+    monkeypatch.setattr(debian, "_mirrors", lambda: [f"file://{tmp_path}/none"])
+    _chosen, said = _prepare()
+    assert "Default-Release" not in said
+    assert not touched.exists()
 
 
 def test_fetch_that_finds_no_room_is_told(monkeypatch):
@@ -196,6 +235,55 @@ def test_kernel_that_is_named_and_does_not_boot_is_an_error(keep, monkeypatch):
     monkeypatch.setenv("TAIKUN_LAB_KERNEL", "own")
     with pytest.raises(LabError, match="does not boot here"):
         _prepare()
+
+
+def test_ready_kernel_that_is_named_is_fetched(keep, monkeypatch):
+    monkeypatch.setenv("TAIKUN_LAB_KERNEL", "ready")
+    monkeypatch.setattr(ready, "fetch", lambda: keep("ready", "7.2"))
+    assert _prepare()[0].kind == "ready"
+
+
+@pytest.mark.parametrize("note", ["", "{}", "[]", None])
+def test_damaged_kernel_is_fetched_again(keep, monkeypatch, note):
+    folder = keep("ready", "7.2").binary.parent
+    (folder / "image.json").unlink()
+    if note is not None:
+        (folder / "image.json").write_text(note)
+    monkeypatch.setattr(ready, "fetch", lambda: keep("ready", "7.2"))
+    assert _prepare()[0].kind == "ready"
+
+
+def test_kernel_that_was_removed_since_is_not_booted(keep):
+    chosen, _said = _prepare()
+    made = keep("ready", "7.2")
+    assert _prepare()[0] == made
+    shutil.rmtree(made.binary.parent)
+    choice.chosen.cache_clear()
+    assert choice.chosen() == chosen
+
+
+def test_second_command_says_that_it_waits_for_the_first():
+    said = []
+    with (
+        futures.ThreadPoolExecutor() as pool,
+        store.locked("choice", said.append),
+    ):
+        second = pool.submit(choice.prepare, said.append)
+        while not said:
+            time.sleep(0.01)
+        assert not second.done()
+    assert said[0].startswith("waiting for another command")
+    assert second.result().kind == "debian"
+
+
+def test_what_a_power_cut_left_is_removed_a_day_later():
+    store.cache().mkdir()
+    for name, age in (("draft-old", 25), ("draft-new", 1)):
+        (store.cache() / name).mkdir()
+        at = time.time() - age * 3600
+        os.utime(store.cache() / name, (at, at))
+    _prepare()
+    assert [path.name for path in store.cache().glob("draft-*")] == ["draft-new"]
 
 
 def test_newest_of_a_kind_is_the_one_that_was_kept_last(keep):
