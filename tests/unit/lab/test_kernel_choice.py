@@ -263,7 +263,7 @@ def test_kernel_that_was_removed_since_is_not_booted(keep):
 
 
 def test_second_command_says_that_it_waits_for_the_first():
-    said = []
+    said: list[str] = []
     with (
         futures.ThreadPoolExecutor() as pool,
         store.locked("choice", said.append),
