@@ -47,6 +47,7 @@ def _lane() -> int:
     return int(os.environ.get(_WORKER, "gw0").removeprefix("gw"))
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with what it needs, and let those of one lab run together."""
     for item in items:
@@ -60,6 +61,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.get_closest_marker("whole_run") is not None,
         )
     )
+    of_a_cluster = [item for item in items if item.get_closest_marker("cluster")]
+    for number, item in enumerate(of_a_cluster):
+        item.add_marker(pytest.mark.xdist_group(f"cluster-{number % 2 + 1}"))
 
 
 @pytest.fixture(scope="session")
