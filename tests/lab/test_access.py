@@ -4,7 +4,7 @@
 import pytest
 
 from lab.single import SingleNode
-from tests.lab.test_law_1 import OURS, Story, told
+from tests.lab.stories import OURS, Story, told
 
 
 def test_no_two_hosts_share_credentials(node: SingleNode) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.single import SingleNode
-from tests.lab.test_law_1 import OURS, told
+from tests.lab.stories import OURS, told
 from tests.lab.writers import undisturbed
 
 #: Cinder's own part of a request is walked too, but this is what it is about.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.single import SingleNode
-from tests.lab.test_law_1 import IN_TREE, OURS, Story, told
+from tests.lab.stories import IN_TREE, OURS, Story, told
 from tests.lab.writers import undisturbed
 
 SERVER, OTHER = (f"0000000{number}-1111-4222-8333-444444444444" for number in (1, 2))

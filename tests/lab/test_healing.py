@@ -10,7 +10,7 @@ import pytest
 from lab.guest.damage import EMPTIES_SESSIONS, ENDS_SESSIONS, UNFELT
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.single import SingleNode
-from tests.lab.test_law_1 import OURS, Story
+from tests.lab.stories import OURS, Story
 from tests.lab.writers import PAUSE, undisturbed
 
 #: As many of them as there can be together, put right by two starts of the service.

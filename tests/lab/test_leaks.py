@@ -5,7 +5,7 @@ import pytest
 
 from lab.guest.faults import UNLUCKY
 from lab.single import SingleNode
-from tests.lab.test_law_1 import IN_TREE, OURS, Story
+from tests.lab.stories import IN_TREE, OURS, Story
 
 SAVED = "/etc/target/saveconfig.json"
 #: Where a node keeps what it wrote, see lab/guest/leaks.py.

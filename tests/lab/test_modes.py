@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lab.single import SingleNode
-from tests.lab.test_law_1 import IN_TREE, OURS, Story, told
+from tests.lab.stories import IN_TREE, OURS, Story, told
 from tests.lab.writers import undisturbed
 
 #: What LIO answers to a write that it does not let through (SBC-4, 4.12).

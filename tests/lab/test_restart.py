@@ -3,7 +3,7 @@
 
 from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
-from tests.lab.test_law_1 import OURS, Story
+from tests.lab.stories import OURS, Story
 
 #: Whatever a volume with attachments may be in the middle of.
 STATUSES = (

@@ -9,7 +9,7 @@ import contextlib
 import pytest
 
 from lab.single import SingleNode
-from tests.lab.test_law_1 import IN_TREE, OURS, Story
+from tests.lab.stories import IN_TREE, OURS, Story
 from tests.lab.writers import undisturbed
 
 SAVED = "/etc/target/saveconfig.json"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
-from tests.lab.test_law_1 import Story
+from tests.lab.stories import Story
 
 #: Between two writes, in seconds.
 PAUSE = 0.05
