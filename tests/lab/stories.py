@@ -36,7 +36,7 @@ class Story:
 
     def inside(self, module: str, function: str, *arguments: Any) -> Any:
         """Call something else in the back end's process."""
-        return self._backend(f"lab.guest.{module}", function, *arguments)
+        return self._backend(module, function, *arguments)
 
     def go_on_with(self, backend: Call) -> None:
         """Go on with another back end, after the end of the one before."""
@@ -44,11 +44,11 @@ class Story:
 
     def guest(self, module: str, function: str, *arguments: Any) -> Any:
         """Call something else in the node."""
-        return self._single.node.call(f"lab.guest.{module}", function, *arguments)
+        return self._single.node.call(module, function, *arguments)
 
     def connector(self, host: str) -> dict[str, Any]:
         """Give a host's connector."""
-        return dict(self.guest("initiators", "connector", host))
+        return dict(self.guest("lab.guest.initiators", "connector", host))
 
     def attach(
         self, host: str, reserved: str | None = None, mode: str | None = None
@@ -77,13 +77,13 @@ class Story:
     def log_in(self, host: str) -> str:
         """Log an attached host in with what it was told; give its device."""
         information = self._attached[host]
-        device = str(self.guest("initiators", "login", host, information))
+        device = str(self.guest("lab.guest.initiators", "login", host, information))
         self._devices[host] = device
         return device
 
     def log_out(self, host: str) -> None:
         """Log an attached host out."""
-        self.guest("initiators", "logout", host, self._attached[host])
+        self.guest("lab.guest.initiators", "logout", host, self._attached[host])
 
     def device(self, host: str) -> str:
         """Give the device that a host got when it logged in last."""
@@ -92,7 +92,7 @@ class Story:
     def detach(self, host: str) -> None:
         """Log a host out and delete its attachment."""
         information = self._attached.pop(host)
-        self.guest("initiators", "logout", host, information)
+        self.guest("lab.guest.initiators", "logout", host, information)
         self.driver("detach", information["attachment_id"])
 
     def information(self, host: str) -> dict[str, Any]:
@@ -107,17 +107,17 @@ class Story:
     def writing(self, device: str) -> Iterator[dict[str, Any]]:
         """Write to a device during the block and a while after; tell what was seen."""
         seen: dict[str, Any] = {}
-        run = self.guest("steady", "begin", device, 100)
+        run = self.guest("lab.guest.steady", "begin", device, 100)
         yield seen
         # A target that went away is an error to the application only after the
         # initiator has waited for it, 5 s in the lab.
         time.sleep(REPLACEMENT_TIMEOUT + 2)
-        seen.update(self.guest("steady", "end", run))
+        seen.update(self.guest("lab.guest.steady", "end", run))
 
     def forget(self, host: str) -> None:
         """Log out a host whose attachment was ended in another way."""
         with contextlib.suppress(RuntimeError):
-            self.guest("initiators", "logout", host, self._attached.pop(host))
+            self.guest("lab.guest.initiators", "logout", host, self._attached.pop(host))
 
     def initiators(self) -> list[str]:
         """Give the initiators that the kernel lets in."""

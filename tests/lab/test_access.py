@@ -23,9 +23,9 @@ def test_a_detached_host_cannot_come_back_with_what_it_knew(node: SingleNode) ->
         known = story.information("b")
         story.detach("b")
         with pytest.raises(RuntimeError, match=r"(?i)login|authoriz"):
-            story.guest("initiators", "login", "b", known)
+            story.guest("lab.guest.initiators", "login", "b", known)
         with pytest.raises(RuntimeError, match=r"(?i)login|authoriz"):
-            story.guest("initiators", "login", "a", known)
+            story.guest("lab.guest.initiators", "login", "a", known)
 
 
 def test_a_new_attachment_of_a_host_gets_a_new_pair(node: SingleNode) -> None:
@@ -39,10 +39,10 @@ def test_a_new_attachment_of_a_host_gets_a_new_pair(node: SingleNode) -> None:
 
 def test_a_volume_is_the_same_disk_when_it_is_exported_anew(node: SingleNode) -> None:
     with told(node, OURS) as story:
-        first = story.guest("blocks", "identity", story.attach("a"))
+        first = story.guest("lab.guest.blocks", "identity", story.attach("a"))
         story.detach("a")
         assert story.targets() == []
-        second = story.guest("blocks", "identity", story.attach("a"))
+        second = story.guest("lab.guest.blocks", "identity", story.attach("a"))
         assert first["serial"].startswith(story.volume)
         assert (first["serial"], first["wwn"]) == (second["serial"], second["wwn"])
 
@@ -71,8 +71,8 @@ def test_first_attaches_at_once_all_work(node: SingleNode) -> None:
             ],
         )
         assert again["auth_password"] == information["auth_password"]
-        story.guest("initiators", "login", "a", again)
-        story.guest("initiators", "login", "b", second)
+        story.guest("lab.guest.initiators", "login", "a", again)
+        story.guest("lab.guest.initiators", "login", "b", second)
 
 
 def _reboot(node: SingleNode) -> None:
@@ -83,14 +83,14 @@ def _reboot(node: SingleNode) -> None:
 def test_a_reboot_of_the_node_brings_every_attachment_back(node: SingleNode) -> None:
     with told(node, OURS) as story:
         device = story.attach("a")
-        before = story.guest("blocks", "identity", device)
-        story.guest("blocks", "write", device, 5, "acknowledged")
+        before = story.guest("lab.guest.blocks", "identity", device)
+        story.guest("lab.guest.blocks", "write", device, 5, "acknowledged")
         information = story.information("a")
         volume = story.volume
     _reboot(node)
     with node.backend(OURS) as backend:
         story = Story(node, backend, volume)
-        device = story.guest("initiators", "login", "a", information)
-        assert story.guest("blocks", "read", device, 5) == "acknowledged"
-        after = story.guest("blocks", "identity", device)
+        device = story.guest("lab.guest.initiators", "login", "a", information)
+        assert story.guest("lab.guest.blocks", "read", device, 5) == "acknowledged"
+        after = story.guest("lab.guest.blocks", "identity", device)
         assert after["wwn"] == before["wwn"]

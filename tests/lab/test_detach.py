@@ -22,14 +22,14 @@ def _overtaken_by_an_attach(story: Story) -> dict[str, Any]:
     story.attach("a")
     story.log_out("a")
     (seen,) = story.inside(
-        "interleaving",
+        "lab.guest.interleaving",
         "overtaken",
         ("detach", [story.attachment("a")]),
         "remove_export",
         [("attach_and_write", [story.volume, "b"])],
     )
     story.adopt("b", seen["information"], seen["device"])
-    saw: dict[str, Any] = story.guest("steady", "end", seen["run"])
+    saw: dict[str, Any] = story.guest("lab.guest.steady", "end", seen["run"])
     return saw
 
 
@@ -50,7 +50,7 @@ def _overtaken_by_the_last_detach(story: Story) -> None:
     story.log_out("b")
     reserved = story.driver("reserve", story.volume)
     story.inside(
-        "interleaving",
+        "lab.guest.interleaving",
         "overtaken",
         ("update", [reserved, story.connector("c")]),
         "initialize_connection",
@@ -117,7 +117,9 @@ def test_a_plain_volume_follows_its_server_through_resize_and_live_migration(
         connector = story.connector("a")
         # As Nova does on one host; Cinder allows one server several attachments.
         first = story.driver("attach", story.volume, connector, None, SERVER)
-        story.adopt("a", first, story.guest("initiators", "login", "a", first))
+        story.adopt(
+            "a", first, story.guest("lab.guest.initiators", "login", "a", first)
+        )
         second = story.driver("attach_in_one", story.volume, connector, SERVER)
         with pytest.raises(Exception, match="status must be"):
             story.driver("attach_in_one", story.volume, connector, OTHER)
@@ -128,7 +130,9 @@ def test_a_plain_volume_follows_its_server_through_resize_and_live_migration(
         there = story.driver(
             "attach_in_one", story.volume, story.connector("b"), SERVER
         )
-        story.adopt("b", there, story.guest("initiators", "login", "b", there))
+        story.adopt(
+            "b", there, story.guest("lab.guest.initiators", "login", "b", there)
+        )
         with undisturbed(story, story.device("b")):
             with undisturbed(story, story.device("a")):
                 story.driver("reconcile")
@@ -183,7 +187,7 @@ def test_a_detach_without_a_connector_ends_all_and_says_so(node: SingleNode) -> 
 def _until_nobody_is_logged_in(story: Story) -> None:
     """The hosts' kernels notice in their own time."""
     deadline = time.monotonic() + 30
-    while story.guest("initiators", "sessions"):
+    while story.guest("lab.guest.initiators", "sessions"):
         assert time.monotonic() < deadline
         time.sleep(0.2)
 

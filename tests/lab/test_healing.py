@@ -44,25 +44,25 @@ class Damaged:
         story.log_out("b")
         self._target = story.information("a")["target_iqn"]
         self._right = self._everything()
-        self._run = story.guest("steady", "begin", self.device, 100, PAUSE)
+        self._run = story.guest("lab.guest.steady", "begin", self.device, 100, PAUSE)
 
     def _everything(self) -> dict[str, str]:
-        return dict(self._story.guest("damage", "everything", self._target))
+        return dict(self._story.guest("lab.guest.damage", "everything", self._target))
 
     def seen(self) -> dict[str, Any]:
         """Give what the writer saw so far."""
-        return dict(self._story.guest("steady", "so_far", self._run))
+        return dict(self._story.guest("lab.guest.steady", "so_far", self._run))
 
     def end(self) -> None:
         """Let the writer stop; then all log in with what they were told."""
-        self._story.guest("steady", "end", self._run)
+        self._story.guest("lab.guest.steady", "end", self._run)
         self._story.log_out("a")
         self._story.log_in("a")
         self._story.log_in("b")
 
     def heal(self, way: str, *what: str) -> None:
         """Damage something and let it be put right; nothing else may have changed."""
-        self._story.guest("damage", "damage", self._target, *what)
+        self._story.guest("lab.guest.damage", "damage", self._target, *what)
         assert self._wrong(), f"{what}: that is no damage"
         self._story.driver(way)
         assert self._wrong() == set(), f"{what}, {way}"
@@ -124,16 +124,18 @@ def test_a_stranger_who_came_in_by_an_edit_by_hand_is_out_again(
             "who comes may write",
         )
         with undisturbed(story, disk):
-            story.guest("damage", "damage", target, *openings)
+            story.guest("lab.guest.damage", "damage", target, *openings)
             known = story.information("a") | {"auth_method": "None"}
-            there = story.guest("initiators", "login", "stranger", known)
-            story.guest("blocks", "write", there, 300, "a stranger was here")
+            there = story.guest("lab.guest.initiators", "login", "stranger", known)
+            story.guest("lab.guest.blocks", "write", there, 300, "a stranger was here")
             story.driver("reconcile")
             with pytest.raises(OSError, match="Errno"):
-                story.guest("blocks", "write", there, 300, "and is here still")
-            story.guest("initiators", "logout", "stranger", known)
+                story.guest(
+                    "lab.guest.blocks", "write", there, 300, "and is here still"
+                )
+            story.guest("lab.guest.initiators", "logout", "stranger", known)
             with pytest.raises(RuntimeError, match=r"(?i)login|authoriz"):
-                story.guest("initiators", "login", "stranger", known)
+                story.guest("lab.guest.initiators", "login", "stranger", known)
 
 
 def test_a_backstore_without_a_target_does_not_keep_a_volume_that_nobody_has(
@@ -145,6 +147,8 @@ def test_a_backstore_without_a_target_does_not_keep_a_volume_that_nobody_has(
         target = story.information("a")["target_iqn"]
         story.detach("a")
         for way, *what in (("reconcile",), ("delete_volume", story.volume)):
-            story.guest("damage", "leave_backstore", target)
+            story.guest("lab.guest.damage", "leave_backstore", target)
             story.driver(way, *what)
-            assert story.guest("lio", "call", "names", target) == frozenset(), way
+            assert (
+                story.guest("lab.guest.lio", "call", "names", target) == frozenset()
+            ), way

@@ -15,7 +15,7 @@ from tests.lab.stories import IN_TREE, OURS, Story, told
 
 def _attach_fails(story: Story) -> None:
     # The first is for the in-tree driver, the second for this one.
-    story.guest("faults", "fail_unlucky_initiators")
+    story.guest("lab.guest.faults", "fail_unlucky_initiators")
     story.driver("lose_privileged_process_for", UNLUCKY)
     attachment = story.driver("reserve", story.volume)
     with pytest.raises(Exception, match=r"(?i)initialize connection failed"):

@@ -27,11 +27,11 @@ def _logs_with(node: SingleNode, secrets: list[str]) -> list[str]:
 def test_no_secret_is_shown(node: SingleNode) -> None:
     with node.backend(OURS, {"taikun_reconcile_interval": "0"}) as backend:
         story = Story(node, backend)
-        story.inside("starts", "listen")
+        story.inside("lab.guest.starts", "listen")
         told = [story.driver("attach", story.volume, story.connector("a"))]
         told.append(story.driver("attach", story.volume, story.connector("b")))
         for what in ("a wrong password for b", "no ACL for b"):
-            story.guest("damage", "damage", told[0]["target_iqn"], what)
+            story.guest("lab.guest.damage", "damage", told[0]["target_iqn"], what)
             story.driver("reconcile")
         story.driver("restart")
         story.driver("lose_privileged_process_for", UNLUCKY)
@@ -41,11 +41,11 @@ def test_no_secret_is_shown(node: SingleNode) -> None:
         story.driver("detach", reserved)
         secrets = [one["auth_password"] for one in told]
         assert not any(secret in repr(caught.value) for secret in secrets)
-        assert story.guest("leaks", "in_readable_files", secrets) == []
+        assert story.guest("lab.guest.leaks", "in_readable_files", secrets) == []
         story.driver("detach", told[0]["attachment_id"])
         story.driver("terminate", story.volume, None)
         story.driver("detach", told[1]["attachment_id"])
-        started, shown = story.inside("starts", "started_with", secrets)
+        started, shown = story.inside("lab.guest.starts", "started_with", secrets)
         assert started > 0
         assert shown == []
         assert _logs_with(node, secrets) == []
@@ -54,11 +54,13 @@ def test_no_secret_is_shown(node: SingleNode) -> None:
 def test_that_it_would_be_seen_the_in_tree_driver_shows(node: SingleNode) -> None:
     with node.backend(IN_TREE) as backend:
         story = Story(node, backend)
-        story.inside("starts", "listen")
+        story.inside("lab.guest.starts", "listen")
         told = story.driver("attach", story.volume, story.connector("a"))
         secrets = [told["auth_password"]]
-        _, shown = story.inside("starts", "started_with", secrets)
+        _, shown = story.inside("lab.guest.starts", "started_with", secrets)
         assert shown != []
         assert _logs_with(node, secrets) != []
         node.node.run(f"chmod 644 {SAVED}")
-        assert story.guest("leaks", "in_readable_files", secrets) == [f"{UPPER}{SAVED}"]
+        assert story.guest("lab.guest.leaks", "in_readable_files", secrets) == [
+            f"{UPPER}{SAVED}"
+        ]

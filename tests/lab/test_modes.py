@@ -10,6 +10,8 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story, told
 from tests.lab.writers import undisturbed
 
+_DISK = "lab.guest.disk"
+
 #: What LIO answers to a write that it does not let through (SBC-4, 4.12).
 REFUSED = "Write protected"
 
@@ -19,7 +21,7 @@ ON_DEMAND = {"taikun_reconcile_interval": "0"}
 
 def _try_to_write(story: Story, device: str, text: str = "by force") -> str:
     """Write by a raw SCSI command; give what became of it."""
-    return str(story.guest("disk", "write_raw", device, text))
+    return str(story.guest(_DISK, "write_raw", device, text))
 
 
 def _may_write(story: Story, device: str) -> bool:
@@ -49,16 +51,16 @@ def test_a_read_only_host_cannot_write_whatever_its_root_user_does(
     with told(node, OURS) as story:
         writer, reader = story.attach("a", mode="rw"), story.attach("b", mode="ro")
         assert [story.information(host)["access_mode"] for host in "ab"] == ["rw", "ro"]
-        story.guest("blocks", "write", writer, 5, "by the writer")
-        assert story.guest("disk", "is_read_only", reader)
-        assert not story.guest("disk", "is_read_only", writer)
+        story.guest("lab.guest.blocks", "write", writer, 5, "by the writer")
+        assert story.guest(_DISK, "is_read_only", reader)
+        assert not story.guest(_DISK, "is_read_only", writer)
         with undisturbed(story, writer):
             with pytest.raises(Exception, match=r"(?i)read-only|permission|permitted"):
-                story.guest("blocks", "write", reader, 5, "by the reader")
+                story.guest("lab.guest.blocks", "write", reader, 5, "by the reader")
             assert not _may_write(story, reader)
-            assert story.guest("blocks", "read", reader, 5) == "by the writer"
-        story.guest("disk", "look_again", reader)
-        assert story.guest("disk", "is_read_only", reader)
+            assert story.guest("lab.guest.blocks", "read", reader, 5) == "by the writer"
+        story.guest(_DISK, "look_again", reader)
+        assert story.guest(_DISK, "is_read_only", reader)
 
 
 def test_with_the_in_tree_driver_a_read_only_host_writes(node: SingleNode) -> None:
@@ -71,13 +73,13 @@ def test_a_mode_changes_live_without_another_login(node: SingleNode) -> None:
     with told(node, OURS) as story:
         other = story.attach("b", mode="rw")
         device = story.attach("a", mode="ro")
-        session = story.guest("disk", "session", device)
+        session = story.guest(_DISK, "session", device)
         connector = story.connector("a")
         with undisturbed(story, other):
             # A second server on the host may write: so the host may, until it goes.
             second = story.driver("attach", story.volume, connector, "rw")
-            story.guest("disk", "look_again", device)
-            assert not story.guest("disk", "is_read_only", device)
+            story.guest(_DISK, "look_again", device)
+            assert not story.guest(_DISK, "is_read_only", device)
             assert _may_write(story, device)
             story.driver("detach", second["attachment_id"])
             assert not _may_write(story, device)
@@ -88,7 +90,7 @@ def test_a_mode_changes_live_without_another_login(node: SingleNode) -> None:
                 told_now = story.driver("update", story.attachment("a"), changed)
                 assert told_now["access_mode"] == mode
                 _wait_until(story, device, writable=mode == "rw")
-        assert story.guest("disk", "session", device) == session
+        assert story.guest(_DISK, "session", device) == session
 
 
 def test_a_mode_that_comes_in_one_request_with_the_connector(node: SingleNode) -> None:
@@ -101,7 +103,7 @@ def test_a_mode_that_comes_in_one_request_with_the_connector(node: SingleNode) -
             device = story.log_in(host)
             # From the first moment: a disk that began read-only stays so in the eyes
             # of its host until that looks again.
-            assert story.guest("disk", "is_read_only", device) is (mode == "ro")
+            assert story.guest(_DISK, "is_read_only", device) is (mode == "ro")
             assert _may_write(story, device) is (mode != "ro")
 
 
@@ -123,11 +125,11 @@ def test_modes_survive_restart_reboot_and_an_edit_by_hand(node: SingleNode) -> N
             assert not _may_write(story, reader)
         for host in "ab":
             story.log_out(host)
-        story.guest("reset", "forget_exports")
+        story.guest("lab.guest.reset", "forget_exports")
         story.driver("restart")
         writer, reader = story.log_in("a"), story.log_in("b")
         assert [_may_write(story, one) for one in (writer, reader)] == [True, False]
-        assert story.guest("disk", "is_read_only", reader)
+        assert story.guest(_DISK, "is_read_only", reader)
 
 
 def test_a_read_only_host_is_held_to_it_when_it_is_taken_over(node: SingleNode) -> None:
@@ -177,18 +179,18 @@ def test_a_mount_only_to_read_writes_unless_the_target_forbids_it(
 ) -> None:
     with told(node, OURS) as story:
         maker = story.attach("a", mode="rw")
-        story.guest("disk", "make_file_system_to_recover", maker)
+        story.guest(_DISK, "make_file_system_to_recover", maker)
         story.detach("a")
 
         reader = story.attach("b", mode="ro")
         before = _digest(node, story.volume)
         with pytest.raises(Exception, match=r"(?i)write-protected|read-only|recovery"):
-            story.guest("disk", "mount_read_only", reader)
-        found = story.guest("disk", "mount_read_only", reader, "ro,noload")
+            story.guest(_DISK, "mount_read_only", reader)
+        found = story.guest(_DISK, "mount_read_only", reader, "ro,noload")
         assert found == "written before the host was cut off"
         assert _digest(node, story.volume) == before
 
         # The same mount where the target allows it: ext4 replays its journal.
         trusted = story.attach("c", mode="rw")
-        story.guest("disk", "mount_read_only", trusted)
+        story.guest(_DISK, "mount_read_only", trusted)
         assert _digest(node, story.volume) != before

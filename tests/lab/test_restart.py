@@ -58,6 +58,6 @@ def test_volumes_in_any_status_come_back_with_their_luns(node: SingleNode) -> No
 
 def _everything(story: Story) -> dict[str, str]:
     target = story.information("a")["target_iqn"]
-    found = dict(story.guest("damage", "everything", target))
+    found = dict(story.guest("lab.guest.damage", "everything", target))
     assert any("lun_0/ -> " in path for path in found)
     return found

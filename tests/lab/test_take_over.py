@@ -26,7 +26,7 @@ def _log_in_again(story: Story, host: str) -> None:
 
 def _is_refused(story: Story, host: str, information: dict[str, object]) -> None:
     with pytest.raises(RuntimeError, match=REFUSED):
-        story.guest("initiators", "login", host, information)
+        story.guest("lab.guest.initiators", "login", host, information)
 
 
 def _pair(story: Story, host: str) -> tuple[str, str]:
@@ -51,7 +51,9 @@ def test_a_volume_is_taken_over_while_its_hosts_write(node: SingleNode) -> None:
             disks = [story.attach("a"), story.attach("b")]
             again = story.driver("attach", story.volume, story.connector("a"))
             reserved = story.driver("reserve", story.volume)
-            before = [story.guest("blocks", "identity", disk) for disk in disks]
+            before = [
+                story.guest("lab.guest.blocks", "identity", disk) for disk in disks
+            ]
             writing = end.enter_context(contextlib.ExitStack())
             writing.enter_context(undisturbed(story, *disks))
         story.go_on_with(end.enter_context(node.backend(OURS, ON_DEMAND)))
@@ -73,7 +75,7 @@ def _everybody_logs_in_again(story: Story, before: list[dict[str, str]]) -> None
         story.log_out(host)
     story.driver("reconcile")
     for host, was in zip("ab", before, strict=True):
-        now = story.guest("blocks", "identity", story.log_in(host))
+        now = story.guest("lab.guest.blocks", "identity", story.log_in(host))
         assert (now["serial"], now["wwn"]) == (was["serial"], was["wwn"])
 
 
@@ -97,8 +99,8 @@ def _a_boot_restores_what_the_in_tree_driver_saved(story: Story) -> None:
     """It knows who was attached then; the driver's start corrects it."""
     story.log_out("b")
     story.log_out("c")
-    story.guest("reset", "forget_exports")
-    story.guest("lio", "in_tree", "restore")
+    story.guest("lab.guest.reset", "forget_exports")
+    story.guest("lab.guest.lio", "in_tree", "restore")
     assert story.initiators() == [_iqn("a"), _iqn("b")]
     story.driver("restart")
     assert story.initiators() == [_iqn("b"), _iqn("c")]
@@ -119,13 +121,13 @@ def test_a_volume_that_was_taken_over_is_the_same_disk_after_a_reboot(
 ) -> None:
     with node.backend(IN_TREE) as in_tree:
         story = Story(node, in_tree)
-        before = story.guest("blocks", "identity", story.attach("a"))
+        before = story.guest("lab.guest.blocks", "identity", story.attach("a"))
     with node.backend(OURS, ON_DEMAND) as ours:
         story.go_on_with(ours)
         story.log_out("a")
-        story.guest("reset", "forget_exports")
+        story.guest("lab.guest.reset", "forget_exports")
         story.driver("restart")
-        now = story.guest("blocks", "identity", story.log_in("a"))
+        now = story.guest("lab.guest.blocks", "identity", story.log_in("a"))
         assert (now["serial"], now["wwn"]) == (before["serial"], before["wwn"])
 
 
@@ -141,7 +143,9 @@ def test_a_volume_is_given_back_while_its_hosts_write(node: SingleNode) -> None:
             own.attach("a")
             own.attach("b")
             was = {
-                (story, host): story.guest("blocks", "identity", story.device(host))
+                (story, host): story.guest(
+                    "lab.guest.blocks", "identity", story.device(host)
+                )
                 for story in (taken, own)
                 for host in "ab"
             }
@@ -166,7 +170,7 @@ def test_a_volume_is_given_back_while_its_hosts_write(node: SingleNode) -> None:
         taken.go_on_with(in_tree)
         for story, host in ((own, "b"), (own, "c"), (taken, "a"), (taken, "b")):
             story.log_in(host)
-            now = story.guest("blocks", "identity", story.device(host))
+            now = story.guest("lab.guest.blocks", "identity", story.device(host))
             old = was.get((story, host), was[story, "b"])
             assert (now["serial"], now["wwn"]) == (old["serial"], old["wwn"])
         for story, host in ((own, "b"), (own, "c"), (taken, "a"), (taken, "b")):

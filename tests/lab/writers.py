@@ -20,14 +20,17 @@ def undisturbed(story: Story, *devices: str) -> Iterator[None]:
     replacement time-out, and the writer does not end before. So none is missed.
     """
     runs = {
-        device: story.guest("steady", "begin", device, 100 + number, PAUSE)
+        device: story.guest("lab.guest.steady", "begin", device, 100 + number, PAUSE)
         for number, device in enumerate(devices)
     }
     try:
         yield
         time.sleep(1)
     finally:
-        seen = {device: story.guest("steady", "end", runs[device]) for device in runs}
+        seen = {
+            device: story.guest("lab.guest.steady", "end", runs[device])
+            for device in runs
+        }
     for device, saw in seen.items():
         assert saw["errors"] == [], device
         assert saw["writes"] > 0, device
