@@ -100,7 +100,7 @@ STORAGE_NODE = NodePlan(
     11,
     memory=3072,
     disk=20,
-    preload=("lab.guest.volume", "taikun_cinder.driver", "lab.guest.crashes"),
+    preload=("lab.guest.volume", "taikun_cinder.driver"),
 )
 COMPUTE_NODES = tuple(
     NodePlan(f"compute{n}", 20 + n, preload=("lab.guest.host",)) for n in (1, 2)
