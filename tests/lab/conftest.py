@@ -148,7 +148,7 @@ def node(_the_node: SingleNode) -> Iterator[SingleNode]:
     """The one-kernel node, empty, with a check of its kernel behind the test."""
     _the_node.sandbox.join_network()
     _the_node.mend()
-    _the_node.node.call("lab.guest.reset", "forget_everything")
+    _the_node.node.call("tests.lab.guest.reset", "forget_everything")
     with healthy(_the_node.node):
         yield _the_node
 

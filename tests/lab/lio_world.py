@@ -13,7 +13,7 @@ from taikun_cinder.targets.base import Outcome
 from tests.contract.suite import Lab
 from tests.contract.world import LoginRefused
 
-_GUEST = "lab.guest.lio"
+_GUEST = "tests.lab.guest.lio"
 
 
 class LioInNode:

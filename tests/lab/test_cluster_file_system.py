@@ -21,7 +21,7 @@ _PATIENCE = 300
 
 def _ocfs2(host: Attached, function: str, *arguments: Any) -> Any:
     with host.node.session(timeout=_PATIENCE) as session:
-        return session("lab.guest.ocfs2", function, *arguments)
+        return session("tests.lab.guest.ocfs2", function, *arguments)
 
 
 def _join(volume: Shared, name: str) -> Attached:
@@ -38,7 +38,9 @@ def _names(*writers: str) -> set[str]:
 def _kernel_for_ocfs2(cluster: Cluster) -> Iterator[Image]:
     """Let the hosts run a kernel that OCFS2 does not break; give that kernel."""
     nodes = [cluster.nodes[name] for name in _NODES]
-    if not any(node.call("lab.guest.ocfs2", "breaks_this_kernel") for node in nodes):
+    if not any(
+        node.call("tests.lab.guest.ocfs2", "breaks_this_kernel") for node in nodes
+    ):
         yield chosen()
         return
     try:

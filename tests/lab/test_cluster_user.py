@@ -10,8 +10,8 @@ from lab.attachments import wait_for_status
 from lab.cluster import Cluster
 from lab.demo import USER
 from lab.errors import CommandError
-from lab.guest.processes import PRIVILEGED
 from tests.lab import shared
+from tests.lab.guest.processes import PRIVILEGED
 
 CAP_SYS_ADMIN = 21  # linux/capability.h
 
@@ -23,8 +23,10 @@ def test_cinder_volume_has_no_power_of_its_own_and_its_helper_one(
     cinder = int(storage.run("id -u cinder"))
     with shared.volume(cluster) as volume:
         attachment, _ = volume.let_in("compute1")
-        services = storage.call("lab.guest.processes", "identities", "cinder-volume")
-        helpers = storage.call("lab.guest.processes", "identities", PRIVILEGED)
+        services = storage.call(
+            "tests.lab.guest.processes", "identities", "cinder-volume"
+        )
+        helpers = storage.call("tests.lab.guest.processes", "identities", PRIVILEGED)
         volume.end(attachment)
     assert services
     for service in services:

@@ -17,18 +17,18 @@ def test_an_attach_and_a_detach_cost_the_same_beside_many_exports_and_hosts(
         call = process.backend
         own, shared = call("create_volume"), call("create_volume")
         call("attach", shared, connector("first"))
-        process("lab.guest.costs", "install")
+        process("tests.lab.guest.costs", "install")
 
         def count(volume: str) -> Any:
-            return process("lab.guest.costs", "of_a_host", volume)
+            return process("tests.lab.guest.costs", "of_a_host", volume)
 
         count(own)  # its first export of all finds no record
         only_host, further_host = count(own), count(shared)
-        reconcile = process("lab.guest.costs", "of_a_reconcile", shared)
+        reconcile = process("tests.lab.guest.costs", "of_a_reconcile", shared)
         for _ in range(OTHERS):
             call("attach", call("create_volume"), connector("other"))
         assert (count(own), count(shared)) == (only_host, further_host)
-        assert process("lab.guest.costs", "of_a_reconcile", shared) == reconcile
+        assert process("tests.lab.guest.costs", "of_a_reconcile", shared) == reconcile
         for number in range(OTHERS):
             call("attach", shared, connector(f"host-{number}"))
         assert count(shared) == further_host

@@ -16,7 +16,7 @@ _OURS = ("privsep.files", "records", "targets.lio")
 def _walk(node: SingleNode, *arguments: Any) -> list[dict[str, Any]]:
     """Crash at every point; see that there were points, and that no one was wrong."""
     with node.node.session(timeout=1500) as process:
-        crashes = process("lab.guest.crashes", "walk", *arguments)
+        crashes = process("tests.lab.guest.crashes", "walk", *arguments)
     wrong = [crash for crash in crashes if crash["problems"]]
     assert wrong == []
     *hurt, last = crashes

@@ -22,7 +22,7 @@ def _overtaken_by_an_attach(story: Story) -> dict[str, Any]:
     story.attach("a")
     story.log_out("a")
     (seen,) = story.inside(
-        "lab.guest.interleaving",
+        "tests.lab.guest.interleaving",
         "overtaken",
         ("detach", [story.attachment("a")]),
         "remove_export",
@@ -50,7 +50,7 @@ def _overtaken_by_the_last_detach(story: Story) -> None:
     story.log_out("b")
     reserved = story.driver("reserve", story.volume)
     story.inside(
-        "lab.guest.interleaving",
+        "tests.lab.guest.interleaving",
         "overtaken",
         ("update", [reserved, story.connector("c")]),
         "initialize_connection",

@@ -67,7 +67,7 @@ def test_no_write_of_a_fenced_host_gets_through(
         watcher = volume.attach("compute2")
         assert watcher.information["access_mode"] == "ro"
         node = active.node
-        flood = node.call("lab.guest.flood", "begin", active.path, _MIB)
+        flood = node.call("tests.lab.guest.flood", "begin", active.path, _MIB)
         _wait_until_flooded(volume)
         with writing(active, 1) as seen:
             with cluster.cut_off(node.name):
@@ -88,7 +88,7 @@ def test_no_write_of_a_fenced_host_gets_through(
             _wait_until_back(active)
             time.sleep(5)
         assert seen["errors"] != []
-        node.call("lab.guest.flood", "end", flood)
+        node.call("tests.lab.guest.flood", "end", flood)
         assert set(_on_the_disk(volume, _BLOCKS)) == {"fenced"}
         assert _on_the_disk(volume, range(1, 3)) == ["fenced", "the standby goes on"]
 

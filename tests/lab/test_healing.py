@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lab.guest.damage import EMPTIES_SESSIONS, ENDS_SESSIONS, UNFELT
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.single import SingleNode
+from tests.lab.guest.damage import EMPTIES_SESSIONS, ENDS_SESSIONS, UNFELT
 from tests.lab.stories import OURS, Story
 from tests.lab.writers import PAUSE, undisturbed
 
@@ -47,7 +47,9 @@ class Damaged:
         self._run = story.guest("lab.guest.steady", "begin", self.device, 100, PAUSE)
 
     def _everything(self) -> dict[str, str]:
-        return dict(self._story.guest("lab.guest.damage", "everything", self._target))
+        return dict(
+            self._story.guest("tests.lab.guest.damage", "everything", self._target)
+        )
 
     def seen(self) -> dict[str, Any]:
         """Give what the writer saw so far."""
@@ -62,7 +64,7 @@ class Damaged:
 
     def heal(self, way: str, *what: str) -> None:
         """Damage something and let it be put right; nothing else may have changed."""
-        self._story.guest("lab.guest.damage", "damage", self._target, *what)
+        self._story.guest("tests.lab.guest.damage", "damage", self._target, *what)
         assert self._wrong(), f"{what}: that is no damage"
         self._story.driver(way)
         assert self._wrong() == set(), f"{what}, {way}"
@@ -124,7 +126,7 @@ def test_a_stranger_who_came_in_by_an_edit_by_hand_is_out_again(
             "who comes may write",
         )
         with undisturbed(story, disk):
-            story.guest("lab.guest.damage", "damage", target, *openings)
+            story.guest("tests.lab.guest.damage", "damage", target, *openings)
             known = story.information("a") | {"auth_method": "None"}
             there = story.guest("lab.guest.initiators", "login", "stranger", known)
             story.guest("lab.guest.blocks", "write", there, 300, "a stranger was here")
@@ -147,8 +149,7 @@ def test_a_backstore_without_a_target_does_not_keep_a_volume_that_nobody_has(
         target = story.information("a")["target_iqn"]
         story.detach("a")
         for way, *what in (("reconcile",), ("delete_volume", story.volume)):
-            story.guest("lab.guest.damage", "leave_backstore", target)
+            story.guest("tests.lab.guest.damage", "leave_backstore", target)
             story.driver(way, *what)
-            assert (
-                story.guest("lab.guest.lio", "call", "names", target) == frozenset()
-            ), way
+            names = story.guest("tests.lab.guest.lio", "call", "names", target)
+            assert names == frozenset(), way

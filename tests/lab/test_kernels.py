@@ -69,7 +69,7 @@ def test_kernel_boots_the_lab_and_comes_back_after_a_power_cut(
 
 
 def test_link_goes_down_and_comes_up_again(single: SingleNode) -> None:
-    single.node.call("lab.guest.partition", "cut_off", 3)
+    single.node.call("tests.lab.guest.partition", "cut_off", 3)
     for state in ("DOWN", "UP"):
         deadline = time.monotonic() + 60
         while _link(single) != state:

@@ -7,15 +7,15 @@ in-tree driver, where they fail. The second shows that the first can fail.
 
 import pytest
 
-from lab.guest.faults import UNLUCKY
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.single import SingleNode
+from tests.lab.guest.faults import UNLUCKY
 from tests.lab.stories import IN_TREE, OURS, Story, told
 
 
 def _attach_fails(story: Story) -> None:
     # The first is for the in-tree driver, the second for this one.
-    story.guest("lab.guest.faults", "fail_unlucky_initiators")
+    story.guest("tests.lab.guest.faults", "fail_unlucky_initiators")
     story.driver("lose_privileged_process_for", UNLUCKY)
     attachment = story.driver("reserve", story.volume)
     with pytest.raises(Exception, match=r"(?i)initialize connection failed"):

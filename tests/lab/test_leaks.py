@@ -3,12 +3,14 @@
 
 import pytest
 
-from lab.guest.faults import UNLUCKY
 from lab.single import SingleNode
+from tests.lab.guest.faults import UNLUCKY
 from tests.lab.stories import IN_TREE, OURS, Story
 
+_LEAKS, _STARTS = "tests.lab.guest.leaks", "tests.lab.guest.starts"
+
 SAVED = "/etc/target/saveconfig.json"
-#: Where a node keeps what it wrote, see lab/guest/leaks.py.
+#: Where a node keeps what it wrote, see tests/lab/guest/leaks.py.
 UPPER = "/mnt/host/mnt/upper"
 
 
@@ -27,11 +29,11 @@ def _logs_with(node: SingleNode, secrets: list[str]) -> list[str]:
 def test_no_secret_is_shown(node: SingleNode) -> None:
     with node.backend(OURS, {"taikun_reconcile_interval": "0"}) as backend:
         story = Story(node, backend)
-        story.inside("lab.guest.starts", "listen")
+        story.inside(_STARTS, "listen")
         told = [story.driver("attach", story.volume, story.connector("a"))]
         told.append(story.driver("attach", story.volume, story.connector("b")))
         for what in ("a wrong password for b", "no ACL for b"):
-            story.guest("lab.guest.damage", "damage", told[0]["target_iqn"], what)
+            story.guest("tests.lab.guest.damage", "damage", told[0]["target_iqn"], what)
             story.driver("reconcile")
         story.driver("restart")
         story.driver("lose_privileged_process_for", UNLUCKY)
@@ -41,11 +43,11 @@ def test_no_secret_is_shown(node: SingleNode) -> None:
         story.driver("detach", reserved)
         secrets = [one["auth_password"] for one in told]
         assert not any(secret in repr(caught.value) for secret in secrets)
-        assert story.guest("lab.guest.leaks", "in_readable_files", secrets) == []
+        assert story.guest(_LEAKS, "in_readable_files", secrets) == []
         story.driver("detach", told[0]["attachment_id"])
         story.driver("terminate", story.volume, None)
         story.driver("detach", told[1]["attachment_id"])
-        started, shown = story.inside("lab.guest.starts", "started_with", secrets)
+        started, shown = story.inside(_STARTS, "started_with", secrets)
         assert started > 0
         assert shown == []
         assert _logs_with(node, secrets) == []
@@ -54,13 +56,11 @@ def test_no_secret_is_shown(node: SingleNode) -> None:
 def test_that_it_would_be_seen_the_in_tree_driver_shows(node: SingleNode) -> None:
     with node.backend(IN_TREE) as backend:
         story = Story(node, backend)
-        story.inside("lab.guest.starts", "listen")
+        story.inside(_STARTS, "listen")
         told = story.driver("attach", story.volume, story.connector("a"))
         secrets = [told["auth_password"]]
-        _, shown = story.inside("lab.guest.starts", "started_with", secrets)
+        _, shown = story.inside(_STARTS, "started_with", secrets)
         assert shown != []
         assert _logs_with(node, secrets) != []
         node.node.run(f"chmod 644 {SAVED}")
-        assert story.guest("lab.guest.leaks", "in_readable_files", secrets) == [
-            f"{UPPER}{SAVED}"
-        ]
+        assert story.guest(_LEAKS, "in_readable_files", secrets) == [f"{UPPER}{SAVED}"]

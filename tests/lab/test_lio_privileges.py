@@ -36,7 +36,7 @@ def as_user(
 ) -> dict[str, Any]:
     """Make calls as the plain user, in one process."""
     whole = [(one[0], one[1] if len(one) > 1 else ()) for one in requests]
-    return dict(process("lab.guest.plain_user", "calls", whole))
+    return dict(process("tests.lab.guest.plain_user", "calls", whole))
 
 
 def test_a_plain_user_exports_by_one_process_with_one_capability(

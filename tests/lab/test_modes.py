@@ -125,7 +125,7 @@ def test_modes_survive_restart_reboot_and_an_edit_by_hand(node: SingleNode) -> N
             assert not _may_write(story, reader)
         for host in "ab":
             story.log_out(host)
-        story.guest("lab.guest.reset", "forget_exports")
+        story.guest("tests.lab.guest.reset", "forget_exports")
         story.driver("restart")
         writer, reader = story.log_in("a"), story.log_in("b")
         assert [_may_write(story, one) for one in (writer, reader)] == [True, False]

@@ -37,7 +37,7 @@ def test_volumes_in_any_status_come_back_with_their_luns(node: SingleNode) -> No
         before = {status: _everything(one) for status, one in stories.items()}
         for status, story in stories.items():
             story.driver("set_status", story.volume, status)
-    node.node.call("lab.guest.reset", "forget_exports")
+    node.node.call("tests.lab.guest.reset", "forget_exports")
     # As after a boot that activated nothing, and may not activate one by itself.
     skipped = stories["maintenance"].volume
     node.node.run(
@@ -58,6 +58,6 @@ def test_volumes_in_any_status_come_back_with_their_luns(node: SingleNode) -> No
 
 def _everything(story: Story) -> dict[str, str]:
     target = story.information("a")["target_iqn"]
-    found = dict(story.guest("lab.guest.damage", "everything", target))
+    found = dict(story.guest("tests.lab.guest.damage", "everything", target))
     assert any("lun_0/ -> " in path for path in found)
     return found

@@ -13,7 +13,8 @@ from lab.plan import VOLUME_GROUP
 from tests.lab import secrets_seen, shared
 from tests.lab.shared import Shared
 
-_FAULTS = "lab.guest.faults"
+_FAULTS = "tests.lab.guest.faults"
+_LEAKS = "tests.lab.guest.leaks"
 
 
 @contextlib.contextmanager
@@ -21,11 +22,11 @@ def _watched(cluster: Cluster, seen: set[str]) -> Iterator[None]:
     """Collect the command lines of all processes on the storage node."""
     storage = cluster.nodes["storage"]
     with storage.session() as watcher:
-        watched = watcher.start("lab.guest.processes", "watch")
+        watched = watcher.start("tests.lab.guest.processes", "watch")
         try:
             yield
         finally:
-            storage.call("lab.guest.processes", "end_watch")
+            storage.call("tests.lab.guest.processes", "end_watch")
             seen |= watched()
 
 
@@ -79,11 +80,11 @@ def test_no_secret_of_the_whole_run_can_be_seen(cluster: Cluster) -> None:
     with _watched(cluster, lines), shared.volume(cluster) as volume:
         connected = volume.attach("compute1")
         told.append(_withheld(volume))
-        assert storage.call("lab.guest.leaks", "passwords_shown_to", "nobody") == (1, 0)
+        assert storage.call(_LEAKS, "passwords_shown_to", "nobody") == (1, 0)
         # Now, since the driver's record of the volume goes with its last attachment.
         for node in cluster.nodes.values():
             password = connected.information["auth_password"]
-            found = node.call("lab.guest.leaks", "in_readable_files", [password])
+            found = node.call(_LEAKS, "in_readable_files", [password])
             assert found == [], f"on {node.name}"
         volume.detach(connected)
         attachment, _information = volume.let_in("compute2")
@@ -104,5 +105,5 @@ def test_no_secret_of_the_whole_run_can_be_seen(cluster: Cluster) -> None:
         assert not [secret for secret in secrets if secret in text], text
     assert secrets_seen.in_files(cluster, secrets) == []
     for node in cluster.nodes.values():
-        found = node.call("lab.guest.leaks", "in_readable_files", secrets)
+        found = node.call(_LEAKS, "in_readable_files", secrets)
         assert found == [], f"on {node.name}"

@@ -63,21 +63,21 @@ def test_a_wrong_option_is_refused_by_name_with_its_cure(
 
 
 def test_a_node_without_configfs_is_refused(node: SingleNode) -> None:
-    node.node.call("lab.guest.faults", "unmount_configfs")
+    node.node.call("tests.lab.guest.faults", "unmount_configfs")
     try:
         refusal = _refusal(node, {})
     finally:
-        node.node.call("lab.guest.faults", "mount_configfs")
+        node.node.call("tests.lab.guest.faults", "mount_configfs")
     assert "configfs is not mounted at /sys/kernel/config" in refusal
     assert "mount -t configfs" in refusal
 
 
 def test_a_kernel_without_lio_is_refused(node: SingleNode) -> None:
-    node.node.call("lab.guest.faults", "hide_modules")
+    node.node.call("tests.lab.guest.faults", "hide_modules")
     try:
         refusal = _refusal(node, {})
     finally:
-        node.node.call("lab.guest.faults", "show_modules")
+        node.node.call("tests.lab.guest.faults", "show_modules")
     release = node.node.run("uname -r").strip()
     for word in ("iscsi_target_mod", release, "modprobe"):
         assert word in refusal

@@ -44,7 +44,7 @@ def _restore(cluster: Cluster) -> str:
     """Do what the node's boot does before cinder-volume; give what it said."""
     storage = cluster.nodes["storage"]
     storage.call("lab.guest.daemons", "prepare_cinder")
-    return str(storage.call("lab.guest.operator", "restore", _NO_DATABASE))
+    return str(storage.call("tests.lab.guest.operator", "restore", _NO_DATABASE))
 
 
 def _wait_for_a_write(attached: Attached, block: int) -> None:

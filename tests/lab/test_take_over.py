@@ -99,8 +99,8 @@ def _a_boot_restores_what_the_in_tree_driver_saved(story: Story) -> None:
     """It knows who was attached then; the driver's start corrects it."""
     story.log_out("b")
     story.log_out("c")
-    story.guest("lab.guest.reset", "forget_exports")
-    story.guest("lab.guest.lio", "in_tree", "restore")
+    story.guest("tests.lab.guest.reset", "forget_exports")
+    story.guest("tests.lab.guest.lio", "in_tree", "restore")
     assert story.initiators() == [_iqn("a"), _iqn("b")]
     story.driver("restart")
     assert story.initiators() == [_iqn("b"), _iqn("c")]
@@ -125,7 +125,7 @@ def test_a_volume_that_was_taken_over_is_the_same_disk_after_a_reboot(
     with node.backend(OURS, ON_DEMAND) as ours:
         story.go_on_with(ours)
         story.log_out("a")
-        story.guest("lab.guest.reset", "forget_exports")
+        story.guest("tests.lab.guest.reset", "forget_exports")
         story.driver("restart")
         now = story.guest("lab.guest.blocks", "identity", story.log_in("a"))
         assert (now["serial"], now["wwn"]) == (before["serial"], before["wwn"])

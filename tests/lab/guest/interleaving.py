@@ -51,7 +51,8 @@ def attach_and_write(volume_id: str, host: str) -> dict[str, Any]:
     """Attach a volume to a host that logs in and does not stop to write.
 
     Returns:
-        the connection ``information``, the ``device`` and the ``run``, see ``steady``.
+        the connection ``information``, the ``device`` and the ``run``, see
+        ``lab.guest.steady``.
     """
     connector = initiators.connector(host)
     information = volume.call("attach", volume_id, connector)

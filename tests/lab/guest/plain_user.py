@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our LIO target in a process of the plain user ``cinder``, see ``service_user``."""
+"""Our LIO target in a process of the plain user of ``lab.guest.service_user``."""
 
 import os
 import pickle
@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.guest import processes, service_user
+from lab.guest import service_user
 from lab.guest.service_user import BIN, USER
 from lab.workdir import PROJECT
+from tests.lab.guest import processes
 
 # Of its own: the node's root runs a cinder-volume with the usual ones.
 _ETC = Path("/etc/cinder-of-a-plain-user")
@@ -67,7 +68,7 @@ def calls(requests: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, Any]:
     _WISH.unlink(missing_ok=True)
     threading.Thread(target=_killer, daemon=True).start()
     done = subprocess.run(
-        ["runuser", "-u", USER, "--", sys.executable, "-m", "lab.guest.plain_user"],
+        ["runuser", "-u", USER, "--", sys.executable, "-m", __name__],
         input=pickle.dumps(list(requests)),
         capture_output=True,
         cwd=PROJECT,

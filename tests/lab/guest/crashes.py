@@ -31,7 +31,6 @@ from oslo_privsep import daemon, priv_context
 from rtslib_fb import RTSRoot
 
 from lab.guest import volume as volumes
-from lab.guest.points import Points
 from lab.guest.system import run
 from lab.guest.volume_settings import BACKEND, RECORDS
 from lab.plan import VOLUME_GROUP
@@ -40,6 +39,7 @@ from taikun_cinder.cli.restore import Restore
 from taikun_cinder.privsep.client import Context
 from taikun_cinder.records import Records
 from taikun_cinder.targets.lio import LioTarget
+from tests.lab.guest.points import Points
 
 _ACLS = "/sys/kernel/config/target/iscsi/iqn.*:volume-{}/tpgt_1/acls/*"
 #: No request has more points. A walk that does not end would be a fault of its own.

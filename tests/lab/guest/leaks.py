@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-#: All that the node wrote since its boot: the overlay's own layer (``init.sh``), and
-#: what is in memory. The lab's own folder, which is the host's, is not crossed into.
+#: All that the node wrote since its boot: the overlay's own layer (lab/guest/init.sh),
+#: and what is in memory. The lab's own folder, the host's, is not crossed into.
 _WRITTEN = (Path("/mnt/host/mnt/upper"), Path("/run"), Path("/dev/shm"))  # noqa: S108
 
 _ISCSI = Path("/sys/kernel/config/target/iscsi")
