@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from lab.cluster import Cluster
 from lab.errors import tail
@@ -18,6 +19,7 @@ from lab.progress import Terminal
 from lab.services.cinder_conf import PATHS_BACKEND
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
+from tests.lab import lanes
 
 FOLDER = PROJECT / ".lab-tests"
 
@@ -55,15 +57,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker in ("node", "cluster"):
             if marker in names:
                 item.add_marker(marker)
-    items.sort(
-        key=lambda item: (
-            "cluster" in getattr(item, "fixturenames", ()),
-            item.get_closest_marker("whole_run") is not None,
-        )
-    )
-    of_a_cluster = [item for item in items if item.get_closest_marker("cluster")]
-    for number, item in enumerate(of_a_cluster):
-        item.add_marker(pytest.mark.xdist_group(f"cluster-{number % 2 + 1}"))
+        lanes.group(item)
+    items.sort(key=lanes.order)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> lanes.Lanes | None:
+    """Hand the tests out as ``lanes`` says, with ``--dist loadgroup``."""
+    chosen = config.getvalue("dist") == "loadgroup"
+    return lanes.Lanes(config, log) if chosen else None
 
 
 @pytest.fixture(scope="session")
