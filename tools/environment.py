@@ -18,7 +18,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".tox" / "venv"
-REQUIREMENTS = ("requirements.txt", "test-requirements.txt", "lab/requirements.txt")
+REQUIREMENTS = (
+    "requirements.txt",
+    "test-requirements.txt",
+    "lab/requirements.txt",
+    "doc/requirements.txt",
+)
 CONSTRAINTS = "constraints.txt"
 #: A change to any of these is a reason to install anew.
 INPUTS = (*REQUIREMENTS, CONSTRAINTS, "setup.cfg", "setup.py", "pyproject.toml")

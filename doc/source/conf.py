@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Sphinx builds the documents: ``tox -e docs``."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# The options, the policies and the extra specs are read from the code.
+sys.path[:0] = [str(ROOT), str(ROOT / "doc" / "ext")]
+
+project = "taikun_cinder"
+extensions = [
+    "openstackdocstheme",
+    "oslo_config.sphinxext",
+    "oslo_policy.sphinxext",
+    "extra_specs",
+]
+
+html_theme = "openstackdocs"
+html_theme_options = {
+    "analytics_tracking_code": "",
+    "display_badge": False,
+    "root_title": project,
+    "show_other_versions": False,
+    "sidebar_search": True,
+}
+# The theme is made for docs.openstack.org; these replace what is true only there.
+templates_path = ["_templates"]
+html_show_sourcelink = False
+# pbr takes the version from git's tags, which a shallow clone does not have; the theme
+# would warn of that, and a warning is an error.
+openstackdocs_auto_version = False
+# The name from setup.cfg has a dash; the documents use the package's.
+openstackdocs_auto_name = False
+
+highlight_language = "none"
