@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a new connection may do, by all that is known about its volume."""
+"""The decision on a new connection, by all that is known about its volume."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, MutableMapping
 from typing import Any
 
-from taikun_cinder import connectors
-from taikun_cinder.access.grants import Memory
+from taikun_cinder import connectors, extra_specs
+from taikun_cinder.access import rules
+from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator, Mode
-from taikun_cinder.access.rows import Row
-from taikun_cinder.access.rules import RefusedError, Request, Rule, decide
-from taikun_cinder.access.uses import users, uses
+from taikun_cinder.access.rules import Rule
+from taikun_cinder.access.servers import candidates, uses
 from taikun_cinder.exception import AttachmentRefused
 
 #: The statuses of a volume that its users attach, or may. In others it is Cinder itself
@@ -19,30 +20,36 @@ _ATTACHING = ("reserved", "attaching", "in-use")
 
 
 @dataclasses.dataclass(frozen=True)
-class Terms:
-    """What is asked for, and what is allowed.
+class AttachRequest:
+    """A host's request to be let in.
 
     Attributes:
-        asked: the mode; None if the attachment's row will say.
+        volume: Cinder's.
+        connector: the host's, which gets the new connection's mark and mode.
+        initiator: the host's.
+        mode: what is asked for; None if the attachment's row will say.
         rule: the volume's.
     """
 
-    asked: Mode | None
+    volume: Any
+    connector: MutableMapping[str, Any]
+    initiator: Initiator
+    mode: Mode | None
     rule: Rule
 
 
 @dataclasses.dataclass(frozen=True)
-class Admitted:
-    """What a connection may do.
+class Admission:
+    """The decision on a new connection.
 
     Attributes:
-        mode: its mode; None if its row will say.
-        user: whom it is for, see ``Flight``.
+        mode: None if its attachment's row will say.
+        server: the server that it is for, see ``Connection``.
         identity: of its connector.
     """
 
     mode: Mode | None
-    user: str | None
+    server: str | None
     identity: str
 
     def is_final(self, grant: Grant) -> bool:
@@ -54,38 +61,49 @@ class Admitted:
         Args:
             grant: its host's, by all connections that it has.
         """
-        if self.user is None:
+        if self.server is None:
             return True
-        return self.user != self.identity and self.mode is grant.mode
+        return self.server != self.identity and self.mode is grant.mode
 
 
 def admit(
-    volume: Any,
-    connector: Mapping[str, Any],
+    request: AttachRequest,
     identity: str,
-    terms: Terms,
-    rows: Collection[Row],
-    memory: Memory,
-) -> Admitted:
+    attachments: Collection[Attachment],
+    ledger: Ledger,
+) -> Admission:
     """Decide on a new connection.
 
+    Args:
+        request: what is asked for.
+        identity: of its connector.
+        attachments: all of the volume's.
+        ledger: what they do not show.
+
     Raises:
-        AttachmentRefused: the volume's rule is against it.
+        AttachmentRefused: the volume's rule forbids it.
     """
-    initiator = Initiator(connector["initiator"])
-    whom = users(rows, memory, initiator)
-    if not whom and volume["status"] in _ATTACHING:
+    servers = candidates(attachments, ledger, request.initiator)
+    if not servers and request.volume["status"] in _ATTACHING:
         # Cinder's os-initialize_connection, which has no row before os-attach.
-        whom = frozenset({identity})
-    if not whom:
-        # It writes to read-only volumes, too, when it restores a backup.
-        return Admitted(Mode.RW, None, identity)
-    request = Request(initiator, whom, terms.asked)
+        servers = frozenset({identity})
+    if not servers:
+        # Cinder itself writes to read-only volumes, too, when it restores a backup.
+        return Admission(Mode.RW, None, identity)
     try:
-        mode = decide(terms.rule, request, tuple(uses(rows, memory)))
-    except RefusedError as error:
+        mode = rules.decide(
+            request.rule,
+            request.initiator,
+            servers,
+            request.mode,
+            tuple(uses(attachments, ledger)),
+        )
+    except rules.RefusedError as error:
         raise AttachmentRefused(
-            volume=volume["id"], host=connectors.host_of(connector), cause=error
+            volume=request.volume["id"],
+            host=connectors.host_of(request.connector),
+            cause=error,
+            cure=extra_specs.cure_of_refusal(),
         ) from error
-    only = next(iter(whom)) if len(whom) == 1 else identity
-    return Admitted(mode, only, identity)
+    server = next(iter(servers)) if len(servers) == 1 else identity
+    return Admission(mode, server, identity)

@@ -78,21 +78,21 @@ class Batches(Generic[Item, Answer]):
         self, queue: _Queue[Item, Answer], mine: _Waiting[Item, Answer]
     ) -> list[_Waiting[Item, Answer]]:
         with self._guard:
-            others = [one for one in queue.waiting if one is not mine]
+            others = [waiting for waiting in queue.waiting if waiting is not mine]
             queue.waiting = []
         # Even if somebody took it and was killed before he had an answer.
         return [mine, *others]
 
     def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
         try:
-            answers = self._work([one.item for one in batch])
+            answers = self._work([waiting.item for waiting in batch])
         except Exception as error:
             if len(batch) == 1:
                 batch[0].answer.set_exception(error)
                 return
             LOG.debug("Of %d at once not all could be done: %s", len(batch), error)
-            for one in batch:
-                self._answer([one])
+            for waiting in batch:
+                self._answer([waiting])
         else:
-            for one, answer in zip(batch, answers, strict=True):
-                one.answer.set_result(answer)
+            for waiting, answer in zip(batch, answers, strict=True):
+                waiting.answer.set_result(answer)

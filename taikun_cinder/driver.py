@@ -10,24 +10,24 @@ from cinder.volume.drivers import lvm
 from oslo_log import log as logging
 
 from taikun_cinder import (
-    attachments,
     capabilities,
-    connectors,
+    connection_info,
+    database,
     exports,
+    extra_specs,
     modes,
     opts,
     preflight,
-    specs,
-    volumes,
+    targets,
+    volume_groups,
 )
 from taikun_cinder.access.model import Mode
-from taikun_cinder.admission import Terms
+from taikun_cinder.admission import AttachRequest
 from taikun_cinder.layout import Layout
+from taikun_cinder.node import Node
 from taikun_cinder.progress import Progress
 from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
-from taikun_cinder.targets.base import Target
-from taikun_cinder.targets.lio import LioTarget
 
 LOG = logging.getLogger(__name__)
 
@@ -44,10 +44,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     CI_WIKI_NAME = "Taikun_Cinder_CI"
 
     #: Where the checks at start look at the node.
-    node = preflight.Node()
-
-    #: What exports the volumes.
-    target: Target = LioTarget()
+    node = Node()
 
     _stats: dict[str, Any]
 
@@ -59,18 +56,22 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         # imported another target helper and talked to it.
         preflight.refuse_configuration(kwargs["configuration"], self.node)
         super().__init__(vg_obj, *args, **kwargs)
+        # The LVM driver opens the group in check_for_setup_error.
+        group = volume_groups.Group(self.configuration.volume_group, lambda: self.vg)
+        self._target = targets.of(self.configuration)
+        self._layout = Layout.of(self.configuration)
         self._exports = exports.Exports(
-            self.target,
-            Layout.of(self.configuration),
+            self._target,
+            self._layout,
             Records(Path(self.configuration.taikun_state_path)),
-            self._activate,
+            lambda volume: group.activate(volume["name"]),
             self.configuration.taikun_login_patience,
         )
         self._restored = Progress(f"Exports of {self.host} are restored")
         self._reconcile = Reconcile(
             self._exports,
-            lambda: volumes.of_backend(self.host),
-            lambda: attachments.attached_volumes(self.host),
+            lambda: database.volumes_of(self.host),
+            lambda: database.attached_volumes(self.host),
         )
 
     @classmethod
@@ -105,36 +106,36 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self._stats,
             self.VERSION,
             self.configuration,
-            lambda: len(volumes.of_backend(self.host, multiattach=True)),
+            lambda: len(database.volumes_of(self.host, multiattach=True)),
         )
 
     def _init_vendor_properties(self) -> tuple[dict[str, Any], str]:
         """Publish our extra specs, for ``cinder get-capabilities``."""
-        shown = dict(capabilities.vendor_properties(self.configuration))
-        return shown, capabilities.PREFIX
+        shown = dict(extra_specs.vendor_properties(self.configuration))
+        return shown, extra_specs.PREFIX
 
     def create_volume(self, volume: Any) -> Any:
         """Create the volume, unless its type asks for what there is not."""
-        specs.rule(self.configuration, volume)
+        extra_specs.rule(self.configuration, volume)
         return super().create_volume(volume)
 
     def create_volume_from_snapshot(self, volume: Any, snapshot: Any) -> Any:
         """Create the volume, unless its type asks for what there is not."""
-        specs.rule(self.configuration, volume)
+        extra_specs.rule(self.configuration, volume)
         return super().create_volume_from_snapshot(volume, snapshot)
 
     def create_cloned_volume(self, volume: Any, src_vref: Any) -> Any:
         """Create the volume, unless its type asks for what there is not."""
-        specs.rule(self.configuration, volume)
+        extra_specs.rule(self.configuration, volume)
         return super().create_cloned_volume(volume, src_vref)
 
     def manage_existing_get_size(self, volume: Any, existing_ref: Any) -> int:
         """Tell how large a logical volume is that is about to be managed.
 
-        It is the first that Cinder asks, and only for volumes: the LVM driver manages
-        snapshots by its manage_existing.
+        Cinder calls this first, and only for volumes: the LVM driver manages snapshots
+        by its manage_existing.
         """
-        specs.rule(self.configuration, volume)
+        extra_specs.rule(self.configuration, volume)
         return int(super().manage_existing_get_size(volume, existing_ref))
 
     def retype(
@@ -144,12 +145,12 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
         The scheduler's filter refuses such a type before, where it is used.
         """
-        specs.rule_of(self.configuration, volume, new_type)
+        extra_specs.rule_of_type(self.configuration, volume, new_type)
         return super().retype(context, volume, new_type, diff, host)
 
     def validate_connector(self, connector: Any) -> bool:
-        """Refuse a connector that LIO would refuse, before anything is changed."""
-        connectors.initiator_to_attach(connector)
+        """Refuse a connector that the target would refuse; nothing is changed."""
+        self._target.initiator(connector)
         modes.check(connector)
         return True
 
@@ -163,29 +164,37 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         # Cinder's own attaches (driver._attach_volume) do not validate.
         self.validate_connector(connector)
-        return self._model(volume)
+        return connection_info.model_update(self._target, self._layout, volume)
 
     def ensure_export(self, context: Any, volume: Any) -> dict[str, str]:
         """Export the volume again as its attachments say; Cinder asks at its start."""
-        self._exports.settle(volume)
+        self._exports.ensure(volume)
         self._restored.step(
-            lambda: len(volumes.of_backend(self.host, status=volume["status"]))
+            lambda: len(database.volumes_of(self.host, status=volume["status"]))
         )
-        return self._model(volume)
+        return connection_info.model_update(self._target, self._layout, volume)
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
-        terms = Terms(
-            modes.asked(volume, connector), specs.rule(self.configuration, volume)
+        flag = database.readonly_flag(volume)
+        request = AttachRequest(
+            volume,
+            connector,
+            self._target.initiator(connector),
+            modes.asked(volume, connector, flag),
+            extra_specs.rule(self.configuration, volume),
         )
-        grant, new = self._exports.grant(volume, connector, terms)
-        modes.forget_lifted_flag(volume)
-        if not new.is_final(grant):
-            self._reconcile.follow(volume, new.identity)
-        return self._exports.layout.connection(
+        grant, admission = self._exports.attach(request)
+        if flag == modes.LIFTED:
+            database.remove_readonly_flag(volume)
+        if not admission.is_final(grant):
+            self._reconcile.watch(volume, admission.identity)
+        return connection_info.of_grant(
+            self._target,
+            self._layout,
             volume,
             grant,
-            new.mode or Mode.RW,
+            admission.mode or Mode.RW,
             multipath=bool(connector.get("multipath")),
         )
 
@@ -199,8 +208,8 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             anything else for False (manager._connection_terminate).
         """
         if connector is None:
-            return self._exports.end_all(volume)
-        return self._exports.end(volume, connector)
+            return self._exports.detach_all(volume)
+        return self._exports.detach(volume, connector)
 
     def remove_export(self, context: Any, volume: Any) -> None:
         """Remove the export, unless somebody needs it.
@@ -210,7 +219,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         deleted = volume["status"] in ("deleting", "unmanaging")
         try:
-            holders = self._exports.settle(volume, deleted=deleted)
+            holders = self._exports.ensure(volume, deleted=deleted)
         except exception.VolumeDriverException as error:
             if deleted:
                 raise
@@ -234,16 +243,3 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """Let the volume go, and forget it."""
         super().unmanage(volume)
         self._exports.forget(volume)
-
-    def _activate(self, volume: Any) -> None:
-        # An active volume has its device, and lvchange costs a process.
-        if not Path(self._exports.layout.device(volume)).exists():
-            self.vg.activate_lv(volume["name"])
-
-    def _model(self, volume: Any) -> dict[str, str]:
-        """Give what Cinder keeps with the volume.
-
-        It has no ``provider_auth``: each host has a pair of its own, and Cinder shows
-        that field in debug logs and in the metadata of backups.
-        """
-        return {"provider_location": self._exports.layout.location(volume)}

@@ -1,41 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes what the kernel exports of a volume follow from who may reach it.
+"""Makes the export of a volume follow from who may reach it.
 
-Its caller holds the volume's lock, and knows who may.
+The caller holds the volume's lock, and knows who may.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder.access.audit import audit
 from taikun_cinder.access.model import Export, Grant, Initiator
-from taikun_cinder.access.observed import Observed
-from taikun_cinder.access.plan import withheld
-from taikun_cinder.access.steps import Step
 from taikun_cinder.exception import GrantWithheld
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Record
-from taikun_cinder.targets.base import Changed, Target
+from taikun_cinder.targets.base import Result, Target
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
-    """What came of it.
+class Enforced:
+    """An export after it was made so.
 
     Attributes:
-        export: what must be in the kernel by now; None for nothing.
-        observed: what is; None where only those were looked at whose access is
-            another than before, and all of that is right.
+        export: what the target must show by now; None for nothing.
+        result: what came of it.
     """
 
     export: Export | None
-    observed: Observed | None = None
+    result: Result
 
     def grant_of(self, volume: Any, initiator: Initiator) -> Grant:
         """Give the grant by which an initiator can log in.
@@ -43,27 +37,18 @@ class Made:
         Raises:
             GrantWithheld: it cannot, as things are.
         """
-        export, observed = self.export, self.observed
-        grant = export.grant_of.get(initiator) if export else None
-        if grant is None or initiator in self._left_out:
-            causes = audit(observed, export) if observed else ()
+        grant = self.export.grant_of.get(initiator) if self.export else None
+        if grant is None or initiator in self.result.withheld:
             raise GrantWithheld(
                 volume=volume["id"],
                 initiator=initiator,
-                causes=" ".join(map(str, causes)),
+                causes=" ".join(map(str, self.result.left)),
             )
         return grant
 
-    @functools.cached_property
-    def _left_out(self) -> frozenset[Initiator]:
-        # Once for all hosts of a batch: it takes a plan of the whole export.
-        if self.observed is None or self.export is None:
-            return frozenset()
-        return withheld(self.observed, self.export)
-
 
 class Enforcement:
-    """How the exports of a back end are made.
+    """Makes the exports of a back end.
 
     Args:
         target: what exports.
@@ -78,7 +63,7 @@ class Enforcement:
         self._layout = layout
         self._activate = activate
 
-    def make(
+    def ensure(
         self,
         volume: Any,
         record: Record | None,
@@ -86,8 +71,8 @@ class Enforcement:
         about: Collection[Initiator] | None = None,
         *,
         search: bool = False,
-    ) -> Made:
-        """Make the kernel agree.
+    ) -> Enforced:
+        """Make the export so.
 
         Args:
             volume: whose export.
@@ -97,26 +82,23 @@ class Enforcement:
                 was before is not looked at then, so that a volume may have as many
                 hosts as it likes. None to look at everybody's.
             search: do not believe a record that nothing is exported, and look for a
-                backstore that lost its target anywhere. It takes the longer, the more
-                the node exports.
+                part that lost its target anywhere. It takes the longer, the more the
+                node exports.
         """
-        name, desired = (
-            self._layout.target(volume),
-            self._desired(volume, record, grants),
-        )
+        name = self._layout.target(volume)
+        desired = self._desired(volume, record, grants)
         if desired is not None:
             self._activate(volume)
         had = record.export if record else None
+        changed = None
         if about is not None and desired is not None and had is not None:
-            others = {one.initiator for one in had.grants ^ desired.grants}
-            steps = self._target.amend(name, desired, others.union(about))
-            if steps is not None:
-                _tell(volume, steps)
-                return Made(desired)
+            # And those whose access is another than it was when it was made last.
+            differing = {grant.initiator for grant in had.grants ^ desired.grants}
+            changed = differing.union(about)
         search = search or record is None or had is not None
-        outcome = self._target.ensure(name, desired, search=search)
-        _tell(volume, outcome.steps if isinstance(outcome, Changed) else ())
-        return Made(desired, outcome.observed)
+        result = self._target.ensure(name, desired, changed, search=search)
+        _log(volume, result)
+        return Enforced(desired, result)
 
     def shows_another(self, volume: Any) -> bool:
         """Say whether what is exported by the volume's name is another volume.
@@ -126,15 +108,15 @@ class Enforcement:
         """
         if volume["name_id"] == volume["id"]:
             return False
-        made = self._target.read(self._layout.target(volume)).backstore
-        if made is None or made.device == self._layout.device(volume):
+        device = self._target.read(self._layout.target(volume)).device
+        if device is None or device == self._layout.device(volume):
             return False
-        return made.device.rpartition("/")[2] == volume["name"]
+        return device.rpartition("/")[2] == volume["name"]
 
     def _desired(
         self, volume: Any, record: Record | None, grants: frozenset[Grant]
     ) -> Export | None:
-        """Give what must be in the kernel.
+        """Give what the target must show.
 
         A disk that hosts were given keeps its serial until the last of them is
         detached, also one that the in-tree driver made up. Else a reconcile that finds
@@ -144,17 +126,15 @@ class Enforcement:
         if export is None:
             return None
         if record is not None:
-            serial = record.export.serial if record.export else export.serial
+            serial = record.export.serial if record.export else None
         else:
-            made = self._target.read(export.target).backstore
-            serial = made.serial if made and made.serial else export.serial
-        return dataclasses.replace(export, serial=serial)
+            serial = self._target.read(export.target).serial
+        return dataclasses.replace(export, serial=serial or export.serial)
 
 
-def _tell(volume: Any, steps: Iterable[Step]) -> None:
-    told = "; ".join(map(str, steps))
-    if told:
+def _log(volume: Any, result: Result) -> None:
+    if result.changes:
         LOG.info(
             "Export of volume %(volume)s put right: %(steps)s",
-            {"volume": volume["id"], "steps": told},
+            {"volume": volume["id"], "steps": "; ".join(result.changes)},
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors, with messages that say what is wrong and what to do."""
+"""The errors. Each message says what is wrong and what to do."""
 
 from cinder import exception
 
@@ -40,21 +40,19 @@ class InvalidExtraSpec(exception.VolumeDriverException):
     """A volume's type says something that its driver does not understand."""
 
     message = (
-        "Volume %(volume)s cannot be used, because its type %(kind)s has "
+        "Volume %(volume)s cannot be used, because its type %(type)s has "
         "%(spec)s='%(value)s', and that has to be %(allowed)s. Correct the type "
-        "(openstack volume type set --property %(spec)s=VALUE %(kind)s), and repeat "
+        "(openstack volume type set --property %(spec)s=VALUE %(type)s), and repeat "
         "the request. Nothing was changed."
     )
 
 
 class AttachmentRefused(exception.VolumeDriverException):
-    """A volume's rules are against an attachment."""
+    """A volume's rules forbid an attachment."""
 
     message = (
         "Volume %(volume)s cannot be attached to host %(host)s: %(cause)s. Detach it "
-        "elsewhere first, or change the rule: extra specs taikun:secondary_mode and "
-        "taikun:max_hosts of its type, or options taikun_secondary_mode and "
-        "taikun_max_hosts of its back end. Nothing was changed."
+        "elsewhere first, or %(cure)s. Nothing was changed."
     )
 
 
@@ -97,7 +95,7 @@ class GrantWithheld(exception.VolumeDriverException):
 
 
 class RecordUnreadable(exception.VolumeDriverException):
-    """What the driver kept about a volume cannot be used."""
+    """The record of a volume cannot be used."""
 
     message = "The record %(path)s of volume %(volume)s cannot be used: %(cause)s."
 

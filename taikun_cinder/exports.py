@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the kernel follow Cinder's attachments, one volume at a time, under its lock.
+"""Makes exports follow Cinder's attachments, one volume at a time, under its lock.
 
-Each call reads the rows and the volume's record afresh, computes who may reach the
-volume, makes it so, and writes the record before it answers. Nothing is kept in this
-process, so a restart forgets nothing, and several processes on one node do no harm.
+Each call reads the attachments and the volume's record afresh, computes who may reach
+the volume, makes it so, and writes the record before it answers. Nothing is kept in
+this process, so a restart forgets nothing, and several processes on one node do no
+harm.
 """
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,14 +17,14 @@ from typing import Any
 from cinder import coordination
 from oslo_log import log as logging
 
-from taikun_cinder import attachments, connectors, modes
-from taikun_cinder.access.grants import Memory, grants
+from taikun_cinder import connectors, database, modes
+from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.identity import identity, is_marked, mark
+from taikun_cinder.access.ledger import Ledger, grants
 from taikun_cinder.access.model import Export, Grant, Initiator
-from taikun_cinder.access.rows import Row
-from taikun_cinder.admission import Admitted, Terms, admit
+from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
-from taikun_cinder.enforcement import Enforcement, Made
+from taikun_cinder.enforcement import Enforced, Enforcement
 from taikun_cinder.exception import RecordNotWritten
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Record, Records
@@ -33,27 +35,17 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _Known:
-    """What is known about a volume when its lock is taken.
+    """The knowledge about a volume when its lock is taken.
 
     Attributes:
-        rows: Cinder's attachments, read after the lock was taken.
-        memory: what they do not show.
+        attachments: Cinder's, read after the lock was taken.
+        ledger: what they do not show.
         record: as it is on disk, None if there is none.
     """
 
-    rows: tuple[Row, ...]
-    memory: Memory
+    attachments: tuple[Attachment, ...]
+    ledger: Ledger
     record: Record | None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Asked:
-    """A host that is to be let in."""
-
-    volume: Any
-    connector: dict[str, Any]
-    terms: Terms
-    initiator: Initiator
 
 
 class Exports:
@@ -62,10 +54,10 @@ class Exports:
     Args:
         target: what exports.
         layout: how.
-        records: what is known beside Cinder's rows.
+        records: what is known beside Cinder's attachments.
         activate: makes a volume's block device appear.
         patience: how long a host without an attachment may need to log in, in seconds.
-        rows: reads the attachments of one volume.
+        attachments: reads those of one volume; None for Cinder's database.
         clock: gives seconds, and only goes forward between two boots of the node.
     """
 
@@ -76,7 +68,7 @@ class Exports:
         records: Records,
         activate: Callable[[Any], None],
         patience: float = 300,
-        rows: Callable[[str], tuple[Row, ...]] = attachments.of_volume,
+        attachments: Callable[[str], tuple[Attachment, ...]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target = target
@@ -84,94 +76,114 @@ class Exports:
         self._records = records
         self._enforcement = Enforcement(target, layout, activate)
         self._patience = patience
-        self._rows = rows
+        self._attachments = attachments or functools.partial(
+            database.attachments_of, connector_key=target.connector_key
+        )
         self._clock = clock
-        self._attaches = Batches[_Asked, tuple[Grant, Admitted]](self._grant)
+        self._attaches = Batches[AttachRequest, tuple[Grant, Admission]](self._attach)
 
-    def grant(
-        self, volume: Any, connector: dict[str, Any], terms: Terms
-    ) -> tuple[Grant, Admitted]:
-        """Let the connector's host in.
+    def attach(self, request: AttachRequest) -> tuple[Grant, Admission]:
+        """Let a host in.
 
-        The connector is marked, so that its detach can be told from others', and what
+        Its connector is marked, so that its detach can be told from others', and what
         the host may do is written there.
 
         Returns:
             what the host has by all its connections, and what it has by this one.
 
         Raises:
-            InvalidInitiator: the connector names no initiator; nothing is changed.
-            AttachmentRefused: the volume's rule is against it; nothing is changed.
+            AttachmentRefused: the volume's rule forbids it; nothing is changed.
             GrantWithheld: the host cannot be let in as things are.
         """
-        initiator = connectors.initiator_to_attach(connector)
-        asked = _Asked(volume, connector, terms, initiator)
-        return self._attaches.do(volume["id"], asked)
+        return self._attaches.do(request.volume["id"], request)
 
-    def _grant(self, asked: Sequence[_Asked]) -> list[tuple[Grant, Admitted]]:
+    def _attach(
+        self, requests: Sequence[AttachRequest]
+    ) -> list[tuple[Grant, Admission]]:
         """Let hosts in to one volume, in this order; all of them, or raise."""
-        volume, who = asked[0].volume, {one.initiator for one in asked}
+        volume = requests[0].volume
         with self._locked(volume) as known:
-            admitted, after = [], known.memory
-            for one in asked:
-                new, after = self._admit(one, known.rows, after)
-                admitted.append(new)
-            made = self._make(volume, known, after, who)
-            granted = [made.grant_of(volume, one.initiator) for one in asked]
-            self._keep(volume, known, Record(made.export, after))
-            return list(zip(granted, admitted, strict=True))
+            admissions, ledger = [], known.ledger
+            for request in requests:
+                admission, ledger = self._admit(request, known.attachments, ledger)
+                admissions.append(admission)
+            enforced = self._enforce(
+                volume, known, ledger, {request.initiator for request in requests}
+            )
+            granted = [
+                enforced.grant_of(volume, request.initiator) for request in requests
+            ]
+            self._keep(volume, known, Record(enforced.export, ledger))
+            return list(zip(granted, admissions, strict=True))
 
     def _admit(
-        self, asked: _Asked, rows: tuple[Row, ...], memory: Memory
-    ) -> tuple[Admitted, Memory]:
-        connector = asked.connector
-        new = admit(asked.volume, connector, mark(connector), asked.terms, rows, memory)
-        modes.leave(connector, new.mode)
-        after = memory.attach(
-            rows, asked.initiator, new.identity, new.mode, self._clock(), new.user
+        self,
+        request: AttachRequest,
+        attachments: tuple[Attachment, ...],
+        ledger: Ledger,
+    ) -> tuple[Admission, Ledger]:
+        admission = admit(request, mark(request.connector), attachments, ledger)
+        modes.annotate(request.connector, admission.mode)
+        return admission, ledger.attach(
+            attachments,
+            request.initiator,
+            admission.identity,
+            admission.mode,
+            self._clock(),
+            admission.server,
         )
-        return new, after
 
-    def follow(self, volume: Any) -> frozenset[str]:
-        """Let the kernel follow the rows; give the connections they do not show yet."""
+    def refresh(self, volume: Any) -> frozenset[str]:
+        """Make the export agree with attachments that were written meanwhile.
+
+        Returns:
+            the identities of the connections that the attachments do not show yet.
+        """
         with self._locked(volume) as known:
             had = known.record.export if known.record else None
-            now = grants(known.rows, known.memory)
+            now = grants(known.attachments, known.ledger)
             if now != (had.grants if had else frozenset()):
-                self._settle(volume, known, known.memory)
-            return frozenset(one.identity for one in known.memory.flights)
+                self._ensure(volume, known, known.ledger)
+            return frozenset(
+                connection.identity for connection in known.ledger.connections
+            )
 
-    def end(self, volume: Any, connector: Mapping[str, Any]) -> bool:
+    def detach(self, volume: Any, connector: Mapping[str, Any]) -> bool:
         """End one connection of the connector's host; say whether others remain.
 
         Raises:
             UnknownInitiator: the connector names no initiator; nothing is changed.
         """
-        initiator = connectors.initiator_to_detach(volume["id"], connector)
+        initiator = connectors.initiator_to_detach(
+            volume["id"], connector, self.target.connector_key
+        )
         with self._locked(volume) as known:
-            after = known.memory.detach(
-                known.rows,
+            ledger = known.ledger.detach(
+                known.attachments,
                 initiator,
                 identity(connector),
                 self._clock(),
                 marked=is_marked(connector),
             )
-            return self._settle(volume, known, after, {initiator}) is not None
+            return self._ensure(volume, known, ledger, {initiator}) is not None
 
-    def end_all(self, volume: Any) -> bool:
+    def detach_all(self, volume: Any) -> bool:
         """End all connections; say whether any remains."""
         with self._locked(volume) as known:
-            ended = (str(one.initiator) for one in grants(known.rows, known.memory))
+            ended = (
+                str(grant.initiator)
+                for grant in grants(known.attachments, known.ledger)
+            )
             LOG.warning(
                 "All connections of volume %s are ended at once, since the detach came "
                 "without a connector: %s",
                 volume["id"],
                 ", ".join(sorted(ended)) or "there are none",
             )
-            after = known.memory.detach_all(known.rows, self._clock())
-            return self._settle(volume, known, after) is not None
+            ledger = known.ledger.detach_all(known.attachments, self._clock())
+            return self._ensure(volume, known, ledger) is not None
 
-    def settle(
+    def ensure(
         self,
         volume: Any,
         *,
@@ -179,7 +191,7 @@ class Exports:
         sweep: float = 0,
         search: bool = False,
     ) -> tuple[str, ...]:
-        """Make the kernel agree with Cinder; give the initiators that have access.
+        """Make the export agree with Cinder; give the initiators that have access.
 
         Args:
             volume: whose export.
@@ -187,30 +199,34 @@ class Exports:
                 not write down, or one that it failed to write would keep it for ever.
             sweep: what rows should show by now and do not is forgotten when it is older
                 than this many seconds; 0 forgets nothing.
-            search: see ``Enforcement.make``. It is done for a deletion in any case.
+            search: see ``Enforcement.ensure``. It is done for a deletion in any case.
         """
         with self._locked(volume) as known:
             if self._enforcement.shows_another(volume):
                 return ()
-            after = Memory(ended=known.memory.ended) if deleted else known.memory
+            ledger = Ledger(ended=known.ledger.ended) if deleted else known.ledger
             if sweep:
-                # They count only for what the rows do not show.
+                # They count only for what the attachments do not show.
                 name = self.layout.target(volume)
-                sessions = self.target.sessions(name) if after.flights else ()
-                after = after.expire(
-                    known.rows, sessions, self._clock(), sweep, self._patience
+                sessions = (
+                    self.target.read(name).connected if ledger.connections else ()
                 )
-            made = self._make(volume, known, after, search=search or deleted).export
+                ledger = ledger.expire(
+                    known.attachments, sessions, self._clock(), sweep, self._patience
+                )
+            export = self._enforce(
+                volume, known, ledger, search=search or deleted
+            ).export
             try:
-                self._keep(volume, known, Record(made, after))
+                self._keep(volume, known, Record(export, ledger))
             except RecordNotWritten as error:
                 # Nobody was promised anything, and the export is right. At its start
                 # Cinder would put the volume into an error status for this.
                 LOG.error(error.msg)
-            return tuple(sorted(map(str, made.grant_of))) if made else ()
+            return tuple(sorted(map(str, export.grant_of))) if export else ()
 
     def expects(self, volume: Any) -> bool:
-        """Say whether the volume was left exported, whatever the kernel has now."""
+        """Say whether the volume was left exported, whatever the target has now."""
         record = self._records.load(volume["id"])
         return record is not None and record.export is not None
 
@@ -222,43 +238,43 @@ class Exports:
     @contextlib.contextmanager
     def _locked(self, volume: Any) -> Iterator[_Known]:
         with self._lock(volume):
-            rows, now = self._rows(volume["id"]), self._clock()
+            attachments, now = self._attachments(volume["id"]), self._clock()
             record = self._records.load(volume["id"])
             if record is None:
-                acls = self.target.read(self.layout.target(volume)).acls
-                memory = Memory().adopt(rows, acls, now)
+                hosts = self.target.read(self.layout.target(volume)).hosts
+                ledger = Ledger().adopt(attachments, hosts, now)
             else:
-                memory = record.memory.not_after(now)
-            yield _Known(rows, memory.follow(rows), record)
+                ledger = record.ledger.not_after(now)
+            yield _Known(attachments, ledger.prune(attachments), record)
 
     def _lock(self, volume: Any) -> Any:
         # By the name, which two rows may have for a while.
         return coordination.COORDINATOR.get_lock(lock_name(volume["name_id"]))
 
-    def _settle(
+    def _ensure(
         self,
         volume: Any,
         known: _Known,
-        memory: Memory,
+        ledger: Ledger,
         about: Collection[Initiator] | None = None,
     ) -> Export | None:
-        """Make the kernel agree, and keep it; give what must be in it by now."""
-        made = self._make(volume, known, memory, about).export
-        self._keep(volume, known, Record(made, memory))
-        return made
+        """Make the export so, and keep it; give what the target must show by now."""
+        export = self._enforce(volume, known, ledger, about).export
+        self._keep(volume, known, Record(export, ledger))
+        return export
 
-    def _make(
+    def _enforce(
         self,
         volume: Any,
         known: _Known,
-        memory: Memory,
+        ledger: Ledger,
         about: Collection[Initiator] | None = None,
         *,
         search: bool = False,
-    ) -> Made:
-        """Make the kernel agree; see ``Enforcement.make``."""
-        granted = grants(known.rows, memory)
-        return self._enforcement.make(
+    ) -> Enforced:
+        """Make the export so; see ``Enforcement.ensure``."""
+        granted = grants(known.attachments, ledger)
+        return self._enforcement.ensure(
             volume, known.record, granted, about, search=search
         )
 

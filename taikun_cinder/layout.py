@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a volume is exported: its target's name, its device, its portals.
+"""The layout of an export: the name of its target, its device, its portals.
 
-Names and the form of the location are the in-tree driver's, so that a volume can be
-taken over from it, and given back.
+Names are the in-tree driver's, so that a volume can be taken over from it, and given
+back.
 """
 
 import dataclasses
@@ -10,14 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from taikun_cinder import portals
-from taikun_cinder.access.identity import MADE_FOR
-from taikun_cinder.access.model import Export, Grant, Mode, Portal
-from taikun_cinder.access.observed import LUN
+from taikun_cinder.access.model import Export, Grant, Portal
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What a back end's options say about its exports.
+    """The layout of a back end's exports, by its options.
 
     Attributes:
         prefix: of each target's name (target_prefix).
@@ -43,7 +41,7 @@ class Layout:
         )
 
     def target(self, volume: Any) -> str:
-        """Give the IQN of a volume's target."""
+        """Give the name of a volume's target."""
         return f"{self.prefix}{volume['name']}"
 
     def device(self, volume: Any) -> str:
@@ -51,7 +49,7 @@ class Layout:
         return f"/dev/{self.group}/{volume['name']}"
 
     def export(self, volume: Any, grants: Iterable[Grant]) -> Export | None:
-        """Give what must be in the kernel: nothing for a volume that nobody may reach.
+        """Give what the target must show: nothing for a volume that nobody may reach.
 
         The serial comes from ``name_id``, so the disk stays the same for its hosts
         over each new export, and over a migration that ends in another volume's name.
@@ -66,41 +64,3 @@ class Layout:
             portals=frozenset(self.portals),
             grants=granted,
         )
-
-    def location(self, volume: Any) -> str:
-        """Give the volume's ``provider_location``, as the in-tree driver writes it."""
-        addresses, target = ";".join(map(str, self.portals)), self.target(volume)
-        return f"{addresses},{target} {target} {LUN}"
-
-    def connection(
-        self, volume: Any, grant: Grant, mode: Mode, *, multipath: bool
-    ) -> dict[str, Any]:
-        """Give what a host needs to know to connect.
-
-        See cinder.interface.volume_connector_driver and os-brick's iSCSI connector.
-        The mode is beside the data: there Cinder's manager overwrites it, and what is
-        beside goes before (manager._connection_create).
-        """
-        target, addresses = self.target(volume), [str(one) for one in self.portals]
-        data: dict[str, Any] = {
-            "target_discovered": False,
-            "target_portal": addresses[0],
-            "target_iqn": target,
-            "target_lun": LUN,
-            "volume_id": volume["id"],
-            "auth_method": "CHAP",
-            "auth_username": grant.credentials.username,
-            "auth_password": grant.credentials.password,
-            MADE_FOR: grant.initiator.name,
-            "encrypted": volume["encryption_key_id"] is not None,
-            "discard": False,
-        }
-        if multipath or len(addresses) > 1:
-            data["target_portals"] = addresses
-            data["target_iqns"] = [target] * len(addresses)
-            data["target_luns"] = [LUN] * len(addresses)
-        return {
-            "driver_volume_type": "iscsi",
-            "access_mode": mode.value,
-            "data": data,
-        }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Cinder says about the mode of an attachment: many places, none of them whole.
+"""The mode of an attachment, which Cinder says in several places, none of them whole.
 
 - ``connector['mode']`` is there for a request by the attachments API if a mode was
   given before or with it, and is None if the attachment and its connector came in one
@@ -13,10 +13,9 @@
   means the same as none everywhere else, is removed: the next request is heard.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
-from cinder import context, objects
 from oslo_log import log as logging
 
 from taikun_cinder import connectors
@@ -26,28 +25,32 @@ from taikun_cinder.exception import InvalidMode
 
 LOG = logging.getLogger(__name__)
 
-#: The key in a connector for what its connection may do.
+#: The key in a connector for the mode that its connection was granted.
 GRANTED = "taikun_cinder_mode"
 
-#: The admin metadata of a volume that all hosts may only read, and its values.
-_READONLY, _SET, _LIFTED = "readonly", "True", "False"
+#: The values of a volume's admin metadata ``readonly``.
+_SET, LIFTED = "True", "False"
 
 #: What stands for no mode in Cinder's rows and requests.
 _NONE = ("null", "")
 
 
-def asked(volume: Any, connector: Mapping[str, Any]) -> Mode | None:
+def asked(volume: Any, connector: Mapping[str, Any], flag: str | None) -> Mode | None:
     """Give the mode that a connection is asked for; None if its row will say.
+
+    Args:
+        volume: Cinder's.
+        connector: the host's.
+        flag: the volume's admin metadata ``readonly``, None if it has none.
 
     Raises:
         InvalidMode: the connector has one that is none.
     """
     said = connector.get("mode", Mode.RW.value)
     mode = None if said is None else _mode(said, connector)
-    flag = _flag(volume)
     if flag == _SET:
         return Mode.RO
-    if flag == _LIFTED and mode is not Mode.RW:
+    if flag == LIFTED and mode is not Mode.RW:
         LOG.warning(
             "Volume %(volume)s is attached to %(host)s for writing, though Cinder's "
             "API may say 'ro': the volume's admin metadata has readonly='False', which "
@@ -69,32 +72,32 @@ def check(connector: Any) -> None:
         _mode(connector["mode"], connector)
 
 
-def leave(connector: MutableMapping[str, Any], mode: Mode | None) -> None:
+def annotate(connector: MutableMapping[str, Any], mode: Mode | None) -> None:
     """Write into the connector what was granted; nothing if the row will say."""
     connector.pop(GRANTED, None)
     if mode is not None:
         connector[GRANTED] = mode.value
 
 
-def of_row(row: Any, connector: Mapping[str, Any]) -> Mode:
-    """Give the mode that a row says, whoever has made it."""
+def of_attachment(
+    attach_mode: str | None,
+    connector: Mapping[str, Any],
+    flag: Callable[[], str | None],
+) -> Mode:
+    """Give the mode of an attachment, whoever has made it.
+
+    Args:
+        attach_mode: of its row.
+        connector: of its row.
+        flag: reads the volume's admin metadata ``readonly``.
+    """
     if is_marked(connector) and GRANTED in connector:
         return Mode(connector[GRANTED])
-    if row.attach_mode != Mode.RO.value:
+    if attach_mode != Mode.RO.value:
         return Mode.RW
     if connector and not is_marked(connector):
-        admin = context.get_admin_context()
-        volume = objects.Volume.get_by_id(admin, row.volume_id)
-        return Mode.RW if _flag(volume) == _LIFTED else Mode.RO
+        return Mode.RW if flag() == LIFTED else Mode.RO
     return Mode.RO
-
-
-def forget_lifted_flag(volume: Any) -> None:
-    """Remove ``readonly='False'`` from the volume's admin metadata."""
-    if _flag(volume) == _LIFTED:
-        with volume.obj_as_admin():
-            rest = {k: v for k, v in volume.admin_metadata.items() if k != _READONLY}
-            volume.admin_metadata_update(rest, delete=True)
 
 
 def _mode(said: object, connector: Mapping[str, Any]) -> Mode:
@@ -104,12 +107,3 @@ def _mode(said: object, connector: Mapping[str, Any]) -> Mode:
         return Mode(said)
     except ValueError:
         raise InvalidMode(host=connectors.host_of(connector), mode=said) from None
-
-
-def _flag(volume: Any) -> str | None:
-    if volume.obj_attr_is_set("admin_metadata"):
-        found = volume.admin_metadata.get(_READONLY)
-    else:
-        with volume.obj_as_admin():  # which copies the whole context
-            found = volume.admin_metadata.get(_READONLY)
-    return None if found is None else str(found)

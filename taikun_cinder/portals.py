@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the targets of a back end listen, as its options say."""
+"""The portals of a back end's targets, as its options say."""
 
 import ipaddress
 from collections.abc import Iterator

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be right before a back end starts, each fault with its cure."""
+"""The checks before a back end starts, each fault with its cure."""
 
-import contextlib
-import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,41 +10,15 @@ from cinder.volume import driver
 from cinder.volume.drivers import lvm
 from oslo_concurrency import processutils
 
-from taikun_cinder import opts, portals, volume_groups
+from taikun_cinder import opts, portals, targets, volume_groups
 from taikun_cinder.exception import BackendRefused
-
-#: LIO itself, its back end for block devices, and its iSCSI.
-MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
-
-_CONFIGFS = "/sys/kernel/config"
+from taikun_cinder.node import Node, Problem
 
 _ADDRESSES = {
     "target_ip_address": "one IPv4 or IPv6 address of this node that the hosts reach",
     "target_secondary_ip_addresses": "further addresses of this node, each once and "
     "separated by commas, or leave it out",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """What is wrong, and what to do about it."""
-
-    fault: str
-    cure: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """Where the running kernel tells about itself."""
-
-    proc: Path = Path("/proc")
-    sys: Path = Path("/sys")
-    modules: Path = Path("/lib/modules")
-
-    @property
-    def release(self) -> str:
-        """The version of the running kernel, as ``uname -r`` gives it."""
-        return (self.proc / "sys/kernel/osrelease").read_text().strip()
 
 
 def refuse_configuration(configuration: Any, node: Node) -> None:
@@ -98,45 +70,65 @@ def _section(configuration: Any) -> str:
 
 
 def _configuration(configuration: Any) -> Iterator[Problem]:
-    wanted = {
-        "target_helper": ("lioadm", "this driver exports by LIO"),
-        "target_protocol": ("iscsi", "this driver speaks iSCSI over TCP only"),
-        "lvm_share_target": (False, "each volume has a target of its own"),
-    }
-    for option, (value, reason) in wanted.items():
-        found = configuration.safe_get(option)
-        if found != value:
-            yield Problem(
-                f"{option} is {found}, and {reason}",
-                f"Set {option} = {value} in section [{_section(configuration)}] of "
-                "cinder.conf and restart cinder-volume.",
-            )
-    for one in opts.BACKEND_OPTS:
+    yield from _target(configuration)
+    if configuration.safe_get("lvm_share_target"):
+        yield Problem(
+            "lvm_share_target is True, and each volume has a target of its own",
+            _set(configuration, "lvm_share_target", False),
+        )
+    for option in opts.BACKEND_OPTS:
         try:
-            getattr(configuration, one.name)
+            getattr(configuration, option.name)
         except ValueError as error:  # oslo.config's, which tells the range
             yield Problem(
                 str(error),
-                f"Set {one.name} in section [{_section(configuration)}] of cinder.conf "
-                f"to a value that it may have, or leave it out ({one.default}), and "
-                "restart cinder-volume.",
+                f"Set {option.name} in section [{_section(configuration)}] of "
+                f"cinder.conf to a value that it may have, or leave it out "
+                f"({option.default}), and restart cinder-volume.",
             )
-    for option, fault in portals.faults(configuration):
+    for name, fault in portals.faults(configuration):
         yield Problem(
             fault,
-            f"Set {option} in section [{_section(configuration)}] of cinder.conf to "
-            f"{_ADDRESSES[option]}, and restart cinder-volume.",
+            f"Set {name} in section [{_section(configuration)}] of cinder.conf to "
+            f"{_ADDRESSES[name]}, and restart cinder-volume.",
         )
+
+
+def _target(configuration: Any) -> Iterator[Problem]:
+    """Refuse options that name no kind of target, each with what it may be."""
+    helpers = sorted({helper for helper, _ in targets.KINDS})
+    helper, protocol = configuration.target_helper, configuration.target_protocol
+    if helper not in helpers:
+        yield Problem(
+            f"target_helper is {helper}, and this driver exports by "
+            f"{' or '.join(helpers)}",
+            _set(configuration, "target_helper", " or ".join(helpers)),
+        )
+        helper = helpers[0]
+    protocols = sorted(known for by, known in targets.KINDS if by == helper)
+    if protocol not in protocols:
+        yield Problem(
+            f"target_protocol is {protocol}, and by {helper} this driver speaks "
+            f"{' or '.join(protocols)} only",
+            _set(configuration, "target_protocol", " or ".join(protocols)),
+        )
+
+
+def _set(configuration: Any, option: str, value: object) -> str:
+    return (
+        f"Set {option} = {value} in section [{_section(configuration)}] of cinder.conf "
+        "and restart cinder-volume."
+    )
 
 
 def _node(
     configuration: Any, node: Node, groups: Callable[[Any], Sequence[str]]
 ) -> Iterator[Problem]:
     yield from _volume_group(configuration, groups)
-    yield from _configfs(node)
+    chosen = targets.kind_of(configuration)
+    for kind in [chosen] if chosen else targets.all_kinds():
+        yield from kind.problems(node)
     yield from _state(configuration)
-    for module in MODULES:
-        yield from _module(module, node)
 
 
 def _volume_group(
@@ -161,16 +153,6 @@ def _volume_group(
         )
 
 
-def _configfs(node: Node) -> Iterator[Problem]:
-    mounts = (node.proc / "mounts").read_text().splitlines()
-    if not any(mount.split()[1:3] == [_CONFIGFS, "configfs"] for mount in mounts):
-        yield Problem(
-            f"configfs is not mounted at {_CONFIGFS}, so LIO cannot be set up",
-            f"Mount it with systemctl start sys-kernel-config.mount, or with mount -t "
-            f"configfs configfs {_CONFIGFS}.",
-        )
-
-
 def _state(configuration: Any) -> Iterator[Problem]:
     folder = Path(configuration.taikun_state_path)
     try:
@@ -184,26 +166,3 @@ def _state(configuration: Any) -> Iterator[Problem]:
             "Give the folder to the user of cinder-volume, with room on its disk, or "
             "set the option to another one.",
         )
-
-
-def _module(name: str, node: Node) -> Iterator[Problem]:
-    if (node.sys / "module" / name).exists() or name in _available(node):
-        return
-    yield Problem(
-        f"The running kernel {node.release} has no module {name}: it is not loaded, "
-        f"and {node.modules / node.release} does not have it",
-        f"Install the kernel's package with the LIO modules for {node.release}, or "
-        f"boot a kernel that has them; in a container, load it on the host with "
-        f"modprobe {name}.",
-    )
-
-
-def _available(node: Node) -> set[str]:
-    """Name the modules that can be loaded, or are part of the kernel itself."""
-    names = set()
-    for index in ("modules.dep", "modules.builtin"):
-        with contextlib.suppress(FileNotFoundError):
-            for line in (node.modules / node.release / index).read_text().splitlines():
-                file = Path(line.partition(":")[0]).name
-                names.add(file.partition(".ko")[0].replace("-", "_"))
-    return names

@@ -53,7 +53,7 @@ class Reconcile:
         self._interval: float = 0
         self._periodic: threading.Thread | None = None
         self._stopped = threading.Event()
-        #: All that run, the followers' too.
+        #: All that run, the watchers' too.
         self._threads: set[threading.Thread] = set()
         #: By volume, the connections that its rows do not show yet, and since when.
         self._awaited: dict[str, dict[str, float]] = {}
@@ -94,21 +94,21 @@ class Reconcile:
         finally:
             self._threads.discard(threading.current_thread())
 
-    def follow(self, volume: Any, identity: str) -> None:
+    def watch(self, volume: Any, identity: str) -> None:
         """Look at a volume until its rows show a new connection, or for a minute.
 
         What its host may do can depend on what Cinder writes after it was answered.
         One thread looks for all connections of a volume.
         """
         with self._guard:
-            followed = volume["id"] in self._awaited
+            watched = volume["id"] in self._awaited
             awaited = self._awaited.setdefault(volume["id"], {})
             awaited[identity] = time.monotonic()
-        if not followed:
-            name = f"taikun-follow-{volume['id']}"
-            self._begin(name, lambda: self._follow(volume, awaited))
+        if not watched:
+            name = f"taikun-watch-{volume['id']}"
+            self._begin(name, lambda: self._watch(volume, awaited))
 
-    def _follow(self, volume: Any, awaited: dict[str, float]) -> None:
+    def _watch(self, volume: Any, awaited: dict[str, float]) -> None:
         took = 0.0
         while (since := self._youngest(volume["id"], awaited)) is not None:
             if self._stopped.is_set():
@@ -122,11 +122,11 @@ class Reconcile:
                 looked_for = set(awaited)
             began = time.monotonic()
             try:
-                hidden = self._exports.follow(volume)
+                hidden = self._exports.refresh(volume)
             except Exception:
                 LOG.exception(
-                    "The export of volume %s could not follow its attachments; the "
-                    "next reconcile tries again",
+                    "The export of volume %s could not be made to agree with its "
+                    "attachments; the next reconcile tries again",
                     volume["id"],
                 )
                 hidden = frozenset()
@@ -139,7 +139,7 @@ class Reconcile:
         """Give when the last connection was made that is awaited; None if none is."""
         with self._guard:
             oldest = time.monotonic() - _PATIENCE
-            for identity in [one for one, at in awaited.items() if at < oldest]:
+            for identity in [known for known, at in awaited.items() if at < oldest]:
                 LOG.debug("Nothing shows %s of volume %s", identity, volume_id)
                 del awaited[identity]
             if not awaited:
@@ -164,13 +164,13 @@ class Reconcile:
         ]
         progress = Progress(f"Exports of {layout.group} are compared with attachments")
         for volume in ours:
-            self._one(volume)
+            self._ensure(volume)
             progress.step(lambda: len(ours))
         progress.end()
 
-    def _one(self, volume: Any) -> None:
+    def _ensure(self, volume: Any) -> None:
         try:
-            self._exports.settle(volume, sweep=self._interval, search=True)
+            self._exports.ensure(volume, sweep=self._interval, search=True)
         except Exception:
             LOG.exception(
                 "The export of volume %s could not be put right; the next reconcile "

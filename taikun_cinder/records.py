@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the driver knows about a volume and Cinder does not: a small file for each.
+"""The driver's own knowledge about volumes: a small file for each.
 
 It has the export as it was left last, so that hosts get their disks back after a reboot
 though the database is not there yet, and the answers that Cinder's rows do not show yet
-(``access.grants.Memory``), so that neither a restart nor a second process forgets one.
+(``access.ledger.Ledger``), so that neither a restart nor a second process forgets one.
 
 A file is read and written under the lock of its volume. It is written after the kernel
 was changed and before Cinder is answered. So a file that is older than the kernel only
@@ -20,7 +20,8 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder.access.grants import Memory
+from taikun_cinder.access.attachment import Connection
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import (
     Credentials,
     Export,
@@ -29,12 +30,12 @@ from taikun_cinder.access.model import (
     Mode,
     Portal,
 )
-from taikun_cinder.access.rows import Flight
 from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 
 LOG = logging.getLogger(__name__)
 
-#: The form of the files. Another one is not read.
+#: The form of the files. Another one is not read. Its keys are older than the words of
+#: ``Connection``: a flight is a connection, and a user its server.
 _FORM = 1
 
 _SUFFIX = ".json"
@@ -42,15 +43,15 @@ _SUFFIX = ".json"
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What was made so for one volume.
+    """The last known export of one volume, and its ledger.
 
     Attributes:
         export: what is in the kernel; None for nothing.
-        memory: what was answered and is not in the rows.
+        ledger: what was answered and no attachment shows.
     """
 
     export: Export | None = None
-    memory: Memory = dataclasses.field(default_factory=Memory)
+    ledger: Ledger = dataclasses.field(default_factory=Ledger)
 
 
 class Records:
@@ -143,27 +144,28 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _plain(record: Record) -> dict[str, Any]:
-    export, memory = record.export, record.memory
+    export, ledger = record.export, record.ledger
     return {
         "form": _FORM,
         "export": export and _plain_export(export),
         "flights": [
             {
-                "identity": one.identity,
-                "since": one.since,
-                "shown": one.shown,
-                "user": one.user,
-                "undecided": one.undecided,
-                "grant": _plain_grant(one.grant),
+                "identity": connection.identity,
+                "since": connection.since,
+                "shown": connection.shown,
+                "user": connection.server,
+                "undecided": connection.undecided,
+                "grant": _plain_grant(connection.grant),
             }
-            for one in memory.flights
+            for connection in ledger.connections
         ],
         "ended": [
             {"attachment": key[0], "identity": key[1], "since": since}
-            for key, since in memory.ended.items()
+            for key, since in ledger.ended.items()
         ],
         "current": {
-            who.name: dataclasses.asdict(pair) for who, pair in memory.current.items()
+            initiator.name: dataclasses.asdict(credentials)
+            for initiator, credentials in ledger.current.items()
         },
     }
 
@@ -173,10 +175,12 @@ def _plain_export(export: Export) -> dict[str, Any]:
         "target": export.target,
         "device": export.device,
         "serial": export.serial,
-        "portals": [[one.address, one.port] for one in sorted(export.portals, key=str)],
+        "portals": [
+            [portal.address, portal.port] for portal in sorted(export.portals, key=str)
+        ],
         "grants": [
-            _plain_grant(one)
-            for one in sorted(export.grants, key=lambda one: one.initiator)
+            _plain_grant(grant)
+            for grant in sorted(export.grants, key=lambda grant: grant.initiator)
         ],
     }
 
@@ -193,28 +197,29 @@ def _record(plain: Mapping[str, Any]) -> Record:
     if plain["form"] != _FORM:
         raise ValueError(plain["form"])
     export = plain["export"]
-    flights = (
-        Flight(
-            one["identity"],
-            _grant(one["grant"]),
-            one["since"],
-            one["shown"],
-            one["user"],
-            one["undecided"],
+    connections = (
+        Connection(
+            flight["identity"],
+            _grant(flight["grant"]),
+            flight["since"],
+            flight["shown"],
+            flight["user"],
+            flight["undecided"],
         )
-        for one in plain["flights"]
+        for flight in plain["flights"]
     )
-    memory = Memory(
-        flights=tuple(flights),
+    ledger = Ledger(
+        connections=tuple(connections),
         ended={
-            (one["attachment"], one["identity"]): one["since"] for one in plain["ended"]
+            (ended["attachment"], ended["identity"]): ended["since"]
+            for ended in plain["ended"]
         },
         current={
             Initiator(name): Credentials(**pair)
             for name, pair in plain["current"].items()
         },
     )
-    return Record(export and _export(export), memory)
+    return Record(export and _export(export), ledger)
 
 
 def _export(plain: Mapping[str, Any]) -> Export:
@@ -222,8 +227,8 @@ def _export(plain: Mapping[str, Any]) -> Export:
         target=plain["target"],
         device=plain["device"],
         serial=plain["serial"],
-        portals=frozenset(Portal(*one) for one in plain["portals"]),
-        grants=frozenset(_grant(one) for one in plain["grants"]),
+        portals=frozenset(Portal(*portal) for portal in plain["portals"]),
+        grants=frozenset(_grant(grant) for grant in plain["grants"]),
     )
 
 

@@ -2,7 +2,7 @@
 """The node's volume groups, as LVM shows them to Cinder."""
 
 import contextlib
-import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,21 @@ from oslo_concurrency import processutils
 
 
 class Group:
-    """The volume group of a back end.
+    """The volume group of a back end, and the one place that activates its volumes.
 
     Args:
-        configuration: the back end's section.
+        name: of the group.
+        lvm_of: gives Cinder's LVM for it, when a volume has to be activated.
     """
 
-    def __init__(self, configuration: Any) -> None:
-        self._configuration = configuration
+    def __init__(self, name: str, lvm_of: Callable[[], Any]) -> None:
+        self.folder = Path("/dev", name)
+        self._lvm_of = lvm_of
 
-    @property
-    def folder(self) -> Path:
-        """Where the block devices of its active volumes are."""
-        return Path("/dev", self._configuration.volume_group)
+    @classmethod
+    def of(cls, configuration: Any) -> "Group":
+        """Give the group of a back end's section, where no driver has opened it."""
+        return cls(configuration.volume_group, lambda: _open(configuration))
 
     def activate(self, name: str) -> None:
         """Make a volume's block device appear; nothing happens if it is there.
@@ -34,12 +36,9 @@ class Group:
             VolumeGroupNotFound: LVM does not know the group.
             ProcessExecutionError: LVM refused.
         """
+        # An active volume has its device, and lvchange costs a process.
         if not (self.folder / name).exists():
-            self._lvm.activate_lv(name)
-
-    @functools.cached_property
-    def _lvm(self) -> lvm.LVM:
-        return _open(self._configuration)
+            self._lvm_of().activate_lv(name)
 
 
 def names(configuration: Any) -> list[str]:

@@ -23,9 +23,9 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_privsep import priv_context
 
-from taikun_cinder import attachments
+from taikun_cinder import database
 from taikun_cinder import privsep as our_privsep
-from taikun_cinder.privsep import lio, seal
+from taikun_cinder.privsep import cipher, lio
 
 from bench.database import DATABASE  # isort: skip
 from bench.guest.timing import Inside, Taken, count_commands, timed, total  # isort: skip
@@ -257,7 +257,7 @@ class Measured(Backend):
         """Take volumes' exports from the kernel, as a reboot does."""
         driver = self.manager.driver
         for one in ids:
-            driver.target.ensure(driver._exports.layout.target(self.volume(one)), None)
+            driver._target.ensure(driver._exports.layout.target(self.volume(one)), None)
 
     def restore(self, ids: Sequence[str]) -> Taken:
         """Export volumes again as Cinder does at its start; the kernel has nothing."""
@@ -276,11 +276,11 @@ class Measured(Backend):
 
     def query(self, volume_id: str) -> Taken:
         """Measure one look at Cinder's attachments, which each attach needs."""
-        return timed(lambda: attachments.of_volume(volume_id))[1]
+        return timed(lambda: database.attachments_of(volume_id, "initiator"))[1]
 
     def round_trip(self) -> Taken:
         """Measure a privileged call that finds nothing and changes nothing."""
-        key = seal.new_key()
+        key = cipher.new_key()
         return timed(lambda: lio.read("iqn.2026-11.example.lab:nothing", key))[1]
 
 

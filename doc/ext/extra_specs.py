@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Sphinx directive that lists the extra specs which the code knows.
 
-``.. extra-specs::`` is a table of ``taikun_cinder.capabilities.SPECS``. The default of
-each is that of its option, so a new extra spec needs no change of the documents.
+``.. extra-specs::`` is a table of ``taikun_cinder.extra_specs.SPECS``. So a new
+extra spec needs no change of the documents.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from taikun_cinder import capabilities, opts
+from taikun_cinder import extra_specs, opts
 
 _HEADER = ("Extra spec", "Option of the back end", "Values", "Default", "Meaning")
 
@@ -38,12 +38,13 @@ def table() -> Iterator[str]:
 def rows() -> Iterator[tuple[str, ...]]:
     """Give the cells of each extra spec."""
     defaults = {option.name: option.default for option in opts.BACKEND_OPTS}
-    for spec in capabilities.SPECS:
+    for name, spec in extra_specs.SPECS.items():
+        default = spec.default if spec.option is None else defaults[spec.option]
         yield (
-            f"``{spec.name}``",
-            f"``{spec.option}``",
-            ", ".join(f"``{one}``" for one in spec.values) or spec.allowed,
-            f"``{defaults[spec.option]}``",
+            f"``{name}``",
+            "none" if spec.option is None else f"``{spec.option}``",
+            ", ".join(f"``{value}``" for value in spec.values) or spec.allowed,
+            f"``{default}``",
             spec.help,
         )
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may reach a volume: pure decisions, without Cinder, LIO or a clock."""
+"""Decides who may reach a volume, purely: without Cinder, a target or a clock."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tells one connection of a host from another of the same host.
+"""The identity of a connection, among several of the same host.
 
 Cinder does not tell a driver which attachment a call is for, but its manager stores
 the connector of an attachment *after* the driver's initialize_connection, as the very
@@ -26,7 +26,7 @@ from taikun_cinder.access.model import Initiator
 MARK = "taikun_cinder_connection"
 
 #: The key in our connection_info's data for the initiator that it was made for
-#: (``grants.Row.credentials`` says what for).
+#: (``grants.Attachment.credentials`` says what for).
 MADE_FOR = "taikun_cinder_initiator"
 
 
@@ -37,7 +37,7 @@ def mark(connector: MutableMapping[str, Any]) -> str:
 
 
 def identity(connector: Mapping[str, Any]) -> str:
-    """Give what a connection is known by; the same if the connector is."""
+    """Give the identity of a connector's connection; the same if the connector is."""
     if is_marked(connector):
         return f"mark {connector[MARK]}"
     text = json.dumps(connector, sort_keys=True, default=str)
@@ -49,12 +49,21 @@ def is_marked(connector: Mapping[str, Any]) -> bool:
     return isinstance(connector.get(MARK), str)
 
 
-def is_made_for(connector: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+def is_made_for(
+    initiator: Initiator | None,
+    connector: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> bool:
     """Say whether the data of a row's connection_info belong to its connector.
 
     Cinder's manager writes the connector, and its API the connection_info, later.
+
+    Args:
+        initiator: whom the connector names; None if nobody.
+        connector: the row's.
+        data: of the row's connection_info.
     """
     if not is_marked(connector):
         return MADE_FOR not in data
     made_for = Initiator(str(data.get(MADE_FOR, "")))
-    return made_for == Initiator(str(connector.get("initiator", "")))
+    return made_for == (initiator or Initiator(""))

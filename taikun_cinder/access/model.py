@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nouns of access: initiators, attachments, grants and exports."""
+"""The nouns of access: initiators, grants, exports, and what a target shows of them."""
 
 import dataclasses
 import enum
@@ -31,7 +31,7 @@ class Initiator:
 
 
 class Mode(enum.Enum):
-    """What a host may do with a volume."""
+    """The ways in which a host may use a volume."""
 
     RW = "rw"
     RO = "ro"
@@ -44,7 +44,7 @@ class Mode(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
-    """What a host proves by CHAP when it logs in.
+    """The name and password that a host logs in with.
 
     Neither ``repr`` nor ``str`` shows the password.
     """
@@ -58,9 +58,9 @@ class Grant:
     """One initiator may reach one volume.
 
     Attributes:
-        initiator: who.
-        credentials: its own; no other initiator has the same.
-        mode: what it may do.
+        initiator: the host's.
+        credentials: the host's own; no other initiator has the same.
+        mode: what the host may do.
     """
 
     initiator: Initiator
@@ -70,7 +70,7 @@ class Grant:
 
 @dataclasses.dataclass(frozen=True)
 class Portal:
-    """Where a target listens.
+    """An address and a port where a target listens.
 
     Attributes:
         address: IPv4 or IPv6, in its shortest form and without brackets.
@@ -97,7 +97,8 @@ class Portal:
 
     def covers(self, other: "Portal") -> bool:
         """Say whether who connects to the other one arrives here too."""
-        mine, its = (ipaddress.ip_address(one.address) for one in (self, other))
+        mine = ipaddress.ip_address(self.address)
+        its = ipaddress.ip_address(other.address)
         anywhere = mine.is_unspecified and mine.version == its.version
         return self.port == other.port and (mine == its or anywhere)
 
@@ -108,7 +109,7 @@ class Portal:
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """What must be in the kernel for one volume.
+    """The wanted state of a target, for one volume.
 
     Attributes:
         target: the target's IQN, ``target_prefix`` + the volume's name.
@@ -131,23 +132,18 @@ class Export:
     def __post_init__(self) -> None:
         """Refuse what could not be enforced.
 
-        Grants with the same credentials are none of it: that is what the in-tree
-        driver hands out, and hosts of a volume that was taken over go on with them.
+        Several grants may have the same credentials: the in-tree driver hands out one
+        pair per volume, and the hosts of a volume that was taken over keep it.
         """
         counts = Counter(grant.initiator for grant in self.grants)
-        twice = sorted(str(who) for who, count in counts.items() if count > 1)
+        twice = sorted(str(name) for name, count in counts.items() if count > 1)
         if twice:
             raise ValueError(f"{self.target}: several grants for {', '.join(twice)}")
-        for one, other in itertools.combinations(sorted(self.portals, key=str), 2):
-            if one.clashes(other):
+        for first, second in itertools.combinations(sorted(self.portals, key=str), 2):
+            if first.clashes(second):
                 raise ValueError(
-                    f"{self.target}: nobody can listen at {one} and {other}"
+                    f"{self.target}: nobody can listen at {first} and {second}"
                 )
-
-    @property
-    def backstore(self) -> str:
-        """The name of its backstore in LIO, as the in-tree driver has it."""
-        return self.target
 
     @property
     def grant_of(self) -> Mapping[Initiator, Grant]:
@@ -156,5 +152,49 @@ class Export:
 
     def only(self, initiators: Collection[Initiator]) -> "Export":
         """Give the same without the grants of all others."""
-        kept = frozenset(one for one in self.grants if one.initiator in initiators)
+        kept = frozenset(
+            grant for grant in self.grants if grant.initiator in initiators
+        )
         return dataclasses.replace(self, grants=kept)
+
+
+@dataclasses.dataclass(frozen=True)
+class HostState:
+    """The present access of one host to a volume.
+
+    Attributes:
+        mode: what the host may do; None if it does not see the volume.
+        credentials: those by which the host can log in; None if it can by none, or
+            needs none.
+        connected: whether the host is logged in.
+    """
+
+    mode: Mode | None = None
+    credentials: Credentials | None = None
+    connected: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportState:
+    """The present state of a target for one volume, however half-built or wrong.
+
+    Attributes:
+        target: the target's name.
+        device: path of the block device that it has open; None if it has none, empty
+            if it does not say which.
+        serial: the unit serial that hosts see; None without a device, empty if none
+            is set.
+        hosts: by initiator, all that the target knows.
+    """
+
+    target: str
+    device: str | None = None
+    serial: str | None = None
+    hosts: Mapping[Initiator, HostState] = dataclasses.field(default_factory=dict)
+
+    @property
+    def connected(self) -> frozenset[Initiator]:
+        """The initiators that are logged in."""
+        return frozenset(
+            initiator for initiator, host in self.hosts.items() if host.connected
+        )

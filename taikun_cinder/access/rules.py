@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which mode a new attachment gets, and whether it may be at all.
+"""The rules that decide on a new attachment: whether it may be, and its mode.
 
 The rules speak of servers, not of hosts: a server that is on its way from one host to
 another has two attachments for a while, and is still one writer.
@@ -13,7 +13,7 @@ from taikun_cinder.access.model import Initiator, Mode
 
 
 class Secondary(enum.Enum):
-    """What a server gets when another one has the volume already."""
+    """The mode that a server gets when another one has the volume already."""
 
     RW = "rw"
     RO = "ro"
@@ -22,7 +22,7 @@ class Secondary(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a volume's type and its back end allow.
+    """The limits that a volume's type and its back end set.
 
     Attributes:
         secondary: for a server that is not the first: what it asks for; only to read
@@ -39,81 +39,82 @@ class Use:
     """A connection that there is, as the rules see it.
 
     Attributes:
-        user: the server, or what stands for one that is not named.
+        server: the server, or what stands for one that is not named.
         initiator: None if it cannot be told.
-        writes: whether it may write, or perhaps will.
+        writes: whether the server may write, or perhaps will.
     """
 
-    user: str
+    server: str
     initiator: Initiator | None
     writes: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """A connection that is asked for.
-
-    Attributes:
-        initiator: for which host.
-        users: for which server. Cinder does not tell a driver, so these are all that
-            it may be for; never empty.
-        asked: what the server wants to do; None if Cinder writes that down later.
-    """
-
-    initiator: Initiator
-    users: Collection[str]
-    asked: Mode | None
-
-
 class RefusedError(Exception):
-    """A rule is against it; the text is the cause."""
+    """A rule forbids the connection; the text is the cause."""
 
 
-def decide(rule: Rule, request: Request, uses: Collection[Use]) -> Mode | None:
-    """Say what the new connection may do; None if its row has to tell.
+def decide(
+    rule: Rule,
+    initiator: Initiator,
+    servers: Collection[str],
+    mode: Mode | None,
+    uses: Collection[Use],
+) -> Mode | None:
+    """Decide what a new connection may do.
 
     Args:
         rule: the volume's.
-        request: what is asked for.
+        initiator: of the host that connects.
+        servers: for which server. Cinder does not tell a driver, so these are all that
+            it may be for; never empty.
+        mode: what is asked for; None if Cinder writes that down later.
         uses: all other connections of the volume.
+
+    Returns:
+        the mode; None if the connection's attachment has to tell.
 
     Raises:
         RefusedError: it must not be made.
     """
-    outcomes = {user: _outcome(rule, request, user, uses) for user in request.users}
-    if len(set(outcomes.values())) > 1:
+    decisions = {
+        server: _decision(rule, initiator, server, mode, uses) for server in servers
+    }
+    if len(set(decisions.values())) > 1:
         raise RefusedError(
             "several of its attachments are being made at once, it cannot be told "
-            f"which of the servers {', '.join(sorted(outcomes))} this one is for, and "
+            f"which of the servers {', '.join(sorted(decisions))} this one is for, and "
             "the volume's rule for second attachments treats them differently"
         )
-    outcome = next(iter(outcomes.values()))
-    if isinstance(outcome, str):
-        raise RefusedError(outcome)
-    return outcome
+    decision = next(iter(decisions.values()))
+    if isinstance(decision, str):
+        raise RefusedError(decision)
+    return decision
 
 
-def _outcome(
-    rule: Rule, request: Request, user: str, uses: Collection[Use]
+def _decision(
+    rule: Rule,
+    initiator: Initiator,
+    server: str,
+    mode: Mode | None,
+    uses: Collection[Use],
 ) -> Mode | str | None:
     """Give the mode, None if it is not known yet, or the cause of a refusal."""
-    others = [one for one in uses if one.user != user]
-    own = [one for one in uses if one.user == user]
-    hosts = {one.initiator for one in others if one.initiator is not None}
+    others = [use for use in uses if use.server != server]
+    own = [use for use in uses if use.server == server]
+    hosts = {use.initiator for use in others if use.initiator is not None}
     if others and rule.secondary is Secondary.DENY:
         return (
             "it is attached to another server, and its rule for second attachments "
             "is 'deny'"
         )
-    if 0 < rule.max_hosts < len(hosts | {request.initiator}):
+    if 0 < rule.max_hosts < len(hosts | {initiator}):
         return (
             f"it is attached to {len(hosts)} host(s), and its limit is {rule.max_hosts}"
         )
-    asked = request.asked
-    if asked is None and own:
-        # A server on the move: it goes on with what it has (Nova's live migration
-        # asks in one request, and so without a mode).
-        asked = Mode.RW if any(one.writes for one in own) else Mode.RO
-    if rule.secondary is Secondary.RO and any(one.writes for one in others):
+    if mode is None and own:
+        # A server on the move goes on with what it has (Nova's live migration asks in
+        # one request, and so without a mode).
+        mode = Mode.RW if any(use.writes for use in own) else Mode.RO
+    if rule.secondary is Secondary.RO and any(use.writes for use in others):
         return Mode.RO
-    return asked
+    return mode

@@ -16,47 +16,66 @@ from pathlib import Path
 from cinder import coordination
 from oslo_log import log as logging
 
-from taikun_cinder import exports, volume_groups
+from taikun_cinder import exports
 from taikun_cinder.access.model import Export
+from taikun_cinder.cli import backends
+from taikun_cinder.cli.backends import Backend
 from taikun_cinder.records import Record, Records
-from taikun_cinder.targets.base import Changed, Target
+from taikun_cinder.targets.base import Target
 
 LOG = logging.getLogger(__name__)
 
+#: The line for users.
+HELP = (
+    "export again what this node exported last, at its boot and before cinder-volume; "
+    "needs no database"
+)
+
 #: After how many volumes the progress is told.
 _EVERY = 50
+
+
+def run() -> int:
+    """Restore all back ends of this node; give the exit status: 0 if all went well."""
+    found = list(backends.enabled())
+    if not found:
+        print("no back end in enabled_backends has volume_driver = " + backends.DRIVER)
+        return 1
+    by_folder: dict[Path, list[Backend]] = {}
+    for backend in found:
+        by_folder.setdefault(backend.records.folder, []).append(backend)
+    restore = Restore(lambda line: print(line, flush=True))
+    done = [restore.run(Records(folder), own) for folder, own in by_folder.items()]
+    return 0 if all(done) else 1
 
 
 class Restore:
     """Exports again what a node exported last.
 
     Args:
-        target: what exports.
         say: tells the operator a line.
         coordinator: gives the volumes' locks.
     """
 
     def __init__(
         self,
-        target: Target,
         say: Callable[[str], object],
         coordinator: coordination.Coordinator = coordination.COORDINATOR,
     ) -> None:
-        self._target = target
         self._say = say
         self._coordinator = coordinator
         self._exported = self._failed = 0
 
-    def run(self, records: Records, groups: Iterable[volume_groups.Group]) -> bool:
-        """Export all volumes of these volume groups; say whether all went well."""
+    def run(self, records: Records, own: Iterable[Backend]) -> bool:
+        """Export all volumes of these back ends; say whether all went well."""
         if self._belongs_to_another(records.folder):
             return False
         began = time.monotonic()
-        by_folder = {str(group.folder): group for group in groups}
+        by_folder = {str(backend.group.folder): backend for backend in own}
         self._failed = self._exported = 0
         with self._started():
             for number, volume_id in enumerate(records.volumes(), start=1):
-                self._one(records, volume_id, by_folder)
+                self._restore(records, volume_id, by_folder)
                 if number % _EVERY == 0:
                     self._say(f"{number} volumes looked at")
         self._say(
@@ -90,11 +109,11 @@ class Restore:
         finally:
             self._coordinator.stop()
 
-    def _one(
+    def _restore(
         self,
         records: Records,
         volume_id: str,
-        groups: Mapping[str, volume_groups.Group],
+        by_folder: Mapping[str, Backend],
     ) -> None:
         try:
             with self._lock(volume_id):
@@ -102,9 +121,10 @@ class Restore:
                 if export is None:
                     return
                 device = Path(export.device)
-                if str(device.parent) in groups:
-                    groups[str(device.parent)].activate(device.name)
-                    self._export(volume_id, export)
+                backend = by_folder.get(str(device.parent))
+                if backend is not None:
+                    backend.group.activate(device.name)
+                    self._export(backend.target, volume_id, export)
                     self._exported += 1
         except Exception as error:
             self._failed += 1
@@ -118,8 +138,7 @@ class Restore:
         )
         return lock
 
-    def _export(self, volume_id: str, export: Export) -> None:
-        outcome = self._target.ensure(export.target, export)
-        if isinstance(outcome, Changed):
-            hosts = ", ".join(sorted(str(one.initiator) for one in export.grants))
+    def _export(self, target: Target, volume_id: str, export: Export) -> None:
+        if target.ensure(export.target, export).changes:
+            hosts = ", ".join(sorted(str(grant.initiator) for grant in export.grants))
             self._say(f"volume {volume_id} is exported again to {hosts}")

@@ -96,7 +96,8 @@ def create(name: str, path: str, unit_serial: str) -> None:
         _configure(folder, path, unit_serial)
     except OSError as error:
         # One that the in-tree driver left behind may hold the device.
-        strays = [one for one in CORE.glob(f"{_KIND}*/{name}") if one != folder]
+        found = CORE.glob(f"{_KIND}*/{name}")
+        strays = [stray for stray in found if stray != folder]
         if error.errno != errno.EBUSY or not strays:
             raise
         for stray in strays:

@@ -6,18 +6,54 @@ iscsi_target_configfs.c.
 """
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from taikun_cinder.privsep import backstores, checks, files, state
 
 _PROTECT_NEW = "prod_mode_write_protect"
 
+_Change = Callable[..., None]
 
+#: The changes that can be asked for, by name. Each takes the name of the target, and
+#: the values that its checks let pass.
+CHANGES: dict[str, tuple[_Change, tuple[Callable[[object], Any], ...]]] = {}
+
+
+def _change(*wanted: Callable[[object], Any]) -> Callable[[_Change], _Change]:
+    """Let a function be asked for.
+
+    Args:
+        wanted: a check for each of its arguments behind the target's name.
+    """
+
+    def offer(change: _Change) -> _Change:
+        CHANGES[change.__name__] = change, wanted
+        return change
+
+    return offer
+
+
+@_change(checks.device, checks.serial)
+def create_backstore(target: str, device: str, serial: str) -> None:
+    """Make, configure and enable the block backstore, with its serial."""
+    backstores.create(target, device, serial)
+
+
+@_change()
+def remove_backstore(target: str) -> None:
+    """Remove the backstore, whole or half-built, and close its device."""
+    backstores.remove(target)
+
+
+@_change()
 def create_target(target: str) -> None:
     """Make the target, without any TPG."""
     files.make(_target(target))
 
 
+@_change()
 def remove_target(target: str) -> None:
     """Remove the target with all that is in it."""
     for name in files.entries(_target(target), "tpgt_"):
@@ -25,6 +61,7 @@ def remove_target(target: str) -> None:
     files.remove(_target(target))
 
 
+@_change()
 def create_tpg(target: str) -> None:
     """Make the TPG with the tag 1, disabled, with the attributes it must have."""
     files.make(_tpg(target))
@@ -32,21 +69,25 @@ def create_tpg(target: str) -> None:
         pin_attribute(target, name)
 
 
+@_change(checks.other_tag)
 def remove_tpg(target: str, tag: int) -> None:
     """Remove a TPG with all that is in it."""
     _remove_tpg(_target(target) / f"tpgt_{tag}")
 
 
+@_change(checks.attribute)
 def pin_attribute(target: str, name: str) -> None:
     """Give an attribute of the TPG the one value that it must have."""
     files.put(_tpg(target) / "attrib" / name, str(checks.ATTRIBUTES[name]))
 
 
+@_change()
 def enable_tpg(target: str) -> None:
     """Let those log in who have an ACL."""
     files.put(_tpg(target) / "enable", "1")
 
 
+@_change()
 def add_lun(target: str) -> None:
     """Make LUN 0, bound to the volume's backstore."""
     backstore = backstores.find(target, search=True)
@@ -62,6 +103,7 @@ def add_lun(target: str) -> None:
     files.link(lun / "backstore", backstore)
 
 
+@_change(checks.lun)
 def remove_lun(target: str, index: int) -> None:
     """Remove a LUN that no initiator sees."""
     lun = _tpg(target) / "lun" / f"lun_{index}"
@@ -70,6 +112,7 @@ def remove_lun(target: str, index: int) -> None:
     _remove_lun(lun)
 
 
+@_change(checks.address, checks.port)
 def add_portal(target: str, address: str, port: int) -> None:
     """Listen there."""
     portals = _tpg(target) / "np"
@@ -79,6 +122,7 @@ def add_portal(target: str, address: str, port: int) -> None:
     files.make(portals / f"{host}:{port}")
 
 
+@_change(checks.address, checks.port)
 def remove_portal(target: str, address: str, port: int) -> None:
     """Listen there no more."""
     for folder, portal in state.portals(_tpg(target) / "np").items():
@@ -86,11 +130,13 @@ def remove_portal(target: str, address: str, port: int) -> None:
             files.remove(folder)
 
 
+@_change(checks.initiator)
 def create_acl(target: str, initiator: str) -> None:
     """Make an ACL by which nobody can log in yet."""
     files.make(_acl(target, initiator))
 
 
+@_change(checks.folder)
 def remove_acl(target: str, initiator: str) -> None:
     """Remove an ACL, in whatever case it is written. Its session ends at once."""
     if initiator in state.dynamic_sessions(_tpg(target)):
@@ -102,6 +148,7 @@ def remove_acl(target: str, initiator: str) -> None:
             _remove_acl(_acl(target, name))
 
 
+@_change(checks.initiator, checks.secret, checks.secret)
 def set_credentials(target: str, initiator: str, username: str, password: str) -> None:
     """Let the initiator log in with these only."""
     acl = _acl(target, initiator)
@@ -116,6 +163,7 @@ def set_credentials(target: str, initiator: str, username: str, password: str) -
     files.put(acl / "auth" / "userid", username)
 
 
+@_change(checks.initiator, checks.flag)
 def map_lun(target: str, initiator: str, write_protect: bool) -> None:
     """Show LUN 0 to the initiator, write-protected from the first moment if asked.
 
@@ -132,18 +180,20 @@ def map_lun(target: str, initiator: str, write_protect: bool) -> None:
     try:
         files.link(mapped / "lun", lun)
     finally:
-        # The in-tree driver, come back one day, would map its LUNs read-only.
+        # The in-tree driver, if it gets the volume back, would map its LUNs read-only.
         files.put(begins, "0")
     if files.get(mapped / "write_protect") != _bit(write_protect):
         files.unlink(mapped / "lun")
         raise PermissionError(errno.EPERM, "", str(mapped / "write_protect"))
 
 
+@_change(checks.folder, checks.lun)
 def unmap_lun(target: str, initiator: str, index: int) -> None:
     """Show the initiator nothing under this index."""
     _remove_lun(_acl(target, initiator) / f"lun_{index}")
 
 
+@_change(checks.initiator, checks.flag)
 def set_write_protect(target: str, initiator: str, write_protect: bool) -> None:
     """Refuse the initiator's writes, or refuse them no more; it may be logged in."""
     mapped = _acl(target, initiator) / "lun_0"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the privileged process takes as input. It trusts no caller.
+"""Checks of all input of the privileged process, which trusts no caller.
 
 Each check gives the value back, or raises ValueError, which never shows a secret.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the driver can ask the privileged process: to read, to change, to list.
+"""The calls of the privileged process: to read, to change, to list.
 
 All input is checked here again, by the process that has the power. All values are
 plain, since they cross a socket, and lists arrive there as tuples.
@@ -20,32 +20,8 @@ from taikun_cinder.privsep import (
 )
 from taikun_cinder.privsep.refusal import KernelRefused
 
-_Check = Callable[[object], Any]
-
-#: Each change with what it does and the checks of its arguments.
-CHANGES: dict[str, tuple[Callable[..., None], tuple[_Check, ...]]] = {
-    "create_backstore": (backstores.create, (checks.device, checks.serial)),
-    "remove_backstore": (backstores.remove, ()),
-    "create_target": (changes.create_target, ()),
-    "remove_target": (changes.remove_target, ()),
-    "create_tpg": (changes.create_tpg, ()),
-    "remove_tpg": (changes.remove_tpg, (checks.other_tag,)),
-    "pin_attribute": (changes.pin_attribute, (checks.attribute,)),
-    "enable_tpg": (changes.enable_tpg, ()),
-    "add_lun": (changes.add_lun, ()),
-    "remove_lun": (changes.remove_lun, (checks.lun,)),
-    "add_portal": (changes.add_portal, (checks.address, checks.port)),
-    "remove_portal": (changes.remove_portal, (checks.address, checks.port)),
-    "create_acl": (changes.create_acl, (checks.initiator,)),
-    "remove_acl": (changes.remove_acl, (checks.folder,)),
-    "set_credentials": (
-        changes.set_credentials,
-        (checks.initiator, checks.secret, checks.secret),
-    ),
-    "map_lun": (changes.map_lun, (checks.initiator, checks.flag)),
-    "unmap_lun": (changes.unmap_lun, (checks.folder, checks.lun)),
-    "set_write_protect": (changes.set_write_protect, (checks.initiator, checks.flag)),
-}
+#: The changes that can be asked for, see ``privsep.changes``.
+CHANGES = changes.CHANGES
 
 
 @context.entrypoint
@@ -59,7 +35,7 @@ def read(
 
     Args:
         target: the name of its target and its backstore.
-        key: made by ``seal.new_key``, to read the passwords in the answer.
+        key: made by ``cipher.new_key``, to read the passwords in the answer.
         search: look for its backstore among all others, however many there are.
         initiators: whose ACLs to read, in lower case; None for all.
 

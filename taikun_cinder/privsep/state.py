@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from taikun_cinder.privsep import backstores, checks, files, seal
+from taikun_cinder.privsep import backstores, checks, cipher, files
 
 _NO_SESSION = "No active iSCSI Session"
 
@@ -127,7 +127,7 @@ def _credentials(folder: Path, key: bytes) -> tuple[str, bytes] | None:
     mutual = files.get(auth / "authenticate_target") == "1"
     if not username or not password or open_to_all or mutual:
         return None
-    return username, seal.hide(password, key, folder.name)
+    return username, cipher.encrypt(password, key, folder.name)
 
 
 def _mapping(folder: Path) -> tuple[int | None, bool]:

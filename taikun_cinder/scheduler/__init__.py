@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs in cinder-scheduler."""
+"""The part that runs in cinder-scheduler."""

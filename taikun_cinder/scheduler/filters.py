@@ -11,7 +11,7 @@ from cinder.volume import volume_types
 from oslo_log import log as logging
 from oslo_utils import strutils
 
-from taikun_cinder import capabilities
+from taikun_cinder import capabilities, extra_specs
 
 LOG = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class TaikunMultiattachFilter(filters.BaseBackendFilter):
         try:
             case = _Case.of(backend_state, filter_properties, self._known)
             causes = (check(case) for check in _CHECKS)
-            cause = next((one for one in causes if one is not None), None)
+            cause = next((found for found in causes if found is not None), None)
         except Exception:
             LOG.exception(
                 "Whether back end %s can take the volume is left to the other filters",
@@ -56,7 +56,7 @@ class TaikunMultiattachFilter(filters.BaseBackendFilter):
                 {
                     "host": backend_state.host,
                     "volume": case.spec.get("volume_id"),
-                    "type": case.kind.get("name"),
+                    "type": case.volume_type.get("name"),
                     "cause": cause,
                 },
             )
@@ -71,7 +71,7 @@ class _Case:
         host: the back end.
         can: its capabilities.
         spec: the request.
-        kind: the volume's type.
+        volume_type: the volume's.
         specs: the type's extra specs.
         known: what was looked up for the request before.
     """
@@ -79,7 +79,7 @@ class _Case:
     host: str
     can: Mapping[str, Any]
     spec: Mapping[str, Any]
-    kind: Mapping[str, Any]
+    volume_type: Mapping[str, Any]
     specs: Mapping[str, str]
     known: dict[str, Any]
 
@@ -88,9 +88,15 @@ class _Case:
         cls, state: Any, properties: Mapping[str, Any], known: dict[str, Any]
     ) -> "_Case":
         spec = properties.get("request_spec") or {}
-        kind = properties.get("resource_type") or spec.get("volume_type") or {}
-        specs = kind.get("extra_specs") or {}
-        return cls(state.host, state.capabilities or {}, spec, kind, specs, known)
+        volume_type = properties.get("resource_type") or spec.get("volume_type") or {}
+        return cls(
+            state.host,
+            state.capabilities or {},
+            spec,
+            volume_type,
+            volume_type.get("extra_specs") or {},
+            known,
+        )
 
     @property
     def asked(self) -> Mapping[str, Any]:
@@ -113,7 +119,7 @@ class _Case:
             self.known["encrypted"] = bool(
                 self.asked.get("encryption_key_id")
             ) or volume_types.is_encrypted(
-                context.get_admin_context(), self.kind.get("id")
+                context.get_admin_context(), self.volume_type.get("id")
             )
         return bool(self.known["encrypted"])
 
@@ -154,15 +160,15 @@ def _company(case: _Case) -> str | None:
 
 
 def _vendor(case: _Case) -> str | None:
-    known = {spec.name: spec for spec in capabilities.SPECS}
-    for name in case.specs:
-        if not name.startswith(f"{capabilities.PREFIX}:"):
+    known = extra_specs.SPECS
+    for name, value in case.specs.items():
+        if not name.startswith(f"{extra_specs.PREFIX}:"):
             continue
         if name not in known:
             return f"there is no {name}; there are {', '.join(sorted(known))}"
         try:
-            known[name].read(case.specs, None)
-        except capabilities.NotAllowedError as error:
+            known[name].parse(value)
+        except extra_specs.NotAllowedError as error:
             return str(error)
         if case.can.get("vendor_name") != capabilities.VENDOR:
             return f"it does not know {name}"

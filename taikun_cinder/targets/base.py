@@ -1,86 +1,137 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract that each kind of target keeps, and how all of them reach a state.
+"""The contract between the driver and a target, whatever its kind.
 
 What an implementation must do:
 
 - ``read`` tells what is, in one look, without changing anything, and however
   half-built it is: a part that is missing is None or absent, never an error. Its cost
-  depends on this one volume only: no walk over all targets or backstores.
-- ``ensure`` is ``converge(self.read, its own way to take one step, name, desired)``.
-  It must do so under a lock of its own for the kernel (LIO: ``lioadm``); its caller
-  holds the volume's lock. Which steps, and their order, is ``access.plan``'s affair;
-  what each of them does is ``access.effects.after``, to the letter.
-- ``amend`` is ``plan.amendment`` of ``read(name, about)``, under the same lock.
-- A step that fails raises anything at all; ``converge`` turns it into ``StepFailed``
-  with the target, the step and the cause. Nothing is undone: what was done before was
-  right, and the next ``ensure`` plans anew from what is then. So a step that does
-  several things to the kernel (CreateBackstore, MapLun) may be interrupted between any
-  two of them, and ``read`` must then show a state that is not taken for the finished
-  one, and that gives nobody more than the finished one.
-- MapLun read-only: the kernel links a mapped LUN writable, unless the TPG says
-  ``prod_mode_write_protect`` (target_fabric_mappedlun_link() in
-  drivers/target/target_core_fabric_configfs.c). So set that to 1, link, see that
-  ``write_protect`` is 1, and set it back to 0. It must not stay at 1: the in-tree
-  driver, come back one day, would map its LUNs read-only.
-- No secret in a log line, an argv or an exception's text. Steps may be logged: their
-  ``repr`` shows no password.
+  depends on this one volume only: no walk over everything that the node exports.
+- ``ensure`` makes an export so, and changes nothing else. Its caller holds the volume's
+  lock; the target takes a lock of its own where its kernel needs one. Revocations come
+  before grants. What a live host that keeps its access stands on is not torn down, not
+  even to put it right: an attached host never loses its disk because of someone else
+  (law 1). At no moment on the way has anybody more access than before or after.
+- A change that fails raises ``StepFailed`` with the target, the step and the cause.
+  Nothing is undone: what was done before was right, and the next ``ensure`` goes on
+  from what is then. So ``read`` must not take a half-made change for a finished one.
+- No secret in a log line, an argv or an exception's text (law 7).
+
+``tests/contract`` has this contract as tests, for any kind of target.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Collection, Iterable
-from typing import Protocol
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Protocol
 
-from taikun_cinder.access import plan
-from taikun_cinder.access.effects import after
-from taikun_cinder.access.model import Export, Initiator
-from taikun_cinder.access.observed import Observed
-from taikun_cinder.access.steps import Step
-from taikun_cinder.exception import StepFailed
-
-
-@dataclasses.dataclass(frozen=True)
-class Changed:
-    """The kernel was not as desired.
-
-    Attributes:
-        steps: what was done, in order.
-        observed: what is now.
-    """
-
-    steps: tuple[Step, ...]
-    observed: Observed
+from taikun_cinder.access.model import (
+    Export,
+    ExportState,
+    Grant,
+    Initiator,
+    Portal,
+)
+from taikun_cinder.node import Node, Problem
 
 
 @dataclasses.dataclass(frozen=True)
-class Unchanged:
-    """The kernel was as desired already; nothing was done.
+class Finding:
+    """One difference between what is and what should be, in words, without a secret.
 
     Attributes:
-        observed: what is.
+        kind: what it is about, in the words of the target's kind.
+        target: the target's name.
+        initiator: whose access it is about, if it is about one's.
+        found: what is.
+        wanted: what should be.
+        means: what follows from it.
+        waits: whether it is left as it is while hosts that are logged in, and have an
+            attachment, would lose their disk by its repair.
     """
 
-    observed: Observed
+    kind: str
+    target: str
+    initiator: Initiator | None
+    found: str
+    wanted: str
+    means: str
+    waits: bool
+
+    def __str__(self) -> str:
+        host = f", {self.initiator}" if self.initiator else ""
+        end = ". Left as it is while attached hosts are logged in" if self.waits else ""
+        return (
+            f"{self.target}{host}: {self.kind}: there is {self.found}, there "
+            f"should be {self.wanted}: {self.means}{end}."
+        )
 
 
-Outcome = Changed | Unchanged
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The outcome of making an export so.
 
+    Attributes:
+        changes: what was done, in order and in words; empty if all was right.
+        left: what could not be put right as things are.
+        withheld: the initiators that have a grant and could not be let in because of
+            what is left.
+    """
 
-def outcome(observed: Observed, steps: tuple[Step, ...]) -> Outcome:
-    """Tell what came of the steps that were taken from a state."""
-    if not steps:
-        return Unchanged(observed)
-    return Changed(steps, functools.reduce(after, steps, observed))
+    changes: tuple[str, ...] = ()
+    left: tuple[Finding, ...] = ()
+    withheld: frozenset[Initiator] = frozenset()
 
 
 class Target(Protocol):
     """Exports of volumes. Each call can be repeated, and says what it did."""
 
-    def read(self, name: str) -> Observed:
+    #: The key of a connector that names its host to this kind of target.
+    connector_key: str
+
+    @staticmethod
+    def problems(node: Node) -> Iterator[Problem]:
+        """Tell what the node lacks to serve such targets, each with its cure."""
+        ...
+
+    def initiator(self, connector: Any) -> Initiator:
+        """Give the initiator that a connector asks access for.
+
+        Raises:
+            InvalidInitiator: it names none, or one that the target would refuse.
+        """
+        ...
+
+    def location(self, name: str, portals: Sequence[Portal]) -> str:
+        """Give the ``provider_location`` of a volume.
+
+        Args:
+            name: the target's.
+            portals: where it listens, the primary one first.
+        """
+        ...
+
+    def connection(
+        self, name: str, portals: Sequence[Portal], grant: Grant, *, multipath: bool
+    ) -> tuple[str, dict[str, Any]]:
+        """Give what a host needs to know to connect.
+
+        See os-brick's connectors, and cinder.interface.volume_connector_driver.
+
+        Args:
+            name: the target's.
+            portals: where it listens, the primary one first.
+            grant: the host's.
+            multipath: whether the host asks for all paths.
+
+        Returns:
+            the ``driver_volume_type``, and what is particular to it of the ``data``.
+        """
+        ...
+
+    def read(self, name: str) -> ExportState:
         """Tell what there is for one volume.
 
         Args:
-            name: the IQN of its target, which is its backstore's name too.
+            name: the target's.
 
         Raises:
             TargetUnreadable: the kernel could not be asked. That something is missing
@@ -89,19 +140,23 @@ class Target(Protocol):
         ...
 
     def ensure(
-        self, name: str, desired: Export | None, *, search: bool = True
-    ) -> Outcome:
+        self,
+        name: str,
+        desired: Export | None,
+        about: Collection[Initiator] | None = None,
+        *,
+        search: bool = True,
+    ) -> Result:
         """Make it so, and change nothing else.
 
-        What cannot be put right without taking a live host's disk away is left, and
-        told by ``access.audit``: a caller that needs one grant to work asks
-        ``access.plan.withheld``.
-
         Args:
-            name: the IQN of the target.
+            name: the target's.
             desired: None to remove everything.
-            search: where everything is to be removed, look among all backstores for
-                one that lost its target and is not where ``ensure`` makes them.
+            about: whose access may have changed. Where everything else is as it should
+                be, the access of others is not looked at, so the cost does not depend
+                on how many they are. None to look at everybody's.
+            search: where everything is to be removed, look among all that the node
+                exports for parts that are not where they belong.
 
         Raises:
             TargetUnreadable: the kernel could not be asked; nothing was changed.
@@ -110,45 +165,26 @@ class Target(Protocol):
         """
         ...
 
-    def amend(
-        self, name: str, desired: Export, about: Collection[Initiator]
-    ) -> tuple[Step, ...] | None:
-        """Let some initiators in or out of an export that is sound otherwise.
-
-        Its cost does not depend on how many others have access.
+    def differences(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
+        """Tell what differs, and change nothing; for the operator.
 
         Args:
-            name: the IQN of the target.
-            desired: what should be.
-            about: whose access may have changed.
-
-        Returns:
-            what was done; None if more is to be done than this, which ``ensure`` does.
-            Then nothing was changed.
-
-        Raises:
-            TargetUnreadable: the kernel could not be asked; nothing was changed.
-            StepFailed: a step failed; what was done before it stays.
-            ValueError: ``desired`` is for another target; nothing was changed.
-        """
-        ...
-
-    def names(self, prefix: str) -> frozenset[str]:
-        """List what exists, wholly or in part, and begins with a prefix.
-
-        That is the IQNs of targets and the names of block backstores: a backstore
-        without a target keeps its device open. They may belong to other back ends on
-        this node, so the caller removes only names of its own volumes.
-
-        This walks over everything, and is for the reconcile only, never for an attach.
+            name: the target's.
+            desired: what should be; None for nothing at all.
 
         Raises:
             TargetUnreadable: the kernel could not be asked.
         """
         ...
 
-    def sessions(self, name: str) -> frozenset[Initiator]:
-        """Tell who is logged in to one target; nobody if there is no such target.
+    def names(self, prefix: str) -> frozenset[str]:
+        """List what exists, wholly or in part, and begins with a prefix.
+
+        A part without its target counts, since it can keep a device open. The names may
+        belong to other back ends on this node, so the caller removes only names of its
+        own volumes.
+
+        This walks over everything, and is for the reconcile only, never for an attach.
 
         Raises:
             TargetUnreadable: the kernel could not be asked.
@@ -164,43 +200,3 @@ def refuse_another(name: str, desired: Export | None) -> None:
     """
     if desired is not None and desired.target != name:
         raise ValueError(f"asked to make {desired.target} of {name}")
-
-
-def converge(
-    read: Callable[[str], Observed],
-    take: Callable[[str, Step], None],
-    name: str,
-    desired: Export | None,
-) -> Outcome:
-    """Read, plan, and take each step.
-
-    Args:
-        read: tells what is.
-        take: takes one step for the target of that name; raises if it cannot.
-        name: the IQN of the target.
-        desired: None to remove everything.
-
-    Raises:
-        StepFailed: with the target, the step and the cause.
-        ValueError: ``desired`` is for another target.
-    """
-    refuse_another(name, desired)
-    observed = read(name)
-    steps = plan.plan(observed, desired)
-    take_each(take, name, steps)
-    return outcome(observed, steps)
-
-
-def take_each(
-    take: Callable[[str, Step], None], name: str, steps: Iterable[Step]
-) -> None:
-    """Take some steps.
-
-    Raises:
-        StepFailed: with the target, the step and the cause.
-    """
-    for step in steps:
-        try:
-            take(name, step)
-        except Exception as error:
-            raise StepFailed(target=name, step=step, cause=error) from error

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The target in memory keeps the contract."""
+"""The LIO in memory keeps the contract."""
 
 import pytest
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
-from taikun_cinder.access.steps import Step
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.targets.base import Changed
-from taikun_cinder.targets.memory import LoginRefusedError, MemoryTarget, Session
-from tests.contract.suite import A, B, Lab, TargetContract, grant, lab
-from tests.contract.world import LoginRefused, World
-
-__all__ = ["lab"]
+from taikun_cinder.targets.lio.steps import Step
+from tests.contract.lio import LioContract, LioLab
+from tests.contract.memory import (
+    LoginRefusedError,
+    MemoryKernel,
+    MemoryTarget,
+    Session,
+)
+from tests.contract.suite import A, B, grant
+from tests.contract.world import LoginRefused
 
 
 class MemoryWorld:
@@ -21,8 +24,8 @@ class MemoryWorld:
     portals = (Portal("192.0.2.1"), Portal("2001:db8::1"))
 
     def __init__(self) -> None:
-        self.memory = MemoryTarget()
-        self.target = self.memory
+        self.target = MemoryTarget()
+        self.kernel = self.target.kernel
         self._devices = 0
 
     def device(self) -> str:
@@ -31,47 +34,50 @@ class MemoryWorld:
 
     def in_use(self, device: str) -> bool:
         backstores = (
-            self.memory.read(name).backstore for name in self.memory.names("")
+            self.kernel.read(name).backstore for name in self.kernel.names("")
         )
-        return any(one is not None and one.device == device for one in backstores)
+        return any(
+            backstore is not None and backstore.device == device
+            for backstore in backstores
+        )
 
     def login(
-        self, name: str, portal: Portal, who: Initiator, credentials: Credentials
+        self, name: str, portal: Portal, initiator: Initiator, credentials: Credentials
     ) -> Session:
-        tpg = self.memory.read(name).tpg
-        if tpg is None or not any(one.covers(portal) for one in tpg.portals):
+        tpg = self.kernel.read(name).tpg
+        if tpg is None or not any(there.covers(portal) for there in tpg.portals):
             raise LoginRefused(f"nobody listens at {portal}")
         try:
-            return self.memory.login(name, who, credentials)
+            return self.kernel.login(name, initiator, credentials)
         except LoginRefusedError as error:
             raise LoginRefused from error
 
     def damage(self, name: str, step: Step) -> None:
-        self.memory.take(name, step)
+        self.kernel.take(name, step)
 
 
 @pytest.fixture
-def world() -> World:
-    return MemoryWorld()
+def lab() -> LioLab:
+    """Memory with one volume in it."""
+    return LioLab(MemoryWorld())
 
 
-class TestMemory(TargetContract):
-    """The target in memory keeps the contract."""
+class TestMemory(LioContract):
+    """The LIO in memory keeps the contract."""
 
     def test_fault_at_any_step_is_named_and_the_next_try_goes_on(
-        self, lab: Lab
+        self, lab: LioLab
     ) -> None:
-        target = lab.target
-        assert isinstance(target, MemoryTarget)
+        kernel = lab.kernel
+        assert isinstance(kernel, MemoryKernel)
         desired = lab.export(grant(A), grant(B))
         whole = lab.steps(desired)
         for count, step in enumerate(whole):
-            target.ensure(lab.name, None)
-            target.fail_before(count)
+            lab.target.ensure(lab.name, None)
+            kernel.fail_before(count)
             with pytest.raises(StepFailed) as caught:
-                target.ensure(lab.name, desired)
+                lab.target.ensure(lab.name, desired)
             assert lab.name in str(caught.value)
             assert type(step).__name__ in str(caught.value)
             assert "secretsecret" not in str(caught.value)
-            outcome = lab.ensure(desired)
-            assert outcome == Changed(whole[count:], outcome.observed)
+            assert lab.ensure(desired).changes == tuple(map(str, whole[count:]))

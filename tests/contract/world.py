@@ -4,8 +4,9 @@
 from typing import Protocol
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
-from taikun_cinder.access.steps import Step
 from taikun_cinder.targets.base import Target
+from taikun_cinder.targets.lio.kernel import Kernel
+from taikun_cinder.targets.lio.steps import Step
 
 
 class LoginRefused(Exception):  # noqa: N818 - an outcome that tests ask for
@@ -71,13 +72,22 @@ class World(Protocol):
         ...
 
     def login(
-        self, name: str, portal: Portal, who: Initiator, credentials: Credentials
+        self, name: str, portal: Portal, initiator: Initiator, credentials: Credentials
     ) -> Session:
         """Log a host in.
 
         Raises:
             LoginRefused: the target did not let it in.
         """
+        ...
+
+
+class LioWorld(World, Protocol):
+    """One storage node with a LIO, and a clumsy admin."""
+
+    @property
+    def kernel(self) -> Kernel:
+        """The LIO."""
         ...
 
     def damage(self, name: str, step: Step) -> None:

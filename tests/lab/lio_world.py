@@ -2,51 +2,85 @@
 """Our LIO target in the one-kernel node, and hosts that log in to it."""
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from lab.node import Call
-from taikun_cinder.access.model import Credentials, Export, Grant, Initiator, Portal
-from taikun_cinder.access.observed import Observed
-from taikun_cinder.access.steps import Step
-from taikun_cinder.targets.base import Outcome
-from tests.contract.suite import Lab
+from taikun_cinder.access.model import (
+    Credentials,
+    Export,
+    ExportState,
+    Grant,
+    Initiator,
+    Portal,
+)
+from taikun_cinder.targets.base import Finding, Result
+from taikun_cinder.targets.lio.states import LioState
+from taikun_cinder.targets.lio.steps import Step
+from taikun_cinder.targets.lio.target import LioTarget
+from tests.contract.lio import LioLab
 from tests.contract.world import LoginRefused
 
 _GUEST = "tests.lab.guest.lio"
 
 
-class LioInNode:
-    """The contract's calls, made inside the node."""
+class KernelInNode:
+    """The node's LIO, asked inside the node; it is changed by the target alone."""
 
     def __init__(self, process: Call) -> None:
         self._process = process
 
-    def read(self, name: str) -> Observed:
-        found: Observed = self._process(_GUEST, "call", "read", name)
+    def alone(self) -> contextlib.AbstractContextManager[object]:
+        raise NotImplementedError
+
+    def read(
+        self,
+        name: str,
+        *,
+        search: bool = False,
+        about: Collection[Initiator] | None = None,
+    ) -> LioState:
+        found: LioState = self._process(
+            _GUEST, "ask", "read", name, search=search, about=about
+        )
+        return found
+
+    def apply(self, name: str, steps: Sequence[Step]) -> None:
+        raise NotImplementedError
+
+    def names(self, prefix: str) -> frozenset[str]:
+        return frozenset(self._process(_GUEST, "ask", "names", prefix))
+
+
+class TargetInNode(LioTarget):
+    """The contract's calls, made inside the node."""
+
+    def __init__(self, process: Call) -> None:
+        super().__init__(KernelInNode(process))
+        self._process = process
+
+    def read(self, name: str) -> ExportState:
+        found: ExportState = self._process(_GUEST, "call", "read", name)
         return found
 
     def ensure(
-        self, name: str, desired: Export | None, *, search: bool = True
-    ) -> Outcome:
-        outcome: Outcome = self._process(
-            _GUEST, "call", "ensure", name, desired, search=search
+        self,
+        name: str,
+        desired: Export | None,
+        about: Collection[Initiator] | None = None,
+        *,
+        search: bool = True,
+    ) -> Result:
+        result: Result = self._process(
+            _GUEST, "call", "ensure", name, desired, about, search=search
         )
-        return outcome
+        return result
 
-    def amend(
-        self, name: str, desired: Export, about: Collection[Initiator]
-    ) -> tuple[Step, ...] | None:
-        steps: tuple[Step, ...] | None = self._process(
-            _GUEST, "call", "amend", name, desired, about
-        )
-        return steps
+    def differences(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
+        return tuple(self._process(_GUEST, "call", "differences", name, desired))
 
     def names(self, prefix: str) -> frozenset[str]:
         return frozenset(self._process(_GUEST, "call", "names", prefix))
-
-    def sessions(self, name: str) -> frozenset[Initiator]:
-        return frozenset(self._process(_GUEST, "call", "sessions", name))
 
 
 class HostSession:
@@ -93,7 +127,7 @@ class HostSession:
             self.logout()
 
 
-class LioWorld:
+class NodeWorld:
     """The node, empty, with our target."""
 
     prefix = "iqn.2010-10.org.openstack:"
@@ -101,7 +135,8 @@ class LioWorld:
 
     def __init__(self, process: Call) -> None:
         self._process = process
-        self.target = LioInNode(process)
+        self.target = TargetInNode(process)
+        self.kernel = KernelInNode(process)
         self._devices = self._logins = 0
         self._sessions: dict[tuple[str, Initiator], HostSession] = {}
 
@@ -144,10 +179,10 @@ class LioWorld:
         self.guest("take", name, step)
 
 
-class LioLab(Lab):
+class NodeLab(LioLab):
     """The node with one volume in it."""
 
-    world: LioWorld
+    world: NodeWorld
 
     def login(self, one: Grant) -> HostSession:
         portal = self.world.portals[0]

@@ -9,11 +9,10 @@ import pytest
 
 from lab.node import Call
 from lab.single import SingleNode
-from taikun_cinder.access.model import Mode
-from taikun_cinder.access.observed import Observed
-from taikun_cinder.targets.base import Changed, Unchanged
+from taikun_cinder.access.model import ExportState, Mode
+from taikun_cinder.targets.base import Result
 from tests.contract.suite import A, B, grant
-from tests.lab.lio_world import LioLab, LioWorld
+from tests.lab.lio_world import NodeLab, NodeWorld
 
 CAP_SYS_ADMIN = 21  # linux/capability.h
 
@@ -26,9 +25,9 @@ def process(node: SingleNode) -> Iterator[Call]:
 
 
 @pytest.fixture
-def lab(process: Call) -> LioLab:
+def lab(process: Call) -> NodeLab:
     """The node with one volume in it."""
-    return LioLab(LioWorld(process))
+    return NodeLab(NodeWorld(process))
 
 
 def as_user(
@@ -40,7 +39,7 @@ def as_user(
 
 
 def test_a_plain_user_exports_by_one_process_with_one_capability(
-    process: Call, lab: LioLab
+    process: Call, lab: NodeLab
 ) -> None:
     one = lab.export(grant(A))
     two = lab.export(grant(A), grant(B, Mode.RO))
@@ -53,8 +52,8 @@ def test_a_plain_user_exports_by_one_process_with_one_capability(
         ("names", (lab.world.prefix,)),
     )
     first, second, third, fourth, names = told["results"]
-    assert all(isinstance(outcome, Changed) for outcome in (first, second, fourth))
-    assert third == Unchanged(second.observed)
+    assert all(result.changes for result in (first, second, fourth))
+    assert third == Result()
     assert names == {lab.name}
     assert told["processes"][1:] == [0, 0, 0, 0]
     (status,) = told["status"]
@@ -65,7 +64,7 @@ def test_a_plain_user_exports_by_one_process_with_one_capability(
 
 
 def test_no_secret_is_logged_or_shown_to_other_users(
-    process: Call, lab: LioLab
+    process: Call, lab: NodeLab
 ) -> None:
     export = lab.export(grant(A), grant(B))
     changed = lab.export(grant(A, secret="new"))
@@ -80,14 +79,14 @@ def test_no_secret_is_logged_or_shown_to_other_users(
     )
     assert "privsep: reply" in told["log"]  # it was a debug log
     assert "printable ASCII" in told["results"][3]
-    assert told["results"][4].acls[A].credentials == grant(A, secret="new").credentials
+    assert told["results"][4].hosts[A].credentials == grant(A, secret="new").credentials
     for text in (told["log"], told["argv"], told["results"][3]):
         assert "secretsecret" not in text
         assert "with a blank" not in text
 
 
 def test_a_killed_privileged_process_is_started_again(
-    process: Call, lab: LioLab
+    process: Call, lab: NodeLab
 ) -> None:
     export = lab.export(grant(A))
     told = as_user(
@@ -98,11 +97,11 @@ def test_a_killed_privileged_process_is_started_again(
         ("lose",),
         ("read", (lab.name,)),
     )
-    assert isinstance(told["results"][2], Changed)
-    assert told["results"][4].acls.keys() == {A, B}
+    assert told["results"][2].changes
+    assert told["results"][4].hosts.keys() == {A, B}
 
 
-def test_it_loads_the_modules_by_itself(process: Call, lab: LioLab) -> None:
+def test_it_loads_the_modules_by_itself(process: Call, lab: NodeLab) -> None:
     lab.world.guest("unload")
     export = lab.export(grant(A))
     told = as_user(
@@ -110,6 +109,6 @@ def test_it_loads_the_modules_by_itself(process: Call, lab: LioLab) -> None:
         ("read", (lab.name,)),
         ("ensure", (lab.name, export)),
     )
-    assert told["results"][0] == Observed(lab.name)
-    assert isinstance(told["results"][1], Changed), told["results"][1]
+    assert told["results"][0] == ExportState(lab.name)
+    assert told["results"][1].changes, told["results"][1]
     lab.login(grant(A)).write(b"modules and all")

@@ -9,27 +9,27 @@ from typing import Any
 import pytest
 
 from lab.single import SingleNode
-from taikun_cinder.access import steps
 from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
-from taikun_cinder.access.observed import ATTRIBUTES, Observed
-from taikun_cinder.targets.base import Changed, Unchanged
+from taikun_cinder.targets.base import Result
+from taikun_cinder.targets.lio import steps
+from taikun_cinder.targets.lio.states import ATTRIBUTES, LioState
 from tests.contract.suite import A, B, C, grant
-from tests.lab.lio_world import LioLab, LioWorld
+from tests.lab.lio_world import NodeLab, NodeWorld
 
 READ_ONLY = Grant(B, grant(B).credentials, Mode.RO)
 
 
 @pytest.fixture
-def world(node: SingleNode) -> Iterator[LioWorld]:
+def world(node: SingleNode) -> Iterator[NodeWorld]:
     """The node, empty, with our target."""
     with node.node.session() as process:
-        yield LioWorld(process)
+        yield NodeWorld(process)
 
 
 @pytest.fixture
-def lab(world: LioWorld) -> LioLab:
+def lab(world: NodeWorld) -> NodeLab:
     """The node with one volume in it."""
-    return LioLab(world)
+    return NodeLab(world)
 
 
 @contextlib.contextmanager
@@ -64,13 +64,13 @@ DAMAGES: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_healed(lab: LioLab, damage: str) -> None:
+def test_damage_is_healed(lab: NodeLab, damage: str) -> None:
     desired = lab.export(grant(A), grant(B))
     lab.ensure(desired)
     function, *arguments = DAMAGES[damage]
     lab.world.guest(function, lab.name, *arguments)
-    assert isinstance(lab.ensure(desired), Changed)
-    assert lab.target.read(lab.name).acls.keys() == {A, B}
+    assert lab.ensure(desired).changes
+    assert lab.target.read(lab.name).hosts.keys() == {A, B}
     lab.login(grant(A)).write(b"healed")
 
 
@@ -78,7 +78,7 @@ def test_damage_is_healed(lab: LioLab, damage: str) -> None:
     "damage", ["foreign initiator", "wrong password", "proof asked of the target"]
 )
 def test_healing_is_not_felt_by_who_is_logged_in(
-    node: SingleNode, lab: LioLab, damage: str
+    node: SingleNode, lab: NodeLab, damage: str
 ) -> None:
     desired = lab.export(grant(A))
     lab.ensure(desired)
@@ -92,7 +92,7 @@ def test_healing_is_not_felt_by_who_is_logged_in(
 
 
 def test_missing_portal_is_put_back_under_a_live_session(
-    node: SingleNode, lab: LioLab
+    node: SingleNode, lab: NodeLab
 ) -> None:
     desired = lab.export(grant(A))
     lab.ensure(desired)
@@ -105,21 +105,21 @@ def test_missing_portal_is_put_back_under_a_live_session(
     assert lab.login(grant(A)).alive
 
 
-def test_an_initiator_is_born_read_only(lab: LioLab) -> None:
+def test_an_initiator_is_born_read_only(lab: NodeLab) -> None:
     lab.ensure(lab.export(grant(A), READ_ONLY))
-    tpg = lab.target.read(lab.name).tpg
+    tpg = lab.kernel.read(lab.name).tpg
     assert tpg
     assert tpg.attributes == ATTRIBUTES  # and nothing of the way to it is left
     taken = lab.target.ensure(lab.name, lab.export(READ_ONLY, grant(A)))
-    assert isinstance(taken, Unchanged)
+    assert taken == Result()
     assert lab.world.guest("get", lab.name, f"acls/{B}/lun_0/write_protect") == "1"
 
 
 @pytest.mark.parametrize("name", ["0b83fa0c97", "0xb83fa0c97"])
 def test_lio_refuses_a_name_that_looks_like_an_encoded_number(
-    lab: LioLab, name: str
+    lab: NodeLab, name: str
 ) -> None:
-    # Why access.rows.new_credentials makes none: here it does not matter whose it is.
+    # So access.attachment.new_credentials makes none. It does not matter whose it is.
     odd = Grant(A, Credentials(name, "p-secret-of-the-host"), Mode.RW)
     even = Grant(B, Credentials(f"u{name}", "p-secret-of-the-host"), Mode.RW)
     lab.ensure(lab.export(odd, even))
@@ -128,7 +128,7 @@ def test_lio_refuses_a_name_that_looks_like_an_encoded_number(
 
 
 def test_a_mode_changes_live_and_only_that_host_feels_it(
-    node: SingleNode, lab: LioLab
+    node: SingleNode, lab: NodeLab
 ) -> None:
     lab.ensure(lab.export(grant(A), grant(B)))
     writer, other = lab.login(grant(A)), lab.login(grant(B))
@@ -142,7 +142,7 @@ def test_a_mode_changes_live_and_only_that_host_feels_it(
     assert undisturbed(seen)
 
 
-def test_revocation_ends_the_session_at_once(node: SingleNode, lab: LioLab) -> None:
+def test_revocation_ends_the_session_at_once(node: SingleNode, lab: NodeLab) -> None:
     lab.ensure(lab.export(grant(A), grant(B)))
     stays, goes = lab.login(grant(A)), lab.login(grant(B))
     with writing(node, stays.path) as seen:
@@ -155,7 +155,7 @@ def test_revocation_ends_the_session_at_once(node: SingleNode, lab: LioLab) -> N
     lab.refused(grant(B))
 
 
-def test_a_volume_is_the_same_device_after_a_new_export(lab: LioLab) -> None:
+def test_a_volume_is_the_same_device_after_a_new_export(lab: NodeLab) -> None:
     lab.ensure(lab.export(grant(A)))
     first = lab.login(grant(A))
     before = (first.identity["serial"], first.identity["wwn"])
@@ -166,7 +166,7 @@ def test_a_volume_is_the_same_device_after_a_new_export(lab: LioLab) -> None:
     assert (second.identity["serial"], second.identity["wwn"]) == before
 
 
-def test_hosts_reach_it_by_ipv6(lab: LioLab) -> None:
+def test_hosts_reach_it_by_ipv6(lab: NodeLab) -> None:
     portal = lab.world.portals[1]
     desired = lab.export(grant(A))
     both = frozenset(lab.world.portals)
@@ -176,7 +176,7 @@ def test_hosts_reach_it_by_ipv6(lab: LioLab) -> None:
 
 
 def test_target_of_the_in_tree_driver_is_taken_over_without_interruption(
-    node: SingleNode, lab: LioLab
+    node: SingleNode, lab: NodeLab
 ) -> None:
     shared = Credentials("in-tree-user", "in-tree-password")
     in_tree = lab.world.guest
@@ -188,7 +188,7 @@ def test_target_of_the_in_tree_driver_is_taken_over_without_interruption(
     taken = Grant(A, shared, Mode.RW)
     with writing(node, session.path) as seen:
         outcome = lab.target.ensure(lab.name, lab.export(taken, grant(B)))
-        assert isinstance(outcome, Changed)
+        assert outcome.changes
         assert lab.login(grant(B)).serial == serial  # as long as A is logged in
     assert session.alive
     assert undisturbed(seen)
@@ -199,7 +199,7 @@ def test_target_of_the_in_tree_driver_is_taken_over_without_interruption(
 
 
 def test_backstore_that_the_in_tree_driver_left_behind_is_no_obstacle(
-    lab: LioLab,
+    lab: NodeLab,
 ) -> None:
     in_tree = lab.world.guest
     in_tree("in_tree", "create", lab.device, lab.name, "user", "pass", "False")
@@ -213,7 +213,7 @@ def test_backstore_that_the_in_tree_driver_left_behind_is_no_obstacle(
     assert not lab.world.in_use(lab.device)
 
 
-def test_in_tree_back_end_beside_it_goes_on_working(lab: LioLab) -> None:
+def test_in_tree_back_end_beside_it_goes_on_working(lab: NodeLab) -> None:
     lab.ensure(lab.export(grant(A)))
     session = lab.login(grant(A))
     other = f"{lab.world.prefix}volume-of-another-back-end"
@@ -227,7 +227,7 @@ def test_in_tree_back_end_beside_it_goes_on_working(lab: LioLab) -> None:
     assert lab.target.names(lab.world.prefix) == {lab.name}
 
 
-def test_many_volumes_and_hosts_at_once(lab: LioLab) -> None:
+def test_many_volumes_and_hosts_at_once(lab: NodeLab) -> None:
     names = [f"{lab.world.prefix}volume-at-once-{number}" for number in range(8)]
     exports = []
     for name in names:
@@ -238,27 +238,27 @@ def test_many_volumes_and_hosts_at_once(lab: LioLab) -> None:
         exports.append(type(export)(**fields))
     wanted = [("ensure", (export.target, export)) for export in exports]
     done = lab.world.guest("together", wanted)
-    assert all(isinstance(outcome, Changed) for outcome in done), done
+    assert all(result.changes for result in done), done
     assert lab.target.names(lab.world.prefix) == set(names)
     for export in exports:
-        assert isinstance(lab.target.ensure(export.target, export), Unchanged)
+        assert lab.target.ensure(export.target, export) == Result()
     gone = [("ensure", (name, None)) for name in names]
-    assert all(isinstance(one, Changed) for one in lab.world.guest("together", gone))
+    assert all(result.changes for result in lab.world.guest("together", gone))
     assert lab.target.names(lab.world.prefix) == frozenset()
 
 
-def test_refused_step_is_named_and_nothing_of_it_is_left(lab: LioLab) -> None:
+def test_refused_step_is_named_and_nothing_of_it_is_left(lab: NodeLab) -> None:
     export = lab.export(grant(A))
     missing = type(export)(**{**vars(export), "device": "/dev/no-such-device"})
     with pytest.raises(Exception, match="/dev/no-such-device does not exist") as caught:
         lab.target.ensure(lab.name, missing)
     assert lab.name in str(caught.value)
     assert grant(A).credentials.password not in str(caught.value)
-    assert lab.target.read(lab.name) == Observed(lab.name)
+    assert lab.kernel.read(lab.name) == LioState(lab.name)
 
 
 def test_reservations_that_are_to_last_come_back_with_a_new_export(
-    node: SingleNode, lab: LioLab
+    node: SingleNode, lab: NodeLab
 ) -> None:
     lab.ensure(lab.export(grant(A)))
     first = lab.login(grant(A))

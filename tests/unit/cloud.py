@@ -11,7 +11,7 @@ from typing import Any
 from cinder import context, objects
 from cinder.volume import manager
 
-from taikun_cinder.targets.memory import Session
+from tests.contract.memory import Session
 from tests.unit.memory import MemoryVolumeGroup
 
 
@@ -87,7 +87,7 @@ class Cloud:
 
     @property
     def target(self):
-        return self.driver.target
+        return self.driver._target
 
     def record(self, volume_id):
         """Give the file that the driver keeps for a volume."""
@@ -124,7 +124,7 @@ class Cloud:
         """Give who may log in, and None if there is no target at all."""
         return self.target.acls_of(self.load(volume_id))
 
-    def kind(self, **specs):
+    def volume_type(self, **specs):
         """Make another multi-attach volume type, and give what a volume has of it."""
         new = objects.VolumeType(
             self.context,
@@ -240,10 +240,10 @@ class Cloud:
         row.save()
         self.record(volume_id).unlink()
 
-    def follow(self):
+    def watch(self):
         """Wait until the driver has seen what Cinder wrote down behind its answers."""
         for thread in threading.enumerate():
-            if thread.name.startswith("taikun-follow-"):
+            if thread.name.startswith("taikun-watch-"):
                 thread.join()
 
     def os_attach(self, volume_id, connector, mode="rw"):

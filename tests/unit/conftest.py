@@ -25,8 +25,10 @@ from cinder.volume.targets import lio  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
-from taikun_cinder import opts, preflight, reconcile  # noqa: E402
+from taikun_cinder import opts, reconcile, targets  # noqa: E402
 from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
+from taikun_cinder.node import Node  # noqa: E402
+from taikun_cinder.targets.lio.target import MODULES  # noqa: E402
 from tests.unit.cloud import Cloud  # noqa: E402
 from tests.unit.memory import InTreeTarget, MemoryTarget, MemoryVolumeGroup  # noqa: E402
 
@@ -101,14 +103,14 @@ def configure(cinder):
 @pytest.fixture
 def node(tmp_path):
     """Give a node whose kernel has all that LIO needs."""
-    node = preflight.Node(tmp_path / "proc", tmp_path / "sys", tmp_path / "modules")
+    node = Node(tmp_path / "proc", tmp_path / "sys", tmp_path / "modules")
     osrelease = node.proc / "sys/kernel/osrelease"
     osrelease.parent.mkdir(parents=True)
     osrelease.write_text("6.12.1-lab\n")
     (node.proc / "mounts").write_text(
         "sysfs /sys sysfs rw 0 0\nconfigfs /sys/kernel/config configfs rw 0 0\n"
     )
-    for module in preflight.MODULES:
+    for module in MODULES:
         (node.sys / "module" / module).mkdir(parents=True)
     return node
 
@@ -141,7 +143,8 @@ def lvm_command(tmp_path, monkeypatch):
 def make_driver(configure, node, monkeypatch):
     """Return a function that starts a driver over memory instead of LIO and LVM."""
     monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
-    monkeypatch.setattr(MultiattachLVMDriver, "target", MemoryTarget())
+    target = MemoryTarget()
+    monkeypatch.setattr(targets, "of", lambda configuration: target)
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
 
     made = []
@@ -168,7 +171,8 @@ def cloud(configure, node, volume_type, monkeypatch, request):
     marker = request.node.get_closest_marker("options")
     options = marker.kwargs if marker else {}
     monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
-    monkeypatch.setattr(MultiattachLVMDriver, "target", MemoryTarget())
+    target = MemoryTarget()
+    monkeypatch.setattr(targets, "of", lambda configuration: target)
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
     monkeypatch.setattr(reconcile, "_PATIENCE", float("inf"))
     cloud = Cloud(configure(**options).config_group, volume_type)

@@ -4,8 +4,8 @@
 from cinder.volume.targets import fake
 
 from taikun_cinder.access.model import Credentials, Initiator
-from taikun_cinder.access.plan import amendment, plan
-from taikun_cinder.targets import memory
+from taikun_cinder.targets.lio.plan import plan
+from tests.contract import memory
 
 
 class InTreeTarget(fake.FakeTarget):
@@ -24,37 +24,34 @@ class MemoryTarget(memory.MemoryTarget):
         self.fails_for: set[str] = set()
         self._shared: dict[tuple[str, Initiator], memory.Session] = {}
 
-    def ensure(self, name, desired, *, search=True):
+    def ensure(self, name, desired, about=None, *, search=True):
         if desired is not None:
             self._prepare_to_fail(name, desired)
-        return super().ensure(name, desired, search=search)
-
-    def amend(self, name, desired, about):
-        if amendment(self.read(name), desired, about) is not None:
-            self._prepare_to_fail(name, desired)
-        return super().amend(name, desired, about)
+        return super().ensure(name, desired, about, search=search)
 
     def _prepare_to_fail(self, name, desired):
-        known = self.read(name)
+        known = self.kernel.read(name)
         for grant in desired.grants:
             new = grant.initiator not in known.acls
             if new and str(grant.initiator) in self.fails_for:
-                self.fail_before(len(plan(known, desired)) - 1)
+                self.kernel.fail_before(len(plan(known, desired).steps) - 1)
 
     def log_in(self, volume, connector, information):
         """Log in as os-brick does: the servers of one host share its session."""
         pair = information["auth_username"], information["auth_password"]
-        name, who = name_of(volume), Initiator(connector["initiator"])
-        session = self._shared.get((name, who))
+        name, initiator = name_of(volume), Initiator(connector["initiator"])
+        session = self._shared.get((name, initiator))
         if session is None or not session.alive:
-            session = self.login(name, who, Credentials(*pair))
-        self._shared[name, who] = session
+            session = self.kernel.login(name, initiator, Credentials(*pair))
+        self._shared[name, initiator] = session
         return session
 
     def acls_of(self, volume):
         """Give who may log in, and None if there is no target at all."""
-        observed = self.read(name_of(volume))
-        return None if observed.target is None else {str(w) for w in observed.acls}
+        observed = self.kernel.read(name_of(volume))
+        if observed.target is None:
+            return None
+        return {str(initiator) for initiator in observed.acls}
 
 
 def name_of(volume):

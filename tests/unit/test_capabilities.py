@@ -4,7 +4,7 @@
 import pytest
 from cinder.scheduler.filters.capabilities_filter import CapabilitiesFilter
 
-from taikun_cinder import capabilities, opts
+from taikun_cinder import extra_specs, opts
 
 
 @pytest.mark.options(taikun_secondary_mode="ro")
@@ -21,9 +21,10 @@ def test_get_capabilities_shows_each_extra_spec_with_what_it_may_be(cloud):
     assert (hosts["type"], hosts["default"]) == ("integer", 0)
 
 
-def test_each_extra_spec_has_an_option_of_the_back_end():
+def test_option_that_an_extra_spec_names_is_one_of_the_back_end():
     options = {option.name for option in opts.BACKEND_OPTS}
-    assert {spec.option for spec in capabilities.SPECS} <= options
+    named = {spec.option for spec in extra_specs.SPECS.values() if spec.option}
+    assert named <= options
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_stock_filter_matches_what_a_pool_says(cloud, asked):
 def test_a_type_can_ask_for_as_many_hosts_and_as_much_room_as_it_needs(
     make_driver, monkeypatch, options, hosts, volumes
 ):
-    monkeypatch.setattr("taikun_cinder.volumes.of_backend", lambda *a, **k: [])
+    monkeypatch.setattr("taikun_cinder.database.volumes_of", lambda *a, **k: [])
     (pool,) = make_driver(**options).get_volume_stats(True)["pools"]
     assert pool["hosts_per_volume"] == hosts
     assert pool["multiattach_volumes_left"] == volumes

@@ -6,6 +6,7 @@ from cinder.exception import InvalidConnectorException
 
 from taikun_cinder import connectors
 from taikun_cinder.access.model import Initiator
+from taikun_cinder.targets.lio import iscsi
 
 GOOD = [
     "iqn.2026-11.com.example:host",
@@ -35,14 +36,14 @@ BAD = [
 
 @pytest.mark.parametrize("name", GOOD)
 def test_name_that_lio_takes_is_taken(name):
-    found = connectors.initiator_to_attach({"host": "h", "initiator": name})
+    found = iscsi.initiator({"host": "h", "initiator": name})
     assert found == Initiator(name)
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_name_that_lio_would_refuse_or_mend_is_refused(name):
     with pytest.raises(InvalidConnectorException) as refused:
-        connectors.initiator_to_attach({"host": "compute7", "initiator": name})
+        iscsi.initiator({"host": "compute7", "initiator": name})
     for words in ("compute7", repr(name), "initiatorname.iscsi", "Nothing was changed"):
         assert words in str(refused.value)
 
@@ -52,14 +53,14 @@ def test_name_that_lio_would_refuse_or_mend_is_refused(name):
 )
 def test_connector_without_an_initiator_is_refused(connector):
     with pytest.raises(InvalidConnectorException, match="no 'initiator'"):
-        connectors.initiator_to_attach(connector)
+        iscsi.initiator(connector)
     with pytest.raises(InvalidConnectorException, match="Volume some-id"):
-        connectors.initiator_to_detach("some-id", connector)
+        connectors.initiator_to_detach("some-id", connector, "initiator")
 
 
 @pytest.mark.parametrize("name", [*GOOD, "iqn.fake"])
 def test_any_name_can_be_detached(name):
-    found = connectors.initiator_to_detach("some-id", {"initiator": name})
+    found = connectors.initiator_to_detach("some-id", {"initiator": name}, "initiator")
     assert found == Initiator(name)
 
 

@@ -8,9 +8,9 @@ import pytest
 from cinder import exception
 from cinder.db import api as db
 
-from taikun_cinder.access.observed import Observed
 from taikun_cinder.exception import StepFailed
 from taikun_cinder.records import Record
+from taikun_cinder.targets.lio.states import LioState
 from tests.unit.cloud import A, B
 from tests.unit.memory import name_of
 
@@ -82,7 +82,7 @@ def test_connection_of_cinders_own_comes_back_after_a_reboot(cloud):
     volume = cloud.volume()
     # As by cinder-backup, which a reboot of this node does not end.
     cloud.connect_only(cloud.load(volume), A)
-    cloud.target.put(Observed(name_of(cloud.load(volume))))
+    cloud.target.kernel.put(LioState(name_of(cloud.load(volume))))
     cloud.restart_driver()
     cloud.reconcile()
     assert cloud.acls(volume) == {A["initiator"]}
@@ -125,7 +125,7 @@ def test_reconcile_that_comes_too_late_keeps_nothing_of_a_deleted_volume(cloud):
     loaded.status = "deleting"
     loaded.save()
     cloud.manager.delete_volume(cloud.context, loaded)
-    cloud.driver._reconcile._one(listed)
+    cloud.driver._reconcile._ensure(listed)
     assert not cloud.record(volume).exists()
 
 

@@ -67,7 +67,7 @@ def test_multiattach_beside_what_forbids_it_is_refused(log):
 
 def test_type_that_is_encrypted_and_multiattach_is_refused(cloud, log):
     # Cinder's API looks for that elsewhere when a volume is retyped, and lets it pass.
-    kind = cloud.kind()["volume_type_id"]
+    kind = cloud.volume_type()["volume_type_id"]
     assert _passes(OURS, MULTI, "retype_volume", kind=kind, id=cloud.volume())
     luks = {"provider": "luks", "control_location": "front-end"}
     db.volume_type_encryption_create(cloud.context, kind, luks)

@@ -4,7 +4,9 @@
 import pytest
 from cinder.volume.targets import lio
 
+from taikun_cinder import connection_info
 from taikun_cinder.layout import Layout
+from taikun_cinder.targets.lio.target import LioTarget
 
 VOLUME = {"id": "0a1b", "name": "volume-0a1b"}
 TARGET = "iqn.2010-10.org.openstack:volume-0a1b"
@@ -17,6 +19,11 @@ def _in_tree(conf):
     target.create_iscsi_target = lambda name, *args, **named: name
     target._get_target_chap_auth = lambda context, volume: ("name", "password")
     return target.create_export(None, VOLUME, "/dev/vg/volume-0a1b")["location"]
+
+
+def _location(conf):
+    update = connection_info.model_update(LioTarget(), Layout.of(conf), VOLUME)
+    return update["provider_location"]
 
 
 @pytest.mark.parametrize(
@@ -42,11 +49,11 @@ def test_location_is_the_one_that_the_in_tree_driver_writes(
         target_secondary_ip_addresses=secondary,
         target_port=port,
     )
-    location = Layout.of(conf).location(VOLUME)
+    location = _location(conf)
     assert location == f"{portals},{TARGET} {TARGET} 0"
     assert location == _in_tree(conf)
 
 
 def test_address_is_told_in_the_form_that_hosts_show_their_sessions_in(configure):
     conf = configure(target_ip_address="2001:DB8:0:0::0011")
-    assert Layout.of(conf).location(VOLUME).startswith("[2001:db8::11]:3260,")
+    assert _location(conf).startswith("[2001:db8::11]:3260,")

@@ -38,7 +38,7 @@ def test_mode_that_is_none_is_refused(cloud, mode):
 def test_mode_that_comes_with_the_connector_in_one_request(cloud, mode, may):
     volume = cloud.volume()
     attached = cloud.attach_in_one(volume, A, mode)
-    cloud.follow()
+    cloud.watch()
     assert attached.writes() is may
 
 
@@ -132,7 +132,7 @@ def test_mode_changes_with_another_update_of_the_attachment(cloud, before, after
     # Cinder itself lets a mode change only where its row has none.
     cloud._write_mode(attached, volume, "null")
     cloud.connect(volume, A | {"mode": after}, attached)
-    cloud.follow()
+    cloud.watch()
     assert attached.session is session
     assert attached.writes() is (after == "rw")
     assert attached.information["access_mode"] == after

@@ -28,7 +28,7 @@ def test_options_are_listed_for_the_sample_configuration():
 
 def test_pure_decisions_import_neither_cinder_nor_rtslib():
     script = (
-        "import sys, taikun_cinder.access.grants as grants\n"
+        "import sys, taikun_cinder.access.ledger as grants\n"
         "sys.exit(any(m.partition('.')[0] in ('cinder', 'rtslib_fb', 'oslo_log')"
         " for m in sys.modules))"
     )

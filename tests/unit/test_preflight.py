@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from taikun_cinder import preflight
 from taikun_cinder.exception import BackendRefused
+from taikun_cinder.targets.lio.target import MODULES
 
 
 def _groups(*names):
@@ -62,7 +63,7 @@ def test_missing_configfs_says_how_to_mount_it(refusal, node, mounts):
     assert "systemctl start sys-kernel-config.mount" in said
 
 
-@pytest.mark.parametrize("module", preflight.MODULES)
+@pytest.mark.parametrize("module", MODULES)
 def test_missing_module_is_named_with_the_running_kernel(refusal, node, module):
     (node.sys / "module" / module).rmdir()
     said = refusal()
@@ -84,7 +85,7 @@ def test_module_that_can_be_loaded_or_is_built_in_is_accepted(
     shutil.rmtree(node.sys / "module")
     folder = node.modules / node.release
     folder.mkdir(parents=True)
-    lines = [line.format(module) for module in preflight.MODULES]
+    lines = [line.format(module) for module in MODULES]
     (folder / index).write_text("\n".join(lines))
     preflight.refuse_node(configure(), node, _ours)
 

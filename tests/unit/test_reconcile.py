@@ -34,7 +34,7 @@ class _Exports:
         self._time, self._looks = time, looks
         self.done = threading.Event()
 
-    def follow(self, _volume: Any) -> frozenset[str]:
+    def refresh(self, _volume: Any) -> frozenset[str]:
         self._time.now += LOOK
         self._looks -= 1
         if self._looks:
@@ -49,8 +49,8 @@ def test_the_longer_a_look_takes_the_fewer_there_are(
     time = _Time()
     monkeypatch.setattr(reconcile, "time", time)
     exports: Any = _Exports(time, looks=3)
-    follower = reconcile.Reconcile(exports, list, frozenset)
-    follower.follow({"id": "volume"}, "connection")
+    watcher = reconcile.Reconcile(exports, list, frozenset)
+    watcher.watch({"id": "volume"}, "connection")
     assert exports.done.wait(10)
     first, *later = time.pauses
     assert first < LOOK  # Cinder writes a connection down in a moment, as a rule

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taikun_cinder.access.grants import Memory
+from taikun_cinder.access.attachment import Connection
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Mode
-from taikun_cinder.access.rows import Flight
 from taikun_cinder.exception import RecordNotWritten
 from taikun_cinder.records import Record, Records
-from tests.unit.access.states import CREDENTIALS, HOSTS, exports
+from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, exports
 
 _times = st.floats(0, 1e9)
 _grants = st.builds(
@@ -21,13 +21,15 @@ _grants = st.builds(
     st.sampled_from(HOSTS),
     st.sampled_from(Mode),
 )
-_memories = st.builds(
-    Memory,
-    st.lists(st.builds(Flight, st.text(), _grants, _times, st.booleans())).map(tuple),
+_ledgers = st.builds(
+    Ledger,
+    st.lists(st.builds(Connection, st.text(), _grants, _times, st.booleans())).map(
+        tuple
+    ),
     st.dictionaries(st.tuples(st.text(), st.none() | st.text()), _times),
     st.dictionaries(st.sampled_from(HOSTS), st.sampled_from([*CREDENTIALS.values()])),
 )
-_records = st.builds(Record, st.none() | exports(), _memories)
+_records = st.builds(Record, st.none() | exports(), _ledgers)
 
 
 @given(_records)
@@ -57,7 +59,7 @@ def test_file_that_is_no_record_is_named_and_not_quoted(tmp_path, log, content):
 
 def test_record_that_was_cut_off_by_a_power_failure_is_the_old_one(tmp_path):
     records = Records(tmp_path)
-    old = Record(memory=Memory(ended={("attachment", None): 1.0}))
+    old = Record(ledger=Ledger(ended={("attachment", None): 1.0}))
     records.save("1", old)
     (tmp_path / "1.new").write_text("{")
     assert records.load("1") == old
@@ -68,7 +70,7 @@ def test_record_that_was_cut_off_by_a_power_failure_is_the_old_one(tmp_path):
 
 def test_record_that_cannot_be_written_leaves_the_old_one(tmp_path):
     records = Records(tmp_path)
-    records.save("1", Record(memory=Memory(ended={("attachment", None): 1.0})))
+    records.save("1", Record(ledger=Ledger(ended={("attachment", None): 1.0})))
     (tmp_path / "1.new").mkdir()
     with pytest.raises(RecordNotWritten, match=r"volume 1 .*taikun_state_path"):
         records.save("1", Record())
@@ -76,7 +78,9 @@ def test_record_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 
 def test_clock_that_begins_anew_makes_nothing_older_than_it_is():
-    flight = Flight("mark", Grant(HOSTS[0], CREDENTIALS[HOSTS[0]], Mode.RW), 5000.0)
-    memory = Memory((flight,), {("attachment", None): 5.0}).not_after(30.0)
-    assert memory.flights[0].since == 30.0
-    assert memory.ended == {("attachment", None): 5.0}
+    connection = Connection(
+        "mark", Grant(HOSTS[0], CREDENTIALS[HOSTS[0]], Mode.RW), 5000.0
+    )
+    ledger = Ledger((connection,), {("attachment", None): 5.0}).not_after(30.0)
+    assert ledger.connections[0].since == 30.0
+    assert ledger.ended == {("attachment", None): 5.0}

@@ -28,7 +28,7 @@ def _refused(cloud, volume, connector, cause, **how):
 
 
 def test_second_servers_only_read_until_the_writer_is_gone(cloud):
-    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
     writer, reader = cloud.attach(volume, A, "rw"), cloud.attach(volume, B, "rw")
     assert (writer.writes(), reader.writes()) == (True, False)
     assert reader.information["access_mode"] == "ro"
@@ -41,13 +41,13 @@ def test_second_servers_only_read_until_the_writer_is_gone(cloud):
 
 
 def test_server_that_asked_to_read_leaves_writing_to_another(cloud):
-    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
     reader, writer = cloud.attach(volume, A, "ro"), cloud.attach(volume, B)
     assert (reader.writes(), writer.writes()) == (False, True)
 
 
 def test_what_was_decided_survives_a_restart_without_the_record(cloud):
-    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
     _, reader = cloud.attach(volume, A), cloud.attach(volume, B)
     cloud.record(volume).unlink()
     cloud.restart_driver()
@@ -56,7 +56,7 @@ def test_what_was_decided_survives_a_restart_without_the_record(cloud):
 
 
 def test_second_server_on_the_writers_host_is_told_to_read(cloud):
-    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
     writer, reader = cloud.attach(volume, A), cloud.attach(volume, A)
     assert reader.information["access_mode"] == "ro"
     cloud.detach(volume, writer)
@@ -65,27 +65,27 @@ def test_second_server_on_the_writers_host_is_told_to_read(cloud):
 
 @pytest.mark.parametrize("attach", ["attach", "attach_in_one"])
 def test_writer_takes_its_right_to_another_host(cloud, attach):
-    volume = cloud.volume(**cloud.kind(secondary_mode="ro", max_hosts="2"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro", max_hosts="2"))
     old = cloud.attach(volume, A, server=ONE)
     reader = cloud.attach(volume, B, server=OTHER)
     new = getattr(cloud, attach)(volume, C, server=ONE)
-    cloud.follow()
+    cloud.watch()
     assert [one.writes() for one in (old, reader, new)] == [True, False, True]
     cloud.detach(volume, old)
     assert [one.writes() for one in (reader, new)] == [False, True]
 
 
 def test_reader_that_moves_stays_a_reader(cloud):
-    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
     cloud.attach(volume, A, server=ONE)
     cloud.attach(volume, B, server=OTHER)
     moved = cloud.attach_in_one(volume, C, server=OTHER)
-    cloud.follow()
+    cloud.watch()
     assert not moved.writes()
 
 
 def test_second_server_is_denied_and_a_server_on_the_move_is_not(cloud):
-    volume = cloud.volume(**cloud.kind(secondary_mode="deny"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="deny"))
     first = cloud.attach(volume, A, server=ONE)
     _refused(cloud, volume, B, "'deny'")
     _refused(cloud, volume, A, "'deny'")
@@ -98,14 +98,14 @@ def test_second_server_is_denied_and_a_server_on_the_move_is_not(cloud):
 
 def test_rule_that_depends_on_a_server_that_cannot_be_told(cloud):
     # Another server has the volume reserved, as a shelved one does, while ONE moves.
-    volume = cloud.volume(**cloud.kind(secondary_mode="ro"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
     cloud.attach(volume, A, server=ONE)
     cloud.reserve(volume, server=OTHER)
     _refused(cloud, volume, B, "cannot be told", server=ONE)
 
 
 def test_limit_of_hosts(cloud):
-    volume = cloud.volume(**cloud.kind(max_hosts="2"))
+    volume = cloud.volume(**cloud.volume_type(max_hosts="2"))
     first = cloud.attach(volume, A)
     cloud.attach(volume, B)
     cloud.attach(volume, B)  # the same host
@@ -115,7 +115,7 @@ def test_limit_of_hosts(cloud):
 
 
 def test_limit_of_hosts_lets_a_server_move(cloud):
-    volume = cloud.volume(**cloud.kind(max_hosts="1"))
+    volume = cloud.volume(**cloud.volume_type(max_hosts="1"))
     first = cloud.attach(volume, A, server=ONE)
     second = cloud.attach(volume, B, server=ONE)
     cloud.detach(volume, first)
@@ -123,7 +123,7 @@ def test_limit_of_hosts_lets_a_server_move(cloud):
 
 
 def test_request_that_is_repeated_is_no_second_server(cloud):
-    volume = cloud.volume(**cloud.kind(secondary_mode="deny", max_hosts="1"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="deny", max_hosts="1"))
     attached = cloud.reserve(volume)
     for _ in range(2):
         # Cinder lost the answer to the first one.
@@ -133,7 +133,7 @@ def test_request_that_is_repeated_is_no_second_server(cloud):
 
 
 def test_cinder_itself_is_no_second_server(cloud):
-    volume = cloud.volume(**cloud.kind(secondary_mode="deny", max_hosts="1"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="deny", max_hosts="1"))
     backup = cloud.connect_only(cloud.load(volume), B)
     assert cloud.attach(volume, A).writes()
     assert backup.alive
@@ -144,7 +144,7 @@ def test_back_end_has_the_rule_for_types_without_one(cloud):
     volume = cloud.volume()
     cloud.attach(volume, A)
     _refused(cloud, volume, B, "'deny'")
-    volume = cloud.volume(**cloud.kind(secondary_mode="rw"))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="rw"))
     for host in ("compute1", "compute2", "compute3"):
         cloud.attach(volume, Host(host).connector)
     _refused(cloud, volume, Host("compute4").connector, "its limit")
@@ -159,7 +159,7 @@ def test_back_end_has_the_rule_for_types_without_one(cloud):
     ],
 )
 def test_extra_spec_that_is_none_is_refused(cloud, spec, value, allowed):
-    volume = cloud.volume(**cloud.kind(**{spec: value}))
+    volume = cloud.volume(**cloud.volume_type(**{spec: value}))
     reserved = cloud.reserve(volume)
     with pytest.raises(exception.VolumeBackendAPIException) as refused:
         cloud.connect(volume, A, reserved)
@@ -182,7 +182,7 @@ def test_extra_spec_that_is_none_is_refused(cloud, spec, value, allowed):
 
 @pytest.mark.parametrize("rule", ["ro", "deny"])
 def test_one_writer_alone_whoever_comes_at_once(cloud, rule):
-    volume = cloud.volume(**cloud.kind(secondary_mode=rule))
+    volume = cloud.volume(**cloud.volume_type(secondary_mode=rule))
     made = []
 
     def attach(connector):
@@ -192,5 +192,5 @@ def test_one_writer_alone_whoever_comes_at_once(cloud, rule):
 
     hosts = [Host(f"compute{number}").connector for number in range(5)]
     in_threads(*[lambda host=host: attach(host) for host in hosts])
-    cloud.follow()
+    cloud.watch()
     assert [one.writes() for one in made].count(True) == 1

@@ -106,5 +106,5 @@ def of_a_reconcile(volume_id: str) -> dict[str, int]:
     served = backend()
     volume = served.volume(volume_id)
     with _during() as reconcile:
-        served.manager.driver._exports.settle(volume, sweep=60, search=True)
+        served.manager.driver._exports.ensure(volume, sweep=60, search=True)
     return reconcile

@@ -35,10 +35,11 @@ from lab.guest.system import run
 from lab.guest.volume_settings import BACKEND, RECORDS
 from lab.plan import VOLUME_GROUP
 from taikun_cinder import privsep, volume_groups
+from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
 from taikun_cinder.privsep.client import Context
 from taikun_cinder.records import Records
-from taikun_cinder.targets.lio import LioTarget
+from taikun_cinder.targets.lio.target import LioTarget
 from tests.lab.guest.points import Points
 
 _ACLS = "/sys/kernel/config/target/iscsi/iqn.*:volume-{}/tpgt_1/acls/*"
@@ -84,7 +85,9 @@ class Walk:
         self._backend.manager.driver._reconcile.join()
         # Once for all restores, as it asks LVM five things.
         section = configuration.Configuration(lvm.volume_opts, BACKEND)
-        self._group = volume_groups.Group(section)
+        self._own = Backend(
+            volume_groups.Group.of(section), LioTarget(), Records(RECORDS)
+        )
 
     def attach(self) -> list[Crash]:
         """Crash in the attach of the host."""
@@ -166,9 +169,9 @@ class Walk:
     def _restored(self, before: set[str]) -> list[str]:
         said: list[str] = []
         own = coordination.Coordinator(prefix="cinder-")
-        restore = Restore(LioTarget(), said.append, own)
+        restore = Restore(said.append, own)
         problems = []
-        if not restore.run(Records(RECORDS), [self._group]):
+        if not restore.run(self._own.records, [self._own]):
             problems.append(f"restore failed: {said}")
         # The request under way was answered neither way, so its host may be either.
         if (self._acls() ^ before) - {self._own}:

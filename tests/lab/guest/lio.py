@@ -15,10 +15,10 @@ from oslo_concurrency import lockutils
 from lab.guest.system import run
 from lab.plan import VOLUME_GROUP
 from taikun_cinder import privsep
-from taikun_cinder.access import steps
 from taikun_cinder.privsep import lio as privileged
-from taikun_cinder.targets import lio_calls
-from taikun_cinder.targets.lio import LioTarget
+from taikun_cinder.targets.lio import steps
+from taikun_cinder.targets.lio.kernel import NodesKernel
+from taikun_cinder.targets.lio.target import LioTarget
 
 ROOT = Path("/sys/kernel/config/target")
 
@@ -33,6 +33,12 @@ def call(method: str, *arguments: Any, **named: Any) -> Any:
     """Call a method of the target."""
     prepare()
     return getattr(LioTarget(), method)(*arguments, **named)
+
+
+def ask(method: str, *arguments: Any, **named: Any) -> Any:
+    """Call a method of the node's LIO itself."""
+    prepare()
+    return getattr(NodesKernel(), method)(*arguments, **named)
 
 
 def together(calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
@@ -64,7 +70,7 @@ def take(name: str, step: steps.Step) -> None:
         put(name, f"attrib/{step.name}", str(step.value))
         return
     prepare()
-    privileged.apply(name, [lio_calls.call(step)])
+    privileged.apply(name, [step.call])
 
 
 def put(name: str, path: str, value: str) -> None:

@@ -115,7 +115,7 @@ def _serve() -> dict[str, Any]:
     from oslo_log import log  # noqa: PLC0415
     from oslo_privsep import priv_context  # noqa: PLC0415
 
-    from taikun_cinder.targets.lio import LioTarget  # noqa: PLC0415
+    from taikun_cinder.targets.lio.target import LioTarget  # noqa: PLC0415
 
     log.register_options(cfg.CONF)
     cfg.CONF(["--config-file", f"{_ETC}/cinder.conf"], project="cinder")

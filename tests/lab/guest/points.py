@@ -18,12 +18,12 @@ from typing import Any
 
 #: Where a process is killed: module, and the name in it.
 CALLS = (
-    ("taikun_cinder.attachments", "of_volume"),
+    ("taikun_cinder.database", "attachments_of"),
     ("taikun_cinder.exports", "Exports._locked"),
     ("taikun_cinder.exports", "Exports._keep"),
     ("taikun_cinder.records", "_replace"),
-    ("taikun_cinder.targets.lio", "_read"),
-    ("taikun_cinder.targets.lio", "_apply"),
+    ("taikun_cinder.targets.lio.kernel", "NodesKernel.read"),
+    ("taikun_cinder.targets.lio.kernel", "NodesKernel.apply"),
     ("taikun_cinder.privsep.files", "make"),
     ("taikun_cinder.privsep.files", "remove"),
     ("taikun_cinder.privsep.files", "put"),

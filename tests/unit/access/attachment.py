@@ -3,7 +3,7 @@
 
 import dataclasses
 
-from taikun_cinder.access.grants import Row
+from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.model import Credentials, Initiator, Mode
 
 HOSTS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
@@ -13,8 +13,8 @@ LIVE = ("granted", "shown", "told")
 
 
 @dataclasses.dataclass
-class Attachment:
-    """One server's attachment, as only the whole of Cinder knows it."""
+class Story:
+    """The story of one server's attachment, as only the whole of Cinder knows it."""
 
     id: str
     host: Initiator
@@ -39,8 +39,8 @@ class Attachment:
     @property
     def row(self):
         if self.stage in ("reserved", "granted"):
-            return Row(self.id, "host", None, connected=False)
-        return Row(
+            return Attachment(self.id, "host", None, connected=False)
+        return Attachment(
             self.id,
             "host",
             self.host,

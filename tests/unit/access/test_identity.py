@@ -4,6 +4,7 @@
 import json
 
 from taikun_cinder.access.identity import MADE_FOR, identity, is_made_for, mark
+from taikun_cinder.access.model import Initiator
 
 CONNECTOR = {"initiator": "iqn.2026-11.com.example:a", "host": "compute1"}
 
@@ -33,8 +34,9 @@ def test_unmarked_connectors_are_known_by_all_that_they_say():
 def test_connection_info_of_another_connector_is_not_believed():
     ours = dict(CONNECTOR)
     mark(ours)
-    assert is_made_for(ours, {MADE_FOR: "IQN.2026-11.com.example:A"})
-    assert not is_made_for(ours, {MADE_FOR: "iqn.2026-11.com.example:b"})
-    assert not is_made_for(ours, {})
-    assert is_made_for(CONNECTOR, {})
-    assert not is_made_for(CONNECTOR, {MADE_FOR: CONNECTOR["initiator"]})
+    host = Initiator(CONNECTOR["initiator"])
+    assert is_made_for(host, ours, {MADE_FOR: "IQN.2026-11.com.example:A"})
+    assert not is_made_for(host, ours, {MADE_FOR: "iqn.2026-11.com.example:b"})
+    assert not is_made_for(host, ours, {})
+    assert is_made_for(host, CONNECTOR, {})
+    assert not is_made_for(host, CONNECTOR, {MADE_FOR: CONNECTOR["initiator"]})

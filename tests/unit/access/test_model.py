@@ -11,7 +11,7 @@ from taikun_cinder.access.model import (
     Mode,
     Portal,
 )
-from taikun_cinder.access.steps import SetCredentials
+from taikun_cinder.targets.lio.steps import SetCredentials
 
 A = Initiator("iqn.2026-11.com.example:a")
 SECRET = Credentials("user", "secret")

@@ -17,11 +17,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from taikun_cinder.access.grants import Memory, grants
+from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.ledger import Ledger, grants
 from taikun_cinder.access.model import Credentials, Initiator, Mode
-from taikun_cinder.access.rows import Row
-from taikun_cinder.access.rules import RefusedError, Request, Rule, Secondary, decide
-from taikun_cinder.access.uses import users, uses
+from taikun_cinder.access.rules import RefusedError, Rule, Secondary, decide
+from taikun_cinder.access.servers import candidates, uses
 
 HOSTS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "abc")
 SERVERS = ("one", "two", "three")
@@ -29,8 +29,8 @@ LIVE = ("granted", "shown", "told")
 
 
 @dataclasses.dataclass
-class Attachment:
-    """One server's attachment, as only the whole of Cinder knows it."""
+class Story:
+    """The story of one server's attachment, as only the whole of Cinder knows it."""
 
     id: str
     server: str
@@ -45,9 +45,11 @@ class Attachment:
     @property
     def row(self):
         if self.stage in ("reserved", "granted"):
-            return Row(self.id, "host", None, connected=False, server=self.server)
+            return Attachment(
+                self.id, "host", None, connected=False, instance_uuid=self.server
+            )
         told = self.stage in ("told", "ended")
-        return Row(
+        return Attachment(
             self.id,
             "host",
             self.host,
@@ -69,7 +71,7 @@ class Cinder(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.attachments, self.memory, self.now, self.made = [], Memory(), 0, 0
+        self.attachments, self.ledger, self.now, self.made = [], Ledger(), 0, 0
 
     @initialize(secondary=st.sampled_from(Secondary), hosts=st.integers(0, 2))
     def begin(self, secondary, hosts):
@@ -81,7 +83,7 @@ class Cinder(RuleBasedStateMachine):
 
     def _look(self):
         self.now += 1
-        self.memory = self.memory.follow(self.rows)
+        self.ledger = self.ledger.prune(self.rows)
         return self.rows
 
     def _with(self, *stages):
@@ -95,7 +97,7 @@ class Cinder(RuleBasedStateMachine):
     def reserve(self, server, asked, in_one):
         if len(self.attachments) < 5:
             self.made += 1
-            self.attachments.append(Attachment(f"{self.made}", server, asked, in_one))
+            self.attachments.append(Story(f"{self.made}", server, asked, in_one))
 
     @rule(
         server=st.sampled_from(SERVERS),
@@ -119,21 +121,23 @@ class Cinder(RuleBasedStateMachine):
 
     def _connect(self, one, host):
         rows = self._look()
-        whom = users(rows, self.memory, host)
-        assert one.server in whom
-        request = Request(host, whom, None if one.in_one else one.asked)
+        servers = candidates(rows, self.ledger, host)
+        assert one.server in servers
+        asked = None if one.in_one else one.asked
         try:
-            mode = decide(self.rule, request, tuple(uses(rows, self.memory)))
+            mode = decide(
+                self.rule, host, servers, asked, tuple(uses(rows, self.ledger))
+            )
         except RefusedError:
             event("refused")
             self.attachments.remove(one)
             return
         identity = f"mark {one.id}"
-        user = one.server if len(whom) == 1 else identity
-        self.memory = self.memory.attach(rows, host, identity, mode, self.now, user)
+        server = one.server if len(servers) == 1 else identity
+        self.ledger = self.ledger.attach(rows, host, identity, mode, self.now, server)
         one.host, one.identity, one.stage, one.granted = host, identity, "granted", mode
         one.credentials = {
-            grant.initiator: grant.credentials for grant in grants(rows, self.memory)
+            grant.initiator: grant.credentials for grant in grants(rows, self.ledger)
         }[host]
 
     @precondition(lambda self: self._with("granted", "shown"))
@@ -147,7 +151,7 @@ class Cinder(RuleBasedStateMachine):
     def detach(self, data):
         one = data.draw(st.sampled_from(self._with("told")))
         rows = self._look()
-        self.memory = self.memory.detach(rows, one.host, one.identity, self.now)
+        self.ledger = self.ledger.detach(rows, one.host, one.identity, self.now)
         one.stage = "ended"
 
     @precondition(lambda self: self._with("ended", "reserved"))
@@ -183,8 +187,8 @@ class Cinder(RuleBasedStateMachine):
 
     @invariant()
     def hosts_may_what_their_attachments_may(self):
-        memory = self.memory.follow(self.rows)
-        kernel = {one.initiator: one.mode for one in grants(self.rows, memory)}
+        ledger = self.ledger.prune(self.rows)
+        kernel = {one.initiator: one.mode for one in grants(self.rows, ledger)}
         may: dict[Initiator, set[Mode]] = {}
         for one in self._live():
             known = one.granted or (one.asked if one.stage == "told" else Mode.RO)

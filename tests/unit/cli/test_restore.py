@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from cinder import coordination
 
-from taikun_cinder.access.grants import Memory
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Mode
+from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
 from taikun_cinder.records import Record, Records
-from taikun_cinder.targets.memory import MemoryTarget
-from tests.unit.access.states import CREDENTIALS, HOSTS, PORTALS
+from tests.contract.memory import MemoryTarget
+from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, PORTALS
 
 A, _, _ = HOSTS
 
@@ -41,7 +42,9 @@ def restore(cinder):
     def run(records, *groups, target):
         said: list[str] = []
         own = coordination.Coordinator(prefix="cinder-")
-        return Restore(target, said.append, own).run(records, groups), "\n".join(said)
+        backends = [Backend(group, target, records) for group in groups]
+        restored = Restore(said.append, own).run(records, backends)
+        return restored, "\n".join(said)
 
     return run
 
@@ -59,7 +62,7 @@ def _export(name, group="cinder-volumes"):
 def test_recorded_exports_are_there_again(records, restore):
     target = MemoryTarget()
     records.save("1", Record(_export("volume-1")))
-    records.save("2", Record(memory=Memory(ended={("attachment", None): 1.0})))
+    records.save("2", Record(ledger=Ledger(ended={("attachment", None): 1.0})))
     well, said = restore(records, Group(), target=target)
     assert well
     assert target.names("") == {"iqn.2010-10.org.openstack:volume-1"}

@@ -4,8 +4,8 @@
 import pytest
 
 from taikun_cinder import privsep
-from taikun_cinder.access import observed
 from taikun_cinder.privsep import checks, lio
+from taikun_cinder.targets.lio import states
 
 TARGET = "iqn.2010-10.org.openstack:volume-1"
 
@@ -64,4 +64,4 @@ def test_bad_step_is_refused_before_anything_is_done(monkeypatch):
 
 
 def test_both_halves_want_the_same_attributes():
-    assert checks.ATTRIBUTES == observed.ATTRIBUTES
+    assert checks.ATTRIBUTES == states.ATTRIBUTES

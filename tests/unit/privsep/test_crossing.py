@@ -9,16 +9,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from taikun_cinder.privsep import client, refusal, reservations, seal
+from taikun_cinder.privsep import cipher, client, refusal, reservations
 
 
 def test_password_can_be_read_with_the_key_only():
-    key, other = seal.new_key(), seal.new_key()
-    hidden = seal.hide("password", key, "a")
+    key, other = cipher.new_key(), cipher.new_key()
+    hidden = cipher.encrypt("password", key, "a")
     assert hidden != b"password"
-    assert seal.show(hidden, key, "a") == "password"
-    assert seal.hide("password", key, "b") != hidden
-    assert seal.hide("password", other, "a") != hidden
+    assert cipher.decrypt(hidden, key, "a") == "password"
+    assert cipher.encrypt("password", key, "b") != hidden
+    assert cipher.encrypt("password", other, "a") != hidden
 
 
 def test_refusal_survives_the_way_and_says_it_in_words():

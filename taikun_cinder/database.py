@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's attachments of a volume, read afresh from its database."""
+"""The one reader of Cinder's database: attachments and volumes, always read afresh."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
-from cinder import context
+from cinder import context, objects
 from cinder.db import api as db
 from cinder.db import models
 from cinder.objects.fields import VolumeAttachStatus
 
 from taikun_cinder import connectors, modes
+from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.identity import identity, is_made_for
 from taikun_cinder.access.model import Credentials, Initiator
-from taikun_cinder.access.rows import Row
 
 #: In use though no connector is written: Cinder's os-attach writes none.
 _IN_USE = (VolumeAttachStatus.ATTACHED, VolumeAttachStatus.ERROR_DETACHING)
 
+#: The admin metadata of a volume that all hosts may only read.
+READONLY = "readonly"
 
 _TABLE = models.VolumeAttachment
 
@@ -40,8 +42,12 @@ _OF_VOLUME = sqlalchemy.select(
 ).where(_COUNTS, _TABLE.volume_id == sqlalchemy.bindparam("volume"))
 
 
-def of_volume(volume_id: str) -> tuple[Row, ...]:
+def attachments_of(volume_id: str, connector_key: str) -> tuple[Attachment, ...]:
     """Read the attachments of one volume: one query, however many volumes there are.
+
+    Args:
+        volume_id: the volume.
+        connector_key: of a connector for its host's name, see ``Target``.
 
     The list that hangs on the volume that a driver is given is as old as the request.
     Cinder's VolumeAttachmentList makes another query for each row, and an object of
@@ -51,11 +57,11 @@ def of_volume(volume_id: str) -> tuple[Row, ...]:
     """
     rows = _read(_OF_VOLUME, volume=volume_id)
     oldest_first = sorted(rows, key=lambda row: (str(row.created_at), row.id))
-    return tuple(_row(row) for row in oldest_first)
+    return tuple(_attachment(row, connector_key) for row in oldest_first)
 
 
 def attached_volumes(host: str) -> frozenset[str]:
-    """Give the ids of the volumes of a back end that have an attachment: one query.
+    """List the ids of the volumes of a back end that have an attachment: one query.
 
     Args:
         host: the back end's, as ``node@backend``.
@@ -70,24 +76,61 @@ def attached_volumes(host: str) -> frozenset[str]:
     return frozenset(row.volume_id for row in _read(query))
 
 
+def volumes_of(host: str, **filters: Any) -> list[Any]:
+    """List the volumes of a back end: one query for all.
+
+    Args:
+        host: the back end's, as ``node@backend``.
+        filters: attributes that they have.
+    """
+    return list(
+        objects.VolumeList.get_all_by_host(
+            context.get_admin_context(), host, filters or None
+        )
+    )
+
+
+def readonly_flag(volume: Any) -> str | None:
+    """Give a volume's admin metadata ``readonly``; None if it has none."""
+    if volume.obj_attr_is_set("admin_metadata"):
+        found = volume.admin_metadata.get(READONLY)
+    else:
+        with volume.obj_as_admin():  # which copies the whole context
+            found = volume.admin_metadata.get(READONLY)
+    return None if found is None else str(found)
+
+
+def remove_readonly_flag(volume: Any) -> None:
+    """Remove ``readonly`` from a volume's admin metadata."""
+    with volume.obj_as_admin():
+        rest = {
+            key: value
+            for key, value in volume.admin_metadata.items()
+            if key != READONLY
+        }
+        volume.admin_metadata_update(rest, delete=True)
+
+
 def _read(query: Any, **values: str) -> Sequence[Any]:
     with db.main_context_manager.reader.using(context.get_admin_context()) as session:
         return list(session.execute(query, values).all())
 
 
-def _row(row: Any) -> Row:
+def _attachment(row: Any, connector_key: str) -> Attachment:
     connector = _loaded(row.connector)
-    name = connector.get("initiator")
+    name = connectors.name_in(connector, connector_key)
     initiator = Initiator(str(name)) if name else None
-    return Row(
+    return Attachment(
         id=row.id,
         host=row.attached_host or connectors.host_of(connector),
         initiator=initiator,
         connected=initiator is not None or row.attach_status in _IN_USE,
         identity=identity(connector) if connector else None,
-        mode=modes.of_row(row, connector),
-        server=row.instance_uuid,
-        credentials=_credentials(connector, _loaded(row.connection_info)),
+        mode=modes.of_attachment(
+            row.attach_mode, connector, lambda: _flag_of(row.volume_id)
+        ),
+        instance_uuid=row.instance_uuid,
+        credentials=_credentials(initiator, connector, _loaded(row.connection_info)),
     )
 
 
@@ -95,10 +138,17 @@ def _loaded(text: str | None) -> Mapping[str, Any]:
     return (json.loads(text) if text else None) or {}
 
 
+def _flag_of(volume_id: str) -> str | None:
+    admin = context.get_admin_context()
+    return readonly_flag(objects.Volume.get_by_id(admin, volume_id))
+
+
 def _credentials(
-    connector: Mapping[str, Any], information: Mapping[str, Any]
+    initiator: Initiator | None,
+    connector: Mapping[str, Any],
+    information: Mapping[str, Any],
 ) -> Credentials | None:
-    if not is_made_for(connector, information):
+    if not is_made_for(initiator, connector, information):
         return None
     username = information.get("auth_username")
     password = information.get("auth_password")

@@ -13,14 +13,14 @@ from taikun_cinder.access.model import (
     Mode,
     Portal,
 )
-from taikun_cinder.access.observed import (
+from taikun_cinder.targets.lio.states import (
     ATTRIBUTES,
-    Observed,
-    ObservedAcl,
-    ObservedBackstore,
-    ObservedMapping,
-    ObservedTarget,
-    ObservedTpg,
+    AclState,
+    BackstoreState,
+    LioState,
+    MappedLunState,
+    TargetState,
+    TpgState,
 )
 
 NAME = "iqn.2010-10.org.openstack:volume-1"
@@ -49,13 +49,13 @@ def exports(draw):
 _backstores = st.one_of(
     st.none(),
     st.builds(
-        ObservedBackstore,
+        BackstoreState,
         st.sampled_from([DEVICE, ""]),
         st.sampled_from([SERIAL, ""]),
         st.just(False),
     ),
     st.builds(
-        ObservedBackstore,
+        BackstoreState,
         st.sampled_from([DEVICE, "/dev/vg/other"]),
         st.sampled_from([SERIAL, "serial-0", ""]),
         st.just(True),
@@ -66,9 +66,9 @@ _backstores = st.one_of(
 @st.composite
 def _acls(draw, who, luns, enabled):
     ways = st.builds(
-        ObservedMapping, st.sampled_from([None, *sorted(luns)]), st.booleans()
+        MappedLunState, st.sampled_from([None, *sorted(luns)]), st.booleans()
     )
-    return ObservedAcl(
+    return AclState(
         draw(st.sampled_from([CREDENTIALS[who], CREDENTIALS[who], WRONG, None])),
         draw(st.dictionaries(st.sampled_from([0, 0, 1]), ways, max_size=2)),
         session=enabled and draw(st.booleans()),
@@ -90,38 +90,38 @@ def _tpgs(draw, backstore):
         for name, value in ATTRIBUTES.items()
     }
     known = {name: value for name, value in attributes.items() if value is not None}
-    return ObservedTpg(enabled, known, luns, draw(_portals), acls)
+    return TpgState(enabled, known, luns, draw(_portals), acls)
 
 
 @st.composite
 def states(draw):
     backstore = draw(_backstores)
     if not draw(st.integers(0, 5)):
-        return Observed(NAME, backstore)
+        return LioState(NAME, backstore)
     tpg = draw(_tpgs(backstore)) if draw(st.integers(0, 5)) else None
     others = draw(st.frozensets(st.integers(2, 3), max_size=1))
-    return Observed(NAME, backstore, ObservedTarget(tpg, others))
+    return LioState(NAME, backstore, TargetState(tpg, others))
 
 
 def finished(desired, sessions=frozenset()):
     """The one state that is exactly as desired."""
     acls = {
-        grant.initiator: ObservedAcl(
+        grant.initiator: AclState(
             grant.credentials,
-            {0: ObservedMapping(0, grant.mode.write_protect)},
+            {0: MappedLunState(0, grant.mode.write_protect)},
             session=grant.initiator in sessions,
         )
         for grant in desired.grants
     }
-    tpg = ObservedTpg(
+    tpg = TpgState(
         enabled=True,
         attributes=ATTRIBUTES,
         luns={0: NAME},
         portals=desired.portals,
         acls=acls,
     )
-    backstore = ObservedBackstore(desired.device, desired.serial, active=True)
-    return Observed(NAME, backstore, ObservedTarget(tpg))
+    backstore = BackstoreState(desired.device, desired.serial, active=True)
+    return LioState(NAME, backstore, TargetState(tpg))
 
 
 def with_sessions(observed, who):

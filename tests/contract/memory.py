@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exports in memory, with hosts that log in: what LIO does, without a kernel."""
+"""A LIO in memory, with hosts that log in: what the kernel does, without a kernel."""
 
+import contextlib
 import dataclasses
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from taikun_cinder.access.effects import after
-from taikun_cinder.access.model import Credentials, Export, Initiator
-from taikun_cinder.access.observed import LUN, Observed, ObservedAcl
-from taikun_cinder.access.plan import amendment
-from taikun_cinder.access.steps import Step
-from taikun_cinder.targets import base
+from taikun_cinder.access.model import Credentials, Initiator
+from taikun_cinder.exception import StepFailed
+from taikun_cinder.targets.lio.states import LUN, AclState, LioState
+from taikun_cinder.targets.lio.steps import Step, after
+from taikun_cinder.targets.lio.target import LioTarget
 
 
 class LoginRefusedError(Exception):
@@ -21,46 +21,44 @@ class FaultError(Exception):
     """A step failed because a test asked for it."""
 
 
-class MemoryTarget:
-    """Exports that live as long as this object."""
+class MemoryKernel:
+    """A LIO that lives as long as this object."""
 
     def __init__(self) -> None:
-        self._exports: dict[str, Observed] = {}
+        self._exports: dict[str, LioState] = {}
         self._sessions: dict[tuple[str, Initiator], Session] = {}
         self._devices: dict[str, bytes] = {}
         self._steps_until_fault: int | None = None
         self._lock = threading.RLock()
 
-    def read(self, name: str) -> Observed:
-        """Tell what there is for one volume."""
-        with self._lock:
-            return self._exports.get(name, Observed(name))
+    def alone(self) -> contextlib.AbstractContextManager[object]:
+        """Keep everybody else from changing it meanwhile."""
+        return self._lock
 
-    def ensure(
-        self, name: str, desired: Export | None, *, search: bool = True
-    ) -> base.Outcome:
-        """Make it so, and change nothing else; here nothing has to be searched for."""
+    def read(
+        self,
+        name: str,
+        *,
+        search: bool = False,
+        about: Collection[Initiator] | None = None,
+    ) -> LioState:
+        """Tell what there is for one volume; here nothing has to be searched for."""
         with self._lock:
-            return base.converge(self.read, self._step, name, desired)
+            found = self._exports.get(name, LioState(name))
+            return found if about is None else found.only(about)
 
-    def amend(
-        self, name: str, desired: Export, about: Collection[Initiator]
-    ) -> tuple[Step, ...] | None:
-        """Let some initiators in or out of an export that is sound otherwise."""
-        base.refuse_another(name, desired)
-        with self._lock:
-            steps = amendment(self.read(name), desired, about)
-            base.take_each(self._step, name, steps or ())
-            return steps
+    def apply(self, name: str, steps: Sequence[Step]) -> None:
+        """Take some steps."""
+        for step in steps:
+            try:
+                self._step(name, step)
+            except Exception as error:
+                raise StepFailed(target=name, step=step, cause=error) from error
 
     def names(self, prefix: str) -> frozenset[str]:
         """List what exists, wholly or in part, and begins with a prefix."""
         with self._lock:
             return frozenset(name for name in self._exports if name.startswith(prefix))
-
-    def sessions(self, name: str) -> frozenset[Initiator]:
-        """Tell who is logged in to one target."""
-        return self.read(name).sessions
 
     def fail_before(self, step: int | None) -> None:
         """Let one step fail: 0 for the next one; None for no fault after all."""
@@ -71,15 +69,15 @@ class MemoryTarget:
         with self._lock:
             self.put(after(self.read(name), step))
 
-    def put(self, observed: Observed) -> None:
+    def put(self, observed: LioState) -> None:
         """Replace what there is for one volume, as a crash or a reboot does."""
         with self._lock:
             self._exports[observed.name] = observed
-            if observed == Observed(observed.name):
+            if observed == LioState(observed.name):
                 del self._exports[observed.name]
-            for name, who in tuple(self._sessions):
-                if name == observed.name and who not in observed.sessions:
-                    del self._sessions[name, who]
+            for name, initiator in tuple(self._sessions):
+                if name == observed.name and initiator not in observed.sessions:
+                    del self._sessions[name, initiator]
 
     def login(
         self, name: str, initiator: Initiator, credentials: Credentials
@@ -123,12 +121,12 @@ class MemoryTarget:
         """
         observed = self.read(session.name)
         acl = observed.acls.get(session.initiator)
-        way = acl.mapped.get(LUN) if acl and self.is_current(session) else None
-        if way is None or way.lun is None or observed.backstore is None:
+        mapped_lun = acl.mapped.get(LUN) if acl and self.is_current(session) else None
+        if mapped_lun is None or mapped_lun.lun is None or observed.backstore is None:
             raise OSError("input/output error")
-        if observed.luns.get(way.lun) != session.name:
+        if observed.luns.get(mapped_lun.lun) != session.name:
             raise OSError("input/output error")
-        if writing and way.write_protect:
+        if writing and mapped_lun.write_protect:
             raise OSError("write protected")
         return observed.backstore.device
 
@@ -149,12 +147,12 @@ class MemoryTarget:
         self.take(name, step)
 
     def _set_session(
-        self, observed: Observed, who: Initiator, acl: ObservedAcl, *, alive: bool
+        self, observed: LioState, initiator: Initiator, acl: AclState, *, alive: bool
     ) -> None:
         target, tpg = observed.target, observed.tpg
         if target is None or tpg is None:
             return
-        acls = {**tpg.acls, who: dataclasses.replace(acl, session=alive)}
+        acls = {**tpg.acls, initiator: dataclasses.replace(acl, session=alive)}
         tpg = dataclasses.replace(tpg, acls=acls)
         target = dataclasses.replace(target, tpg=tpg)
         self.put(dataclasses.replace(observed, target=target))
@@ -164,19 +162,19 @@ class MemoryTarget:
 class Session:
     """A host that is logged in, with LUN 0 as its disk."""
 
-    target: MemoryTarget
+    kernel: MemoryKernel
     name: str
     initiator: Initiator
 
     @property
     def alive(self) -> bool:
         """Whether it has not been ended."""
-        return self.target.is_current(self)
+        return self.kernel.is_current(self)
 
     @property
     def serial(self) -> str:
         """The unit serial that the disk shows; empty without a disk."""
-        backstore = self.target.read(self.name).backstore
+        backstore = self.kernel.read(self.name).backstore
         return backstore.serial if backstore else ""
 
     def write(self, content: bytes) -> None:
@@ -185,8 +183,8 @@ class Session:
         Raises:
             OSError: the target refuses it.
         """
-        device = self.target.device_of(self, writing=True)
-        self.target.fill(device, content)
+        device = self.kernel.device_of(self, writing=True)
+        self.kernel.fill(device, content)
 
     def read(self) -> bytes:
         """Read from the disk what was written last.
@@ -194,8 +192,16 @@ class Session:
         Raises:
             OSError: the target refuses it.
         """
-        return self.target.content(self.target.device_of(self, writing=False))
+        return self.kernel.content(self.kernel.device_of(self, writing=False))
 
     def logout(self) -> None:
         """Log out."""
-        self.target.logout(self.name, self.initiator)
+        self.kernel.logout(self.name, self.initiator)
+
+
+class MemoryTarget(LioTarget):
+    """Exports by a LIO in memory."""
+
+    def __init__(self) -> None:
+        self.kernel = MemoryKernel()
+        super().__init__(self.kernel)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the connections to a volume are known from: Cinder's rows, and the answers."""
+"""The connections to a volume: Cinder's attachments, and the driver's answers."""
 
 import dataclasses
 import secrets
@@ -9,18 +9,18 @@ from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """One of Cinder's attachments of one volume.
+class Attachment:
+    """One of Cinder's attachments of one volume, as its row says.
 
     Attributes:
         id: of the attachment.
         host: the name that people know the host by.
-        initiator: None if it does not say (reserved, or made by the old API).
+        initiator: None if the row does not say (reserved, or made by the old API).
         connected: whether a host may be using the volume by it. One that is only
             reserved is not.
         identity: of its connector, None if it has none.
         mode: what the host may do.
-        server: the server that it is for; None if it does not say.
+        instance_uuid: the server that it is for; None if the row does not say.
         credentials: from its connection_info; None as long as that has none for this
             initiator. When an attachment gets another connector, the old
             connection_info stays until the new one is written. So ours names the
@@ -35,39 +35,39 @@ class Row:
     identity: str | None = None
     mode: Mode = Mode.RW
     credentials: Credentials | None = None
-    server: str | None = None
+    instance_uuid: str | None = None
 
     @property
-    def user(self) -> str:
-        """Who uses the volume by it: the server, or else the attachment itself."""
-        return self.server or f"attachment {self.id}"
+    def server(self) -> str:
+        """The server that uses the volume by it, or else the attachment itself."""
+        return self.instance_uuid or f"attachment {self.id}"
 
     @property
     def key(self) -> tuple[str, str | None]:
-        """What is another one when the attachment gets another connector."""
+        """A key that changes when the attachment gets another connector."""
         return self.id, self.identity
 
 
 @dataclasses.dataclass(frozen=True)
-class Flight:
-    """A connection that was granted, and that no row shows with its credentials.
+class Connection:
+    """A connection that was granted, and whose credentials no attachment shows yet.
 
     Attributes:
         identity: of its connector.
         grant: what was granted.
         since: when, by any clock that only goes forward, in seconds.
-        shown: whether there is a row that has the identity, without credentials yet.
-        user: ``Row.user`` of its row, as far as that can be told before the row has the
-            connector; None if Cinder itself is connected.
-        undecided: whether only its row will say what the host may do. Until then it
-            may only read.
+        shown: whether an attachment has the identity, without credentials yet.
+        server: ``Attachment.server`` of its attachment, as far as that can be told
+            before the row has the connector; None if Cinder itself is connected.
+        undecided: whether only its attachment will say what the host may do. Until
+            then it may only read.
     """
 
     identity: str
     grant: Grant
     since: float
     shown: bool = False
-    user: str | None = None
+    server: str | None = None
     undecided: bool = False
 
     @property
@@ -76,21 +76,30 @@ class Flight:
         return self.undecided or self.grant.mode is Mode.RW
 
 
-def read_only_without_a_name(
-    rows: Iterable[Row], flights: Iterable[Flight]
-) -> Collection[Flight]:
-    """Give the flights that rows without an initiator say may only read.
+def read_only_by_nameless(
+    attachments: Iterable[Attachment], connections: Iterable[Connection]
+) -> Collection[Connection]:
+    """Give the connections that attachments without an initiator hold to reading.
 
     Cinder's os-attach tells the mode after the connection was made, and not whose it
-    is. So it can be told only if it is the same for all, and there is a row for each.
+    is. So the mode is known only if it is the same for all, and if there is an
+    attachment for each of them.
     """
-    rows = tuple(rows)
-    users = {row.user for row in rows}
-    nameless = [row for row in rows if row.connected and row.initiator is None]
-    loose = [one for one in flights if not one.shown and one.user not in users]
-    who = {one.grant.initiator for one in loose}
-    told = len(nameless) >= len(who) and all(row.mode is Mode.RO for row in nameless)
-    return loose if nameless and told else ()
+    attachments = tuple(attachments)
+    servers = {attachment.server for attachment in attachments}
+    nameless = [
+        attachment
+        for attachment in attachments
+        if attachment.connected and attachment.initiator is None
+    ]
+    loose = [
+        connection
+        for connection in connections
+        if not connection.shown and connection.server not in servers
+    ]
+    hosts = {connection.grant.initiator for connection in loose}
+    read_only = all(attachment.mode is Mode.RO for attachment in nameless)
+    return loose if nameless and len(nameless) >= len(hosts) and read_only else ()
 
 
 def new_credentials() -> Credentials:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps and states cross to the privileged process whole."""
 
-import typing
+import inspect
 
-from taikun_cinder.access import steps
 from taikun_cinder.access.model import Credentials, Initiator, Portal
-from taikun_cinder.access.observed import ObservedAcl
-from taikun_cinder.privsep import lio, seal
-from taikun_cinder.targets import lio_calls
+from taikun_cinder.privsep import cipher, lio
+from taikun_cinder.targets.lio import answers, steps
+from taikun_cinder.targets.lio.states import AclState
 
 A = Initiator("iqn.2026-11.com.example:a")
 VALUES = {
@@ -25,18 +24,19 @@ VALUES = {
 
 
 def test_every_step_can_be_asked_for():
-    for kind in typing.get_args(steps.Step):
-        fields = kind.__dataclass_fields__
-        name, *arguments = lio_calls.call(kind(**{f: VALUES[f] for f in fields}))
+    for kind in steps.Step.__subclasses__():
+        fields = inspect.signature(kind).parameters
+        name, *arguments = kind(**{field: VALUES[field] for field in fields}).call
         _, checks = lio.CHANGES[name]
         assert len(arguments) == len(checks)
+        assert all(isinstance(value, str | int | bool) for value in arguments)
 
 
 def test_acl_written_in_capitals_counts_as_one_that_lets_nobody_in():
-    key = seal.new_key()
+    key = cipher.new_key()
     upper = str(A).upper()
     acl = {
-        "credentials": ("user", seal.hide("password", key, upper)),
+        "credentials": ("user", cipher.encrypt("password", key, upper)),
         "mapped": {0: (0, False)},
         "session": False,
     }
@@ -53,5 +53,5 @@ def test_acl_written_in_capitals_counts_as_one_that_lets_nobody_in():
             },
         },
     }
-    found = lio_calls.observed("iqn.2010-10.org.openstack:volume-1", plain, key)
-    assert found.acls == {A: ObservedAcl()}
+    found = answers.state("iqn.2010-10.org.openstack:volume-1", plain, key)
+    assert found.acls == {A: AclState()}

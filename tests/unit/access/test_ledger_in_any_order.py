@@ -16,19 +16,18 @@ from hypothesis.stateful import (
     rule,
 )
 
-from taikun_cinder.access.grants import Memory, grants
-from taikun_cinder.access.model import Mode
-from taikun_cinder.access.observed import ObservedAcl, ObservedMapping
-from tests.unit.access.attachment import HOSTS, IN_TREE, STORAGE, Attachment
+from taikun_cinder.access.ledger import Ledger, grants
+from taikun_cinder.access.model import HostState, Mode
+from tests.unit.access.attachment import HOSTS, IN_TREE, STORAGE, Story
 
 
 class Cinder(RuleBasedStateMachine):
-    """Cinder, with a driver that trusts the rows and its memory."""
+    """Cinder, with a driver that trusts the rows and its ledger."""
 
     def __init__(self):
         super().__init__()
         self.attachments = []
-        self.memory = Memory()
+        self.ledger = Ledger()
         self.kernel = {}
         self.sessions = set()
         self.used = {IN_TREE}
@@ -45,26 +44,24 @@ class Cinder(RuleBasedStateMachine):
 
     def _look(self):
         self.now += 1
-        self.memory = self.memory.follow(self.rows)
+        self.ledger = self.ledger.prune(self.rows)
         return self.rows
 
     def _ensure(self):
-        self.kernel = {one.initiator: one for one in grants(self.rows, self.memory)}
+        self.kernel = {one.initiator: one for one in grants(self.rows, self.ledger)}
         self.sessions &= self.kernel.keys()
 
-    def _acls(self):
+    def _hosts(self):
         return {
-            who: ObservedAcl(
-                grant.credentials,
-                {0: ObservedMapping(0, grant.mode.write_protect)},
-                session=who in self.sessions,
+            who: HostState(
+                grant.mode, grant.credentials, connected=who in self.sessions
             )
             for who, grant in self.kernel.items()
         }
 
     def _grant(self, host, identity, mode):
         rows, before = self._look(), self.kernel
-        self.memory = self.memory.attach(rows, host, identity, mode, self.now)
+        self.ledger = self.ledger.attach(rows, host, identity, mode, self.now)
         self._ensure()
         credentials = self.kernel[host].credentials
         if host not in before:
@@ -80,7 +77,7 @@ class Cinder(RuleBasedStateMachine):
         for number, host in enumerate(hosts):
             identity = f"connector {host if twins else number}"
             self.attachments.append(
-                Attachment(
+                Story(
                     f"old-{number}", host, Mode.RW, "told", identity, IN_TREE, IN_TREE
                 )
             )
@@ -94,14 +91,14 @@ class Cinder(RuleBasedStateMachine):
     def reserve(self, host, mode):
         if len(self.attachments) < 6:
             self.reserved += 1
-            self.attachments.append(Attachment(f"{self.reserved}", host, mode))
+            self.attachments.append(Story(f"{self.reserved}", host, mode))
 
     @rule(data=st.data(), fails=st.booleans())
     def initialize_connection(self, data, fails):
         if one := self._any(data, "reserved"):
             identity = f"mark {one.id} {self.now}"
             if fails:
-                # Whatever was done for it before the failure is undone from memory.
+                # Whatever was done for it before the failure is undone from ledger.
                 self._look()
                 self._ensure()
                 return
@@ -140,7 +137,7 @@ class Cinder(RuleBasedStateMachine):
         if polite and not self._live(one.host, one):
             self.sessions.discard(one.host)
         rows = self._look()
-        self.memory = self.memory.detach(rows, one.host, one.identity, self.now)
+        self.ledger = self.ledger.detach(rows, one.host, one.identity, self.now)
         self._ensure()
         one.stage, one.forgotten = "ended", False
         rest = [
@@ -188,7 +185,7 @@ class Cinder(RuleBasedStateMachine):
     def end_backup(self):
         self.own = False
         rows = self._look()
-        self.memory = self.memory.detach(rows, STORAGE, "connector", self.now)
+        self.ledger = self.ledger.detach(rows, STORAGE, "connector", self.now)
         self._ensure()
         assert STORAGE not in self.kernel
 
@@ -201,7 +198,7 @@ class Cinder(RuleBasedStateMachine):
             if one.stage == "granted":
                 one.stage = "reserved"  # the call was never answered
                 self.lost.add(one.host)
-        self.memory = Memory().adopt(self.rows, self._acls(), self.now)
+        self.ledger = Ledger().adopt(self.rows, self._hosts(), self.now)
         self._ensure()
 
     @rule()
@@ -210,7 +207,7 @@ class Cinder(RuleBasedStateMachine):
         before = min(
             (
                 flight.since
-                for flight in self.memory.flights
+                for flight in self.ledger.connections
                 if any(
                     one.live and one.identity == flight.identity
                     for one in self.attachments
@@ -219,7 +216,7 @@ class Cinder(RuleBasedStateMachine):
             default=self.now + 1,
         )
         age = self.now - before
-        self.memory = self.memory.expire(rows, self.sessions, self.now, age, age)
+        self.ledger = self.ledger.expire(rows, self.sessions, self.now, age, age)
         for one in self.attachments:
             one.forgotten |= one.stage == "ended"
         self._ensure()
@@ -262,7 +259,7 @@ class Cinder(RuleBasedStateMachine):
                 one.stage, one.written, one.told_to = "told", one.handed, one.host
         self.sessions -= {host for host in HOSTS if not self._live(host)}
         rows = self._look()
-        self.memory = self.memory.expire(rows, self.sessions, self.now + 1, 0, 0)
+        self.ledger = self.ledger.expire(rows, self.sessions, self.now + 1, 0, 0)
         self._ensure()
         expected = {one.host for one in self.attachments if one.live}
         assert self.kernel.keys() == expected | ({STORAGE} if self.own else set())

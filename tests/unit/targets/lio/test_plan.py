@@ -9,14 +9,14 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from taikun_cinder.access import steps
-from taikun_cinder.access.differences import differences
-from taikun_cinder.access.effects import after
 from taikun_cinder.access.model import Export, Grant, Mode
-from taikun_cinder.access.observed import ATTRIBUTES, Observed
-from taikun_cinder.access.plan import amendment, left, plan, withheld
-from taikun_cinder.access.view import View
-from tests.unit.access.states import (
+from taikun_cinder.targets.lio import steps
+from taikun_cinder.targets.lio.differences import differences
+from taikun_cinder.targets.lio.plan import personal, plan
+from taikun_cinder.targets.lio.states import ATTRIBUTES, LioState
+from taikun_cinder.targets.lio.steps import after
+from taikun_cinder.targets.lio.view import View
+from tests.unit.targets.lio.states import (
     ANYWHERE,
     CREDENTIALS,
     DEVICE,
@@ -38,7 +38,9 @@ thoroughly = settings(max_examples=300)
 
 def _walk(observed, desired):
     """Every state on the way, the first and the last included."""
-    return list(itertools.accumulate(plan(observed, desired), after, initial=observed))
+    return list(
+        itertools.accumulate(plan(observed, desired).steps, after, initial=observed)
+    )
 
 
 def _disk(observed, who):
@@ -126,9 +128,9 @@ def test_plan_revokes_before_it_grants(observed, desired):
 @given(states(), desires)
 def test_plan_leads_exactly_to_what_is_desired(observed, desired):
     last = _walk(observed, desired)[-1]
-    assert plan(last, desired) == ()
+    assert plan(last, desired).steps == ()
     if desired is None:
-        assert last == Observed(NAME)
+        assert last == LioState(NAME)
         return
     assert all(one.step is None for one in differences(last, desired))
     if not View(observed, desired).held:
@@ -136,9 +138,9 @@ def test_plan_leads_exactly_to_what_is_desired(observed, desired):
         assert last == finished(desired)
     elif last != finished(desired, last.sessions):
         event("something is held")
-        assert left(observed, desired)
+        assert plan(observed, desired).left
     assert last.acls.keys() <= desired.grant_of.keys()
-    out = withheld(observed, desired)
+    out = plan(observed, desired).withheld
     for who in desired.grant_of.keys() - out:
         assert (who, CREDENTIALS[who], 0, NAME, last.backstore, False) in _ways_in(last)
 
@@ -152,14 +154,14 @@ def test_plan_goes_on_after_a_crash_anywhere(observed, desired, data):
     who = data.draw(st.sets(st.sampled_from(HOSTS)))
     moved = with_sessions(walk[crash], who)
     last = _walk(moved, desired)[-1]
-    assert plan(last, desired) == ()
+    assert plan(last, desired).steps == ()
     quiet = _walk(with_sessions(last, set()), desired)[-1]
-    assert quiet == (finished(desired) if desired else Observed(NAME))
+    assert quiet == (finished(desired) if desired else LioState(NAME))
 
 
 @given(exports(), exports())
 def test_plan_from_one_desired_state_to_another_touches_only_what_changes(one, other):
-    names = {type(step).__name__ for step in plan(finished(one), other)}
+    names = {type(step).__name__ for step in plan(finished(one), other).steps}
     assert names <= {
         *("RemoveAcl", "CreateAcl", "SetCredentials", "MapLun", "SetWriteProtect"),
         *("AddPortal", "RemovePortal"),
@@ -176,34 +178,34 @@ def _grant(who, mode=Mode.RW):
 
 def test_further_host_costs_three_steps_and_its_detach_one():
     one, two = _export(_grant(A)), _export(_grant(A), _grant(B, Mode.RO))
-    assert plan(finished(one), two) == (
+    assert plan(finished(one), two).steps == (
         steps.CreateAcl(B),
         steps.SetCredentials(B, CREDENTIALS[B]),
         steps.MapLun(B, write_protect=True),
     )
-    assert plan(finished(two, {A, B}), one) == (steps.RemoveAcl(B),)
+    assert plan(finished(two, {A, B}), one).steps == (steps.RemoveAcl(B),)
 
 
 def test_taken_over_volume_keeps_its_serial_while_a_host_is_logged_in():
     desired = _export(_grant(A))
     taken = finished(Export(NAME, DEVICE, "in-tree", desired.portals, desired.grants))
-    assert plan(with_sessions(taken, {A}), desired) == ()
+    assert plan(with_sessions(taken, {A}), desired).steps == ()
     wider = _export(_grant(A), _grant(B))
-    assert len(plan(with_sessions(taken, {A}), wider)) == 3
+    assert len(plan(with_sessions(taken, {A}), wider).steps) == 3
     assert _walk(taken, desired)[-1] == finished(desired)
 
 
 def test_wrong_credentials_of_a_live_host_are_replaced_in_place():
     desired = _export(_grant(A))
     found = finished(_export(Grant(A, WRONG, Mode.RW)), {A})
-    assert plan(found, desired) == (steps.SetCredentials(A, CREDENTIALS[A]),)
+    assert plan(found, desired).steps == (steps.SetCredentials(A, CREDENTIALS[A]),)
 
 
 def test_portal_of_a_live_host_is_kept_when_the_configuration_changes():
     before = Export(NAME, DEVICE, SERIAL, frozenset({ANYWHERE}), frozenset({_grant(A)}))
     desired = _export(_grant(A))
-    assert plan(finished(before, {A}), desired) == ()
-    assert plan(finished(before), desired) == (
+    assert plan(finished(before, {A}), desired).steps == ()
+    assert plan(finished(before), desired).steps == (
         steps.RemovePortal(ANYWHERE),
         steps.AddPortal(PORTALS[0]),
     )
@@ -211,19 +213,19 @@ def test_portal_of_a_live_host_is_kept_when_the_configuration_changes():
 
 def test_plan_for_another_target_is_refused():
     with pytest.raises(ValueError, match="volume-1"):
-        plan(Observed("iqn.2010-10.org.openstack:volume-9"), _export())
+        plan(LioState("iqn.2010-10.org.openstack:volume-9"), _export())
 
 
 @thoroughly
 @given(states(), exports(), st.frozensets(st.sampled_from(HOSTS)))
-def test_an_amendment_does_for_some_what_a_plan_does_and_touches_nobody_else(
+def test_personal_steps_does_for_some_what_a_plan_does_and_touches_nobody_else(
     observed, desired, about
 ):
-    amended = amendment(observed, desired, about)
-    event("amended" if amended is not None else "left to a plan")
-    if amended is None:
+    taken = personal(observed, desired, about)
+    event("taken" if taken is not None else "left to a plan")
+    if taken is None:
         return
-    end = functools.reduce(after, amended, observed)
+    end = functools.reduce(after, taken, observed)
     for who in HOSTS:
         if who not in about:
             assert end.acls.get(who) == observed.acls.get(who)
@@ -239,8 +241,8 @@ def test_an_amendment_does_for_some_what_a_plan_does_and_touches_nobody_else(
 
 @thoroughly
 @given(exports(), exports(), st.frozensets(st.sampled_from(HOSTS)))
-def test_an_amendment_of_a_sound_export_is_the_whole_plan(before, now, sessions):
+def test_personal_steps_of_a_sound_export_is_the_whole_plan(before, now, sessions):
     now = replace(now, portals=before.portals)
     changed = {one.initiator for one in before.grants ^ now.grants}
     observed = finished(before, sessions)
-    assert amendment(observed, now, changed) == plan(observed, now)
+    assert personal(observed, now, changed) == plan(observed, now).steps

@@ -4,7 +4,7 @@
 import pytest
 from cinder import objects
 
-from taikun_cinder import attachments
+from taikun_cinder import database
 from taikun_cinder.access.model import Initiator
 from tests.unit.cloud import Host
 
@@ -18,7 +18,7 @@ def row(cloud):
     def write(**values):
         volume = cloud.volume()
         objects.VolumeAttachment(cloud.context, volume_id=volume, **values).create()
-        return attachments.of_volume(volume)
+        return database.attachments_of(volume, "initiator")
 
     return write
 
@@ -57,7 +57,7 @@ def test_detached_row_is_not_read(row):
 def test_rows_of_other_volumes_are_not_read(cloud):
     mine, other = cloud.volume(), cloud.volume()
     cloud.attach(other, A)
-    assert attachments.of_volume(mine) == ()
+    assert database.attachments_of(mine, "initiator") == ()
 
 
 def test_only_attached_volumes_of_the_back_end_are_named(cloud):
@@ -74,4 +74,4 @@ def test_only_attached_volumes_of_the_back_end_are_named(cloud):
     attached(host=f"{host}-2#pool")
     attached(host=host.replace("-", "_") + "#pool")
     cloud.volume()
-    assert attachments.attached_volumes(host) == ours
+    assert database.attached_volumes(host) == ours

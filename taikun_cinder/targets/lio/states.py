@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in the kernel for one volume, however half-built or wrong.
+"""The states that LIO can be in for one volume, however half-built or wrong.
 
 The tree is LIO's own, so that no state can be told here that cannot be in configfs,
 and the other way round: a LUN belongs to a TPG, a mapped LUN to an ACL.
@@ -8,25 +8,32 @@ and the other way round: a LUN belongs to a TPG, a mapped LUN to an ACL.
 import dataclasses
 from collections.abc import Collection, Mapping
 
-from taikun_cinder.access.model import Credentials, Initiator, Portal
+from taikun_cinder.access.model import (
+    Credentials,
+    ExportState,
+    HostState,
+    Initiator,
+    Mode,
+    Portal,
+)
 
 #: The one TPG of a target, and its one LUN, as the in-tree driver numbers them.
 TAG = 1
 LUN = 0
 
-#: What a TPG must say. The kernel reads them when a host logs in, so a change does
-#: not disturb who is logged in (drivers/target/iscsi/iscsi_target_tpg.c).
+#: The attributes that a TPG must have. The kernel reads them when a host logs in, so a
+#: change does not disturb a live session (drivers/target/iscsi/iscsi_target_tpg.c).
 ATTRIBUTES: Mapping[str, int] = {
     "authentication": 1,
     "generate_node_acls": 0,
     "demo_mode_write_protect": 1,
-    # At 1 while a LUN is being mapped read-only, see targets.base.
+    # At 1 while a LUN is being mapped read-only, see steps.MapLun.
     "prod_mode_write_protect": 0,
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class ObservedBackstore:
+class BackstoreState:
     """A block backstore with the name of the volume's target.
 
     Attributes:
@@ -42,7 +49,7 @@ class ObservedBackstore:
 
 
 @dataclasses.dataclass(frozen=True)
-class ObservedMapping:
+class MappedLunState:
     """A LUN as one initiator sees it.
 
     Attributes:
@@ -55,8 +62,8 @@ class ObservedMapping:
 
 
 @dataclasses.dataclass(frozen=True)
-class ObservedAcl:
-    """What the TPG knows about one initiator.
+class AclState:
+    """The TPG's knowledge of one initiator.
 
     Attributes:
         credentials: None unless a login is refused without them: no username, no
@@ -66,12 +73,21 @@ class ObservedAcl:
     """
 
     credentials: Credentials | None = None
-    mapped: Mapping[int, ObservedMapping] = dataclasses.field(default_factory=dict)
+    mapped: Mapping[int, MappedLunState] = dataclasses.field(default_factory=dict)
     session: bool = False
+
+    @property
+    def shown(self) -> HostState:
+        """The same in the words of all kinds of targets."""
+        mapped_lun = self.mapped.get(LUN)
+        mode = None
+        if mapped_lun is not None:
+            mode = Mode.RO if mapped_lun.write_protect else Mode.RW
+        return HostState(mode, self.credentials, connected=self.session)
 
 
 @dataclasses.dataclass(frozen=True)
-class ObservedTpg:
+class TpgState:
     """The TPG with the tag 1.
 
     Attributes:
@@ -86,11 +102,11 @@ class ObservedTpg:
     attributes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     luns: Mapping[int, str | None] = dataclasses.field(default_factory=dict)
     portals: frozenset[Portal] = frozenset()
-    acls: Mapping[Initiator, ObservedAcl] = dataclasses.field(default_factory=dict)
+    acls: Mapping[Initiator, AclState] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
-class ObservedTarget:
+class TargetState:
     """A target.
 
     Attributes:
@@ -98,13 +114,13 @@ class ObservedTarget:
         other_tpgs: the tags of all others. There should be none.
     """
 
-    tpg: ObservedTpg | None = None
+    tpg: TpgState | None = None
     other_tpgs: frozenset[int] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
-class Observed:
-    """Everything that the kernel has for one volume.
+class LioState:
+    """Everything that LIO has for one volume.
 
     Attributes:
         name: the IQN of its target, which is its backstore's name too.
@@ -113,16 +129,16 @@ class Observed:
     """
 
     name: str
-    backstore: ObservedBackstore | None = None
-    target: ObservedTarget | None = None
+    backstore: BackstoreState | None = None
+    target: TargetState | None = None
 
     @property
-    def tpg(self) -> ObservedTpg | None:
+    def tpg(self) -> TpgState | None:
         """The TPG, None if there is none."""
         return None if self.target is None else self.target.tpg
 
     @property
-    def acls(self) -> Mapping[Initiator, ObservedAcl]:
+    def acls(self) -> Mapping[Initiator, AclState]:
         """The ACLs, none if there is no TPG."""
         return {} if self.tpg is None else self.tpg.acls
 
@@ -133,14 +149,31 @@ class Observed:
 
     @property
     def sessions(self) -> frozenset[Initiator]:
-        """Who is logged in."""
-        return frozenset(who for who, acl in self.acls.items() if acl.session)
+        """The initiators that are logged in."""
+        return frozenset(
+            initiator for initiator, acl in self.acls.items() if acl.session
+        )
 
-    def only(self, initiators: Collection[Initiator]) -> "Observed":
+    @property
+    def shown(self) -> ExportState:
+        """The same in the words of all kinds of targets."""
+        backstore = self.backstore
+        return ExportState(
+            target=self.name,
+            device=None if backstore is None else backstore.device,
+            serial=None if backstore is None else backstore.serial,
+            hosts={initiator: acl.shown for initiator, acl in self.acls.items()},
+        )
+
+    def only(self, initiators: Collection[Initiator]) -> "LioState":
         """Give the same without the ACLs of all others."""
         if self.target is None or self.target.tpg is None:
             return self
-        kept = {who: acl for who, acl in self.acls.items() if who in initiators}
+        kept = {
+            initiator: acl
+            for initiator, acl in self.acls.items()
+            if initiator in initiators
+        }
         tpg = dataclasses.replace(self.target.tpg, acls=kept)
         target = dataclasses.replace(self.target, tpg=tpg)
         return dataclasses.replace(self, target=target)

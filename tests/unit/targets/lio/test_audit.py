@@ -4,15 +4,13 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taikun_cinder.access import audit as audits
-from taikun_cinder.access.audit import audit
-from taikun_cinder.access.differences import Kind
-from taikun_cinder.access.effects import after
 from taikun_cinder.access.model import Export, Grant, Mode
-from taikun_cinder.access.observed import Observed
-from taikun_cinder.access.plan import plan
-from taikun_cinder.access.steps import CreateAcl, SetCredentials
-from tests.unit.access.states import (
+from taikun_cinder.targets.lio.audit import audit
+from taikun_cinder.targets.lio.differences import Kind
+from taikun_cinder.targets.lio.plan import plan
+from taikun_cinder.targets.lio.states import LioState
+from taikun_cinder.targets.lio.steps import CreateAcl, SetCredentials, after
+from tests.unit.targets.lio.states import (
     CREDENTIALS,
     DEVICE,
     HOSTS,
@@ -39,15 +37,15 @@ DESIRED = Export(
 @given(states(), st.one_of(st.none(), exports()))
 def test_audit_tells_exactly_what_plan_would_change_or_leave(observed, desired):
     found = audit(observed, desired)
-    assert bool(found) >= bool(plan(observed, desired))
+    assert bool(found) >= bool(plan(observed, desired).steps)
     text = " ".join(map(str, found))
     assert not any(one.password in text for one in [WRONG, *CREDENTIALS.values()])
     if found and all(one.waits for one in found):
-        assert not plan(observed, desired)
+        assert not plan(observed, desired).steps
 
 
 def test_every_kind_of_difference_is_explained():
-    assert audits._MEANS.keys() == set(Kind)
+    assert all(kind.means for kind in Kind)
 
 
 def test_finding_says_who_what_and_what_it_means():
@@ -73,4 +71,4 @@ def test_what_must_wait_for_a_live_host_says_so():
 
 def test_nothing_to_tell_of_what_is_right():
     assert audit(finished(DESIRED), DESIRED) == ()
-    assert audit(Observed(NAME), None) == ()
+    assert audit(LioState(NAME), None) == ()

@@ -17,13 +17,13 @@ def new_key() -> bytes:
     return secrets.token_bytes(KEY_BYTES)
 
 
-def hide(text: str, key: bytes, label: str) -> bytes:
+def encrypt(text: str, key: bytes, label: str) -> bytes:
     """Make a text unreadable without the key; no two labels of a key look alike."""
     plain = text.encode()
     return bytes(a ^ b for a, b in zip(plain, _stream(key, label, plain), strict=True))
 
 
-def show(hidden: bytes, key: bytes, label: str) -> str:
+def decrypt(hidden: bytes, key: bytes, label: str) -> str:
     """Make it readable again."""
     stream = _stream(key, label, hidden)
     return bytes(a ^ b for a, b in zip(hidden, stream, strict=True)).decode()

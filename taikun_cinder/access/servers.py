@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The servers that use a volume, for the rules; and the server of a new connection."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.access.model import Initiator, Mode
+from taikun_cinder.access.rules import Use
+
+
+def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
+    """Give the connections of a volume, without those of Cinder itself."""
+    connections = {connection.identity: connection for connection in ledger.connections}
+    for attachment in attachments:
+        if attachment.connected and attachment.key not in ledger.ended:
+            connection = None
+            if attachment.identity:
+                connection = connections.pop(attachment.identity, None)
+            writes = connection.writes if connection else attachment.mode is Mode.RW
+            yield Use(attachment.server, attachment.initiator, writes)
+    for connection in connections.values():
+        if connection.server is not None:
+            yield Use(connection.server, connection.grant.initiator, connection.writes)
+
+
+def candidates(
+    attachments: Iterable[Attachment], ledger: Ledger, initiator: Initiator
+) -> frozenset[str]:
+    """Give all servers that a new connection of an initiator may be for.
+
+    It is for an attachment that has no connector yet. If something was answered for all
+    of those, Cinder repeats a request: for one of them, or for one with its connector.
+
+    Returns:
+        the servers; none if no attachment names one.
+    """
+    attachments = tuple(attachments)
+    waiting = Counter(
+        attachment.server for attachment in attachments if not attachment.connected
+    )
+    answered = [connection for connection in ledger.connections if not connection.shown]
+    repeated = {
+        connection.server
+        for connection in answered
+        if connection.grant.initiator == initiator
+    }
+    unanswered = waiting - Counter(
+        connection.server for connection in answered if connection.server is not None
+    )
+    connected = [
+        attachment.server
+        for attachment in attachments
+        if attachment.connected
+        and attachment.initiator == initiator
+        and attachment.key not in ledger.ended
+    ]
+    fresh = unanswered.keys() | (waiting.keys() & repeated)
+    return frozenset(fresh or connected or waiting)

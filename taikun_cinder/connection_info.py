@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The answers that Cinder gets about an export, for the volume and for a host."""
+
+from typing import Any
+
+from taikun_cinder.access.identity import MADE_FOR
+from taikun_cinder.access.model import Grant, Mode
+from taikun_cinder.layout import Layout
+from taikun_cinder.targets.base import Target
+
+
+def model_update(target: Target, layout: Layout, volume: Any) -> dict[str, str]:
+    """Give what Cinder keeps with the volume.
+
+    It has no ``provider_auth``: each host has a pair of its own, and Cinder shows that
+    field in debug logs and in the metadata of backups.
+    """
+    location = target.location(layout.target(volume), layout.portals)
+    return {"provider_location": location}
+
+
+def of_grant(
+    target: Target,
+    layout: Layout,
+    volume: Any,
+    grant: Grant,
+    mode: Mode,
+    *,
+    multipath: bool,
+) -> dict[str, Any]:
+    """Give what a host needs to know to connect.
+
+    The mode is beside the data: there Cinder's manager overwrites it, and what is
+    beside goes before (manager._connection_create).
+    """
+    protocol, data = target.connection(
+        layout.target(volume), layout.portals, grant, multipath=multipath
+    )
+    return {
+        "driver_volume_type": protocol,
+        "access_mode": mode.value,
+        "data": {
+            **data,
+            "volume_id": volume["id"],
+            MADE_FOR: grant.initiator.name,
+            "encrypted": volume["encryption_key_id"] is not None,
+            "discard": False,
+        },
+    }

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The extra specs of volume types that this driver knows, each in one place.
+
+``cinder get-capabilities``, the scheduler's filter, the errors and the documents follow
+from what is said here.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from oslo_utils import strutils
+
+from taikun_cinder.access.rules import Rule, Secondary
+from taikun_cinder.exception import InvalidExtraSpec
+
+#: Of the names of all.
+PREFIX = "taikun"
+
+
+class NotAllowedError(ValueError):
+    """An extra spec has a value that is none of those it may have."""
+
+    def __init__(self, spec: "ExtraSpec", value: str) -> None:
+        super().__init__(f"{spec.name}='{value}' is not {spec.allowed}")
+        self.spec = spec
+        self.value = value
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtraSpec:
+    """An extra spec of volume types.
+
+    Attributes:
+        key: its name behind the prefix.
+        title: a few words.
+        help: what it means.
+        type: ``string``, ``integer`` (from 0) or ``boolean``, as JSON schema has them.
+        values: those that a string may have; empty for any.
+        option: of a back end, says it for types that do not; None if there is none.
+        default: for types that do not say it, where there is no option.
+    """
+
+    key: str
+    title: str
+    help: str
+    type: str
+    values: tuple[str, ...] = ()
+    option: str | None = None
+    default: Any = None
+
+    @property
+    def name(self) -> str:
+        """Its whole name."""
+        return f"{PREFIX}:{self.key}"
+
+    @property
+    def allowed(self) -> str:
+        """The values that it may have, in words."""
+        if self.values:
+            return f"one of {', '.join(self.values)}"
+        return {"integer": "a number from 0", "boolean": "True or False"}.get(
+            self.type, "a text"
+        )
+
+    def default_of(self, configuration: Any) -> Any:
+        """Give the value for types that do not say it, on a back end."""
+        if self.option is None:
+            return self.default
+        return getattr(configuration, self.option)
+
+    def read(self, specs: Mapping[str, str], configuration: Any) -> Any:
+        """Give its value for a volume type, or else for the back end.
+
+        Raises:
+            NotAllowedError: the type has another than it may.
+        """
+        if self.name not in specs:
+            return self.default_of(configuration)
+        return self.parse(specs[self.name])
+
+    def parse(self, text: str) -> Any:
+        """Give the value that a text means.
+
+        Raises:
+            NotAllowedError: it may not have this one.
+        """
+        try:
+            if self.type == "integer" and text.isdecimal():
+                return int(text)
+            if self.type == "boolean":
+                return strutils.bool_from_string(text, strict=True)
+        except ValueError:
+            pass
+        if self.type == "string" and (not self.values or text in self.values):
+            return text
+        raise NotAllowedError(self, text)
+
+
+#: All, by their names.
+SPECS: dict[str, ExtraSpec] = {}
+
+
+def _spec(*arguments: Any, **named: Any) -> ExtraSpec:
+    spec = ExtraSpec(*arguments, **named)
+    SPECS[spec.name] = spec
+    return spec
+
+
+SECONDARY_MODE = _spec(
+    "secondary_mode",
+    "Rule for second attachments",
+    "What a server gets when another one has the volume attached: rw (what it asks "
+    "for), ro (only to read while another server may write) or deny (nothing).",
+    "string",
+    tuple(secondary.value for secondary in Secondary),
+    option="taikun_secondary_mode",
+)
+MAX_HOSTS = _spec(
+    "max_hosts",
+    "Hosts per volume",
+    "To how many hosts a volume can be attached at once. 0 is no limit.",
+    "integer",
+    option="taikun_max_hosts",
+)
+
+
+def rule(configuration: Any, volume: Any) -> Rule:
+    """Give the rule for a volume: its type's, or else its back end's.
+
+    Raises:
+        InvalidExtraSpec: its type says something that is no rule.
+    """
+    volume_type = volume["volume_type"] if volume["volume_type_id"] else None
+    return rule_of_type(configuration, volume, volume_type)
+
+
+def rule_of_type(configuration: Any, volume: Any, volume_type: Any | None) -> Rule:
+    """Give the rule for a volume if it is, or were, of a type.
+
+    Raises:
+        InvalidExtraSpec: the type has an extra spec with a value that it may not have.
+    """
+    specs = (volume_type["extra_specs"] if volume_type else None) or {}
+    try:
+        values = {name: spec.read(specs, configuration) for name, spec in SPECS.items()}
+    except NotAllowedError as error:
+        raise InvalidExtraSpec(
+            volume=volume["id"],
+            type=volume_type["name"] if volume_type else None,
+            spec=error.spec.name,
+            value=error.value,
+            allowed=error.spec.allowed,
+        ) from None
+    return Rule(
+        secondary=Secondary(values[SECONDARY_MODE.name]),
+        max_hosts=values[MAX_HOSTS.name],
+    )
+
+
+def cure_of_refusal() -> str:
+    """Say where the rule that refused an attachment can be changed."""
+    rules = (SECONDARY_MODE, MAX_HOSTS)
+    names = " and ".join(spec.name for spec in rules)
+    options = " and ".join(str(spec.option) for spec in rules)
+    return (
+        f"change the rule: extra specs {names} of its type, or options {options} of "
+        "its back end"
+    )
+
+
+def vendor_properties(configuration: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give what ``cinder get-capabilities`` shows of each extra spec.
+
+    The form is that of cinder.volume.driver.BaseVD._set_property.
+    """
+    for name, spec in SPECS.items():
+        shown = {
+            "title": spec.title,
+            "description": spec.help,
+            "type": spec.type,
+            "default": spec.default_of(configuration),
+        }
+        yield name, shown | ({"enum": spec.values} if spec.values else {})

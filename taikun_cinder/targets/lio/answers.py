@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states that the privileged process tells, which come as plain values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from taikun_cinder.access.model import Credentials, Initiator, Portal
+from taikun_cinder.privsep import cipher
+from taikun_cinder.targets.lio.states import (
+    AclState,
+    BackstoreState,
+    LioState,
+    MappedLunState,
+    TargetState,
+    TpgState,
+)
+
+Plain = Mapping[str, Any]
+
+
+def state(name: str, plain: Plain, key: bytes) -> LioState:
+    """Give the state that ``privsep.lio.read`` told, asked with this key."""
+    backstore, target = plain["backstore"], plain["target"]
+    return LioState(
+        name,
+        None if backstore is None else BackstoreState(**backstore),
+        None if target is None else _target(target, key),
+    )
+
+
+def _target(plain: Plain, key: bytes) -> TargetState:
+    tpg = plain["tpg"]
+    return TargetState(
+        None if tpg is None else _tpg(tpg, key), frozenset(plain["other_tpgs"])
+    )
+
+
+def _tpg(plain: Plain, key: bytes) -> TpgState:
+    acls: dict[Initiator, AclState] = {}
+    for name, acl in plain["acls"].items():
+        initiator = Initiator(name)
+        if name == initiator.name:
+            acls[initiator] = _acl(name, acl, key)
+        else:
+            # LIO knows a host by its name in lower case: such an ACL lets nobody in.
+            acls.setdefault(initiator, AclState())
+    return TpgState(
+        enabled=plain["enabled"],
+        attributes=plain["attributes"],
+        luns=plain["luns"],
+        portals=frozenset(Portal(*portal) for portal in plain["portals"]),
+        acls=acls,
+    )
+
+
+def _acl(name: str, plain: Plain, key: bytes) -> AclState:
+    credentials = None
+    if plain["credentials"] is not None:
+        username, hidden = plain["credentials"]
+        credentials = Credentials(username, cipher.decrypt(hidden, key, name))
+    return AclState(
+        credentials=credentials,
+        mapped={
+            index: MappedLunState(lun, protect)
+            for index, (lun, protect) in plain["mapped"].items()
+        },
+        session=plain["session"],
+    )

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The differences between a state and an export, explained for the operator."""
+
+from collections.abc import Iterable
+
+from taikun_cinder.access.model import Export
+from taikun_cinder.targets.base import Finding
+from taikun_cinder.targets.lio.differences import Difference, differences
+from taikun_cinder.targets.lio.plan import plan
+from taikun_cinder.targets.lio.states import LioState
+
+
+def audit(observed: LioState, desired: Export | None) -> tuple[Finding, ...]:
+    """Name and explain every difference; none if LIO is as it should be.
+
+    Args:
+        observed: what is.
+        desired: what should be; None for nothing at all.
+    """
+    left = {
+        (difference.kind, difference.initiator)
+        for difference in plan(observed, desired).left
+    }
+    return tuple(
+        finding(
+            observed.name,
+            difference,
+            waits=(difference.kind, difference.initiator) in left,
+        )
+        for difference in differences(observed, desired)
+    )
+
+
+def remaining(name: str, left: Iterable[Difference]) -> tuple[Finding, ...]:
+    """Explain what a plan leaves as it is."""
+    return tuple(finding(name, difference, waits=True) for difference in left)
+
+
+def finding(name: str, difference: Difference, *, waits: bool) -> Finding:
+    """Put one difference into words.
+
+    Args:
+        name: the target's.
+        difference: what is to be explained.
+        waits: whether it is left as it is for now.
+    """
+    return Finding(
+        kind=difference.kind,
+        target=name,
+        initiator=difference.initiator,
+        found=difference.found,
+        wanted=difference.wanted,
+        means=difference.kind.means,
+        waits=waits,
+    )

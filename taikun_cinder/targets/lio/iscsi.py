@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The iSCSI side: the name of a host, and what it needs to connect."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rtslib_fb import utils
+
+from taikun_cinder import connectors
+from taikun_cinder.access.model import Grant, Initiator, Portal
+from taikun_cinder.exception import InvalidInitiator
+from taikun_cinder.targets.lio.states import LUN
+
+#: The key of a connector for the host's iSCSI name.
+CONNECTOR_KEY = "initiator"
+
+#: The kinds of names that LIO's iSCSI takes (rtslib_fb/fabric.py, ISCSIFabricModule).
+_KINDS = ("iqn", "naa", "eui")
+
+#: RFC 7143, 4.2.7.1, in bytes; the kernel keeps as many and a zero byte.
+_LONGEST = 223
+
+
+def initiator(connector: Any) -> Initiator:
+    """Give the initiator that a connector asks access for.
+
+    Raises:
+        InvalidInitiator: it names none, or one that LIO would refuse.
+    """
+    name = connectors.name_in(connector, CONNECTOR_KEY)
+    if name is None:
+        raise InvalidInitiator(
+            host=connectors.host_of(connector),
+            cause=f"its connector has no '{CONNECTOR_KEY}'",
+        )
+    if not isinstance(name, str) or not _is_valid(name):
+        raise InvalidInitiator(
+            host=connectors.host_of(connector),
+            cause=f"LIO takes no initiator with the name {name!r}",
+        )
+    return Initiator(name)
+
+
+def location(name: str, portals: Sequence[Portal]) -> str:
+    """Give a volume's ``provider_location``, as the in-tree driver writes it."""
+    return f"{';'.join(map(str, portals))},{name} {name} {LUN}"
+
+
+def connection(
+    name: str, portals: Sequence[Portal], grant: Grant, *, multipath: bool
+) -> tuple[str, dict[str, Any]]:
+    """Give what a host needs to know to connect; see os-brick's iSCSI connector."""
+    addresses = [str(portal) for portal in portals]
+    data: dict[str, Any] = {
+        "target_discovered": False,
+        "target_portal": addresses[0],
+        "target_iqn": name,
+        "target_lun": LUN,
+        "auth_method": "CHAP",
+        "auth_username": grant.credentials.username,
+        "auth_password": grant.credentials.password,
+    }
+    if multipath or len(addresses) > 1:
+        data["target_portals"] = addresses
+        data["target_iqns"] = [name] * len(addresses)
+        data["target_luns"] = [LUN] * len(addresses)
+    return "iscsi", data
+
+
+def _is_valid(name: str) -> bool:
+    if not _fits_a_file_name(name):
+        return False
+    try:
+        normal, _kind = utils.normalize_wwn(_KINDS, name)
+    except utils.RTSLibError:
+        return False
+    # rtslib mends what a host would not log in with: blanks around, "0x", a missing
+    # "naa.". Such an ACL would be found by no name that Cinder knows.
+    return bool(normal == name.lower())
+
+
+def _fits_a_file_name(name: str) -> bool:
+    # configfs makes a folder of it, as root. rtslib lets slashes and lines pass.
+    return (
+        name.isprintable() and "/" not in name and len(name.encode("utf-8")) <= _LONGEST
+    )

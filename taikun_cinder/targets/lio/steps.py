@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The single changes to what LIO has for one volume, each with its effect.
+
+``after`` is the one definition of what a step does: the property tests reason with it,
+the LIO in memory of the tests is made of it, and the kernel has to do the same. A step
+that the kernel would refuse is an error there too. A step is only ever given to a
+kernel in the state that ``plan`` saw, so none of them has to look again: RemoveLun
+finds no mapped LUN that leads there, RemoveBackstore no LUN, AddLun a backstore.
+
+The privileged process knows each step by the name of its class in small letters, with
+its fields in their order (``privsep.changes``). It may be killed between any two of the
+things that a step does there (CreateBackstore, MapLun). ``kernel.read`` must then show
+a state that is not taken for the finished one, and that gives nobody more.
+"""
+
+import abc
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from taikun_cinder.access.model import Credentials, Initiator, Portal
+from taikun_cinder.targets.lio.states import (
+    ATTRIBUTES,
+    LUN,
+    AclState,
+    BackstoreState,
+    LioState,
+    MappedLunState,
+    TargetState,
+    TpgState,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ImpossibleStepError(Exception):
+    """A kernel in this state would refuse the step."""
+
+
+class Step(abc.ABC):
+    """One change to what LIO has for one volume. Its ``repr`` shows no secret."""
+
+    #: Whether it changes the access of one initiator, and nothing that another stands
+    #: on.
+    personal = False
+
+    @abc.abstractmethod
+    def _after(self, observed: LioState) -> LioState: ...
+
+    def after(self, observed: LioState) -> LioState:
+        """Give what there is when the step was taken.
+
+        Raises:
+            ImpossibleStepError: the kernel would refuse it.
+        """
+        return self._after(observed)
+
+    @property
+    def call(self) -> tuple[Any, ...]:
+        """Its name and its arguments for the privileged process, as plain values."""
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+        return name, *_plain(self)
+
+    def require(self, possible: object) -> None:
+        """Refuse what the kernel would refuse.
+
+        Raises:
+            ImpossibleStepError: it is not possible.
+        """
+        if not possible:
+            raise ImpossibleStepError(self)
+
+
+def after(observed: LioState, step: Step) -> LioState:
+    """Give what there is when a step was taken, see ``Step.after``."""
+    return step.after(observed)
+
+
+@dataclasses.dataclass(frozen=True)
+class CreateBackstore(Step):
+    """Make, configure and enable the block backstore, with its serial."""
+
+    device: str
+    serial: str
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(observed.backstore is None)
+        made = BackstoreState(self.device, self.serial, active=True)
+        return dataclasses.replace(observed, backstore=made)
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveBackstore(Step):
+    """Remove the backstore, whole or half-built, and close its device."""
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(observed.name not in observed.luns.values())
+        return dataclasses.replace(observed, backstore=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class CreateTarget(Step):
+    """Make the target, without any TPG."""
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(observed.target is None)
+        return dataclasses.replace(observed, target=TargetState())
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveTarget(Step):
+    """Remove the target with all that is in it. Its sessions end."""
+
+    def _after(self, observed: LioState) -> LioState:
+        return dataclasses.replace(observed, target=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class CreateTpg(Step):
+    """Make the TPG with the tag 1, disabled, with the attributes it must have."""
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(observed.target is not None and observed.tpg is None)
+        return _with_tpg(observed, TpgState(attributes=ATTRIBUTES))
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveTpg(Step):
+    """Remove another TPG with all that is in it. Its sessions end."""
+
+    tag: int
+
+    def _after(self, observed: LioState) -> LioState:
+        target = observed.target
+        if target is None:
+            raise ImpossibleStepError(self)
+        rest = target.other_tpgs - {self.tag}
+        return dataclasses.replace(
+            observed, target=dataclasses.replace(target, other_tpgs=rest)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class SetAttribute(Step):
+    """Set one attribute of the TPG."""
+
+    name: str
+    value: int
+
+    @property
+    def call(self) -> tuple[Any, ...]:
+        """The privileged process knows itself what the attribute must be."""
+        return "pin_attribute", self.name
+
+    def _after(self, observed: LioState) -> LioState:
+        tpg = _tpg(observed, self)
+        changed = {**tpg.attributes, self.name: self.value}
+        return _with_tpg(observed, dataclasses.replace(tpg, attributes=changed))
+
+
+@dataclasses.dataclass(frozen=True)
+class EnableTpg(Step):
+    """Let those log in who have an ACL."""
+
+    def _after(self, observed: LioState) -> LioState:
+        tpg = _tpg(observed, self)
+        return _with_tpg(observed, dataclasses.replace(tpg, enabled=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class AddLun(Step):
+    """Make the LUN with the index 0, leading to the volume's backstore."""
+
+    def _after(self, observed: LioState) -> LioState:
+        tpg, backstore = _tpg(observed, self), observed.backstore
+        self.require(backstore is not None and backstore.active)
+        self.require(LUN not in tpg.luns)
+        luns = {**tpg.luns, LUN: observed.name}
+        return _with_tpg(observed, dataclasses.replace(tpg, luns=luns))
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveLun(Step):
+    """Remove a LUN of the TPG."""
+
+    index: int
+
+    def _after(self, observed: LioState) -> LioState:
+        tpg = _tpg(observed, self)
+        for acl in tpg.acls.values():
+            leading_there = (mapped.lun == self.index for mapped in acl.mapped.values())
+            self.require(not any(leading_there))
+        luns = _without(tpg.luns, self.index)
+        return _with_tpg(observed, dataclasses.replace(tpg, luns=luns))
+
+
+@dataclasses.dataclass(frozen=True)
+class AddPortal(Step):
+    """Listen at a portal."""
+
+    portal: Portal
+
+    def _after(self, observed: LioState) -> LioState:
+        tpg = _tpg(observed, self)
+        for portal in tpg.portals:
+            self.require(not portal.clashes(self.portal))
+        portals = tpg.portals | {self.portal}
+        return _with_tpg(observed, dataclasses.replace(tpg, portals=portals))
+
+
+@dataclasses.dataclass(frozen=True)
+class RemovePortal(Step):
+    """Stop listening at a portal. Sessions that came in there go on."""
+
+    portal: Portal
+
+    def _after(self, observed: LioState) -> LioState:
+        tpg = _tpg(observed, self)
+        portals = tpg.portals - {self.portal}
+        return _with_tpg(observed, dataclasses.replace(tpg, portals=portals))
+
+
+@dataclasses.dataclass(frozen=True)
+class CreateAcl(Step):
+    """Make an ACL without credentials and LUNs: nobody can log in by it yet."""
+
+    initiator: Initiator
+    personal = True
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(self.initiator not in observed.acls)
+        return _with_acl(observed, self, AclState())
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveAcl(Step):
+    """Remove an ACL with its mapped LUNs. Its session ends at once."""
+
+    initiator: Initiator
+    personal = True
+
+    def _after(self, observed: LioState) -> LioState:
+        tpg = _tpg(observed, self)
+        acls = _without(tpg.acls, self.initiator)
+        return _with_tpg(observed, dataclasses.replace(tpg, acls=acls))
+
+
+@dataclasses.dataclass(frozen=True)
+class SetCredentials(Step):
+    """Let the initiator log in with these only. A live session goes on.
+
+    The ACL's own ``authentication``, where the kernel has it, must be on afterwards.
+    """
+
+    initiator: Initiator
+    credentials: Credentials
+    personal = True
+
+    def _after(self, observed: LioState) -> LioState:
+        def change(acl: AclState) -> AclState:
+            return dataclasses.replace(acl, credentials=self.credentials)
+
+        return _change_acl(observed, self, change)
+
+
+@dataclasses.dataclass(frozen=True)
+class MapLun(Step):
+    """Show LUN 0 to the initiator, write-protected from the first moment if asked."""
+
+    initiator: Initiator
+    write_protect: bool
+    personal = True
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(LUN in observed.luns)
+
+        def change(acl: AclState) -> AclState:
+            self.require(LUN not in acl.mapped)
+            made = MappedLunState(LUN, self.write_protect)
+            return dataclasses.replace(acl, mapped={**acl.mapped, LUN: made})
+
+        return _change_acl(observed, self, change)
+
+
+@dataclasses.dataclass(frozen=True)
+class UnmapLun(Step):
+    """Show the initiator nothing under this index."""
+
+    initiator: Initiator
+    index: int
+    personal = True
+
+    def _after(self, observed: LioState) -> LioState:
+        def change(acl: AclState) -> AclState:
+            return dataclasses.replace(acl, mapped=_without(acl.mapped, self.index))
+
+        return _change_acl(observed, self, change)
+
+
+@dataclasses.dataclass(frozen=True)
+class SetWriteProtect(Step):
+    """Refuse writes of the initiator through its LUN 0, or refuse them no more."""
+
+    initiator: Initiator
+    write_protect: bool
+    personal = True
+
+    def _after(self, observed: LioState) -> LioState:
+        def change(acl: AclState) -> AclState:
+            self.require(LUN in acl.mapped)
+            changed = dataclasses.replace(
+                acl.mapped[LUN], write_protect=self.write_protect
+            )
+            return dataclasses.replace(acl, mapped={**acl.mapped, LUN: changed})
+
+        return _change_acl(observed, self, change)
+
+
+_Personal = SetCredentials | MapLun | UnmapLun | SetWriteProtect
+
+
+def _plain(value: Any) -> Iterator[Any]:
+    """Give the fields of a step, and of what it is made of, in their order."""
+    if not dataclasses.is_dataclass(value):
+        yield value
+        return
+    for field in dataclasses.fields(value):
+        yield from _plain(getattr(value, field.name))
+
+
+def _change_acl(
+    observed: LioState, step: _Personal, change: Callable[[AclState], AclState]
+) -> LioState:
+    step.require(step.initiator in observed.acls)
+    return _with_acl(observed, step, change(observed.acls[step.initiator]))
+
+
+def _with_acl(
+    observed: LioState, step: CreateAcl | _Personal, acl: AclState
+) -> LioState:
+    tpg = _tpg(observed, step)
+    acls = {**tpg.acls, step.initiator: acl}
+    return _with_tpg(observed, dataclasses.replace(tpg, acls=acls))
+
+
+def _with_tpg(observed: LioState, tpg: TpgState) -> LioState:
+    target = observed.target or TargetState()
+    return dataclasses.replace(observed, target=dataclasses.replace(target, tpg=tpg))
+
+
+def _tpg(observed: LioState, step: Step) -> TpgState:
+    if observed.tpg is None:
+        raise ImpossibleStepError(step)
+    return observed.tpg
+
+
+def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
+    return {other: value for other, value in mapping.items() if other != key}

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports by LIO over iSCSI, as ``targets.base`` asks for them."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from oslo_log import log as logging
+
+from taikun_cinder.access.model import (
+    Export,
+    ExportState,
+    Grant,
+    Initiator,
+    Portal,
+)
+from taikun_cinder.node import Node, Problem, missing_modules
+from taikun_cinder.targets.base import Finding, Result, refuse_another
+from taikun_cinder.targets.lio import iscsi
+from taikun_cinder.targets.lio.audit import audit, remaining
+from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
+from taikun_cinder.targets.lio.plan import personal, plan
+from taikun_cinder.targets.lio.steps import Step
+
+LOG = logging.getLogger(__name__)
+
+#: LIO itself, its back end for block devices, and its iSCSI.
+MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
+
+_CONFIGFS = "/sys/kernel/config"
+
+
+class LioTarget:
+    """Exports by a LIO.
+
+    Args:
+        kernel: the LIO; None for this node's.
+    """
+
+    connector_key = iscsi.CONNECTOR_KEY
+
+    def __init__(self, kernel: Kernel | None = None) -> None:
+        self._kernel: Kernel = kernel or NodesKernel()
+
+    @staticmethod
+    def problems(node: Node) -> Iterator[Problem]:
+        """Tell what the node lacks to serve such targets, each with its cure."""
+        if not node.is_mounted(_CONFIGFS, "configfs"):
+            yield Problem(
+                f"configfs is not mounted at {_CONFIGFS}, so LIO cannot be set up",
+                "Mount it with systemctl start sys-kernel-config.mount, or with mount "
+                f"-t configfs configfs {_CONFIGFS}.",
+            )
+        yield from missing_modules(node, MODULES)
+
+    def initiator(self, connector: Any) -> Initiator:
+        """Give the initiator that a connector asks access for."""
+        return iscsi.initiator(connector)
+
+    def location(self, name: str, portals: Sequence[Portal]) -> str:
+        """Give the ``provider_location`` of a volume."""
+        return iscsi.location(name, portals)
+
+    def connection(
+        self, name: str, portals: Sequence[Portal], grant: Grant, *, multipath: bool
+    ) -> tuple[str, dict[str, Any]]:
+        """Give what a host needs to know to connect."""
+        return iscsi.connection(name, portals, grant, multipath=multipath)
+
+    def read(self, name: str) -> ExportState:
+        """Tell what there is for one volume."""
+        return self._kernel.read(name).shown
+
+    def ensure(
+        self,
+        name: str,
+        desired: Export | None,
+        about: Collection[Initiator] | None = None,
+        *,
+        search: bool = True,
+    ) -> Result:
+        """Make it so, and change nothing else.
+
+        A privileged process that is killed on the way is started again by
+        oslo.privsep at the next call, and the plan goes on from where it got to.
+        """
+        refuse_another(name, desired)
+        try:
+            return self._ensure(name, desired, about, search=search)
+        except LostError as lost:
+            LOG.warning(
+                "The privileged process went away while the export %s was put right "
+                "(%s). It is started again.",
+                name,
+                lost,
+            )
+        try:
+            return self._ensure(name, desired, about, search=search)
+        except LostError as lost:
+            raise lost.failure from lost
+
+    def differences(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
+        """Tell what differs, and change nothing."""
+        refuse_another(name, desired)
+        return audit(self._kernel.read(name, search=desired is None), desired)
+
+    def names(self, prefix: str) -> frozenset[str]:
+        """List what exists, wholly or in part, and begins with a prefix."""
+        return self._kernel.names(prefix)
+
+    def _ensure(
+        self,
+        name: str,
+        desired: Export | None,
+        about: Collection[Initiator] | None,
+        *,
+        search: bool,
+    ) -> Result:
+        with self._kernel.alone():
+            if about is not None and desired is not None:
+                observed = self._kernel.read(name, about=about)
+                steps = personal(observed, desired, about)
+                if steps is not None:
+                    return Result(self._apply(name, steps))
+            # A backstore that is to be made is made where it belongs.
+            observed = self._kernel.read(name, search=search and desired is None)
+            whole = plan(observed, desired)
+            return Result(
+                self._apply(name, whole.steps),
+                remaining(name, whole.left),
+                whole.withheld,
+            )
+
+    def _apply(self, name: str, steps: Sequence[Step]) -> tuple[str, ...]:
+        if steps:
+            self._kernel.apply(name, steps)
+        return tuple(map(str, steps))
