@@ -9,6 +9,7 @@ from the environment that they were started in. So tox's own environments stay e
 and each calls this first. It does nothing when nothing has changed since the last time.
 """
 
+import compileall
 import fcntl
 import hashlib
 import subprocess
@@ -45,12 +46,14 @@ def install() -> None:
         "pip",
         "--disable-pip-version-check",
     ]
-    arguments = ["install", "--quiet", "--constraint", CONSTRAINTS]
+    # pip compiles with one process. A node of the lab cannot keep what it compiles.
+    arguments = ["install", "--quiet", "--no-compile", "--constraint", CONSTRAINTS]
     for name in REQUIREMENTS:
         arguments += ["--requirement", name]
     subprocess.run([*pip, *arguments], cwd=ROOT, check=True)
     editable = ["install", "--quiet", "--no-deps", "--editable", "."]
     subprocess.run([*pip, *editable], cwd=ROOT, check=True)
+    compileall.compile_dir(str(VENV / "lib"), quiet=2, workers=0)
 
 
 def main() -> None:
