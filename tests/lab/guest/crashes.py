@@ -85,7 +85,7 @@ class Walk:
         self._backend.manager.driver._reconcile.join()
         # Once for all restores, as it asks LVM five things.
         section = configuration.Configuration(lvm.volume_opts, BACKEND)
-        self._own = Backend(
+        self._here = Backend(
             volume_groups.Group.of(section), LioTarget(), Records(RECORDS)
         )
 
@@ -171,7 +171,7 @@ class Walk:
         own = coordination.Coordinator(prefix="cinder-")
         restore = Restore(said.append, own)
         problems = []
-        if not restore.run(self._own.records, [self._own]):
+        if not restore.run(self._here.records, [self._here]):
             problems.append(f"restore failed: {said}")
         # The request under way was answered neither way, so its host may be either.
         if (self._acls() ^ before) - {self._own}:
