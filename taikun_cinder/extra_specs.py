@@ -89,7 +89,9 @@ class ExtraSpec:
             if self.type == "integer" and text.isdecimal():
                 return int(text)
             if self.type == "boolean":
-                return strutils.bool_from_string(text, strict=True)
+                # Cinder's own booleans are written like this.
+                said = text.removeprefix("<is> ")
+                return strutils.bool_from_string(said, strict=True)
         except ValueError:
             pass
         if self.type == "string" and (not self.values or text in self.values):
@@ -125,33 +127,56 @@ MAX_HOSTS = _spec(
 )
 
 
+def value(spec: ExtraSpec, configuration: Any, volume: Any) -> Any:
+    """Give the value of an extra spec for a volume: its type's, or its back end's.
+
+    Raises:
+        InvalidExtraSpec: the type has a value that the extra spec may not have.
+    """
+    return value_of_type(spec, configuration, volume, _type_of(volume))
+
+
+def value_of_type(
+    spec: ExtraSpec, configuration: Any, volume: Any, volume_type: Any | None
+) -> Any:
+    """Give the value of an extra spec for a volume if it is, or were, of a type.
+
+    Raises:
+        InvalidExtraSpec: the type has a value that the extra spec may not have.
+    """
+    specs = (volume_type["extra_specs"] if volume_type else None) or {}
+    try:
+        return spec.read(specs, configuration)
+    except NotAllowedError as error:
+        raise InvalidExtraSpec(
+            volume=volume["id"],
+            type=volume_type["name"] if volume_type else None,
+            spec=spec.name,
+            value=error.value,
+            allowed=spec.allowed,
+        ) from None
+
+
 def rule(configuration: Any, volume: Any) -> Rule:
     """Give the rule for a volume: its type's, or else its back end's.
 
     Raises:
-        InvalidExtraSpec: its type says something that is no rule.
+        InvalidExtraSpec: an extra spec of its type has a value that it may not have.
     """
-    volume_type = volume["volume_type"] if volume["volume_type_id"] else None
-    return rule_of_type(configuration, volume, volume_type)
+    return rule_of_type(configuration, volume, _type_of(volume))
 
 
 def rule_of_type(configuration: Any, volume: Any, volume_type: Any | None) -> Rule:
     """Give the rule for a volume if it is, or were, of a type.
 
     Raises:
-        InvalidExtraSpec: the type has an extra spec with a value that it may not have.
+        InvalidExtraSpec: an extra spec of the type has a value that it may not have.
     """
-    specs = (volume_type["extra_specs"] if volume_type else None) or {}
-    try:
-        values = {name: spec.read(specs, configuration) for name, spec in SPECS.items()}
-    except NotAllowedError as error:
-        raise InvalidExtraSpec(
-            volume=volume["id"],
-            type=volume_type["name"] if volume_type else None,
-            spec=error.spec.name,
-            value=error.value,
-            allowed=error.spec.allowed,
-        ) from None
+    # All of them, so that a wrong value of any is refused here.
+    values = {
+        name: value_of_type(spec, configuration, volume, volume_type)
+        for name, spec in SPECS.items()
+    }
     return Rule(
         secondary=Secondary(values[SECONDARY_MODE.name]),
         max_hosts=values[MAX_HOSTS.name],
@@ -162,11 +187,15 @@ def cure_of_refusal() -> str:
     """Say where the rule that refused an attachment can be changed."""
     rules = (SECONDARY_MODE, MAX_HOSTS)
     names = " and ".join(spec.name for spec in rules)
-    options = " and ".join(str(spec.option) for spec in rules)
+    options = " and ".join(spec.option for spec in rules if spec.option)
     return (
         f"change the rule: extra specs {names} of its type, or options {options} of "
         "its back end"
     )
+
+
+def _type_of(volume: Any) -> Any | None:
+    return volume["volume_type"] if volume["volume_type_id"] else None
 
 
 def vendor_properties(configuration: Any) -> Iterator[tuple[str, dict[str, Any]]]:

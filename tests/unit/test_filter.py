@@ -88,7 +88,7 @@ def test_our_extra_specs_are_for_our_back_ends(log):
     [
         ("secondary_mode", "RO", "one of rw, ro, deny"),
         ("max_hosts", "-1", "a number from 0"),
-        ("max_host", "1", "there are taikun:max_hosts, taikun:secondary_mode"),
+        ("max_host", "1", "there is no taikun:max_host; there are"),
     ],
 )
 def test_extra_spec_that_is_none_is_refused(log, name, value, said):
