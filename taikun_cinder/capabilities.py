@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The capabilities that a back end reports, for the scheduler and for operators."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 VENDOR = "taikun_cinder"
@@ -15,6 +15,7 @@ def stated(
     stats: dict[str, Any],
     version: str,
     configuration: Any,
+    of_target: Mapping[str, Any],
     multiattach_volumes: Callable[[], int],
 ) -> dict[str, Any]:
     """Give the LVM driver's statistics with our own statement.
@@ -23,17 +24,15 @@ def stated(
         stats: what the LVM driver measured; empty as long as it has no volume group.
         version: of our driver.
         configuration: of the back end.
+        of_target: what its kind of target can do, see ``Target.capabilities``.
         multiattach_volumes: counts those that there are.
     """
     if not stats:
         return stats
     limit = configuration.taikun_max_multiattach_volumes
     pool: dict[str, Any] = {
+        **of_target,
         "multiattach": True,
-        # A host that is attached 'ro' cannot write.
-        "read_only_enforced": True,
-        # SCSI-3, between hosts; LIO has them.
-        "persistent_reservations": True,
         # Of a type that does not say its own.
         "hosts_per_volume": configuration.taikun_max_hosts or UNLIMITED,
         # For our scheduler filter.

@@ -24,7 +24,7 @@ def initiator_to_detach(volume_id: str, connector: Any, key: str) -> Initiator:
     """
     name = name_in(connector, key)
     if name is None:
-        raise UnknownInitiator(volume=volume_id, host=host_of(connector))
+        raise UnknownInitiator(volume=volume_id, host=host_of(connector), key=key)
     return Initiator(str(name))
 
 

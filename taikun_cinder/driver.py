@@ -106,6 +106,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self._stats,
             self.VERSION,
             self.configuration,
+            self._target.capabilities,
             lambda: len(database.volumes_of(self.host, multiattach=True)),
         )
 

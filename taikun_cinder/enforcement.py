@@ -14,7 +14,7 @@ from taikun_cinder.access.model import Export, Grant, Initiator
 from taikun_cinder.exception import GrantWithheld
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Record
-from taikun_cinder.targets.base import Result, Target
+from taikun_cinder.targets.base import Finding, Result, Target
 
 LOG = logging.getLogger(__name__)
 
@@ -99,6 +99,14 @@ class Enforcement:
         result = self._target.ensure(name, desired, changed, search=search)
         _log(volume, result)
         return Enforced(desired, result)
+
+    def differences(
+        self, volume: Any, record: Record | None, grants: frozenset[Grant]
+    ) -> tuple[Finding, ...]:
+        """Tell what :meth:`ensure` would put right or leave, and change nothing."""
+        return self._target.differences(
+            self._layout.target(volume), self._desired(volume, record, grants)
+        )
 
     def shows_another(self, volume: Any) -> bool:
         """Say whether what is exported by the volume's name is another volume.

@@ -5,14 +5,11 @@ from cinder import exception
 
 
 class InvalidInitiator(exception.InvalidConnectorException):
-    """A connector names no initiator that LIO could know."""
+    """A connector names its host by nothing that the target could know."""
 
     message = (
-        "Host %(host)s cannot attach a volume by iSCSI: %(cause)s. Give the host an "
-        "InitiatorName like iqn.2026-11.com.example:name in "
-        "/etc/iscsi/initiatorname.iscsi (iscsi-iname makes one), restart iscsid and "
-        "the service that attaches (for servers: nova-compute), and attach again. "
-        "Nothing was changed."
+        "Host %(host)s cannot attach a volume by %(protocol)s: %(cause)s. %(cure)s, "
+        "and attach again. Nothing was changed."
     )
 
 
@@ -21,7 +18,7 @@ class UnknownInitiator(exception.InvalidConnectorException):
 
     message = (
         "Volume %(volume)s cannot be detached from host %(host)s: the connector has "
-        "no 'initiator', so it does not say whose access is to end. Repeat the call "
+        "no '%(key)s', so it does not say whose access is to end. Repeat the call "
         "with the connector that the attachment shows (openstack volume attachment "
         "show). Nothing was changed."
     )

@@ -28,7 +28,7 @@ from taikun_cinder.enforcement import Enforced, Enforcement
 from taikun_cinder.exception import RecordNotWritten
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Record, Records
-from taikun_cinder.targets.base import Target
+from taikun_cinder.targets.base import Finding, Target
 
 LOG = logging.getLogger(__name__)
 
@@ -205,15 +205,7 @@ class Exports:
             if self._enforcement.shows_another(volume):
                 return ()
             ledger = Ledger(ended=known.ledger.ended) if deleted else known.ledger
-            if sweep:
-                # They count only for what the attachments do not show.
-                name = self.layout.target(volume)
-                sessions = (
-                    self.target.read(name).connected if ledger.connections else ()
-                )
-                ledger = ledger.expire(
-                    known.attachments, sessions, self._clock(), sweep, self._patience
-                )
+            ledger = self._swept(volume, known, ledger, sweep)
             export = self._enforce(
                 volume, known, ledger, search=search or deleted
             ).export
@@ -224,6 +216,20 @@ class Exports:
                 # Cinder would put the volume into an error status for this.
                 LOG.error(error.msg)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
+
+    def differences(self, volume: Any, *, sweep: float = 0) -> tuple[Finding, ...]:
+        """Tell what :meth:`ensure` would put right or leave, and change nothing.
+
+        Args:
+            volume: whose export.
+            sweep: as for :meth:`ensure`.
+        """
+        with self._locked(volume) as known:
+            if self._enforcement.shows_another(volume):
+                return ()
+            ledger = self._swept(volume, known, known.ledger, sweep)
+            granted = grants(known.attachments, ledger)
+            return self._enforcement.differences(volume, known.record, granted)
 
     def expects(self, volume: Any) -> bool:
         """Say whether the volume was left exported, whatever the target has now."""
@@ -246,6 +252,19 @@ class Exports:
             else:
                 ledger = record.ledger.not_after(now)
             yield _Known(attachments, ledger.prune(attachments), record)
+
+    def _swept(
+        self, volume: Any, known: _Known, ledger: Ledger, sweep: float
+    ) -> Ledger:
+        """Give a ledger without what is too old to be true still."""
+        if not sweep:
+            return ledger
+        sessions: Collection[Initiator] = ()
+        if ledger.connections:  # they count for what the attachments do not show only
+            sessions = self.target.read(self.layout.target(volume)).connected
+        return ledger.expire(
+            known.attachments, sessions, self._clock(), sweep, self._patience
+        )
 
     def _lock(self, volume: Any) -> Any:
         # By the name, which two rows may have for a while.

@@ -54,7 +54,7 @@ def missing_modules(node: Node, names: tuple[str, ...]) -> list[Problem]:
         Problem(
             f"The running kernel {node.release} has no module {name}: it is not "
             f"loaded, and {node.modules / node.release} does not have it",
-            f"Install the kernel's package with the LIO modules for {node.release}, or "
+            f"Install the kernel's package that has it for {node.release}, or "
             f"boot a kernel that has them; in a container, load it on the host with "
             f"modprobe {name}.",
         )

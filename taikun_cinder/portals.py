@@ -34,7 +34,7 @@ def faults(configuration: Any) -> Iterator[tuple[str, str]]:
         except ValueError:
             yield (
                 option,
-                f"{option} has {text!r}, which is no IP address, and LIO listens at "
+                f"{option} has {text!r}, which is no IP address, and targets listen at "
                 "addresses and not at names",
             )
             continue
@@ -57,7 +57,7 @@ def _useless(
     if address.is_multicast:
         return "which is a multicast address"
     if isinstance(address, ipaddress.IPv6Address) and address.is_link_local:
-        return "which is good on one link only, and LIO cannot listen there"
+        return "which is good on one link only, and no target can listen there"
     return None
 
 

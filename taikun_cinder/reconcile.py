@@ -149,10 +149,20 @@ class Reconcile:
 
     def once(self) -> None:
         """Put every volume right that is exported, or should be."""
+        ours = self.volumes()
+        group = self._exports.layout.group
+        progress = Progress(f"Exports of {group} are compared with attachments")
+        for volume in ours:
+            self._ensure(volume)
+            progress.step(lambda: len(ours))
+        progress.end()
+
+    def volumes(self) -> list[Any]:
+        """List the volumes that a pass looks at: exported, or should be."""
         layout = self._exports.layout
         exported = self._exports.target.names(layout.prefix)
         attached = self._attached()
-        ours = [
+        return [
             volume
             for volume in self._volumes()
             if volume["status"] not in _NOT_OURS
@@ -162,11 +172,6 @@ class Reconcile:
                 or self._exports.expects(volume)
             )
         ]
-        progress = Progress(f"Exports of {layout.group} are compared with attachments")
-        for volume in ours:
-            self._ensure(volume)
-            progress.step(lambda: len(ours))
-        progress.end()
 
     def _ensure(self, volume: Any) -> None:
         try:

@@ -13,7 +13,9 @@ from oslo_concurrency import processutils
 
 
 class Group:
-    """The volume group of a back end, and the one place that activates its volumes.
+    """The volume group of a back end, and the one place that activates for an export.
+
+    Cinder's LVM driver activates by itself what it makes, clones and extends.
 
     Args:
         name: of the group.

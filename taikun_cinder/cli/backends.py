@@ -2,19 +2,27 @@
 """The back ends of this node that have our driver, as cinder.conf says."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cinder.volume import configuration, driver, manager
 from cinder.volume.drivers import lvm
 from oslo_config import cfg
 
-from taikun_cinder import opts, targets, volume_groups
+from taikun_cinder import database, opts, targets, volume_groups
+from taikun_cinder.exports import Exports
+from taikun_cinder.layout import Layout
+from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
 
 #: The ``volume_driver`` of a back end of ours.
 DRIVER = "taikun_cinder.driver.MultiattachLVMDriver"
+
+#: As cinder.cmd.volume has it, which no other program may import.
+_HOST = cfg.StrOpt("backend_host")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +30,43 @@ class Backend:
     """A back end of this node.
 
     Attributes:
+        name: of its section.
+        options: its section of cinder.conf.
         group: its volume group.
         target: what exports its volumes.
         records: of its volumes; back ends may share a folder of them.
     """
 
+    name: str
+    options: Any
     group: volume_groups.Group
     target: Target
     records: Records
+
+    @property
+    def host(self) -> str:
+        """Its name in Cinder's database, as ``node@backend``."""
+        return f"{self.options.backend_host or cfg.CONF.host}@{self.name}"
+
+    @functools.cached_property
+    def exports(self) -> Exports:
+        """Its exports; they need Cinder's database, and its COORDINATOR started."""
+        return Exports(
+            self.target,
+            Layout.of(self.options),
+            self.records,
+            lambda volume: self.group.activate(volume["name"]),
+            self.options.taikun_login_patience,
+        )
+
+    @functools.cached_property
+    def reconcile(self) -> Reconcile:
+        """Its reconcile, not started."""
+        return Reconcile(
+            self.exports,
+            lambda: database.volumes_of(self.host),
+            lambda: database.attached_volumes(self.host),
+        )
 
 
 def enabled() -> Iterator[Backend]:
@@ -38,10 +75,13 @@ def enabled() -> Iterator[Backend]:
         section = configuration.Configuration(
             manager.volume_backend_opts, config_group=name
         )
-        for options in (driver.volume_opts, lvm.volume_opts, opts.BACKEND_OPTS):
+        more = (driver.volume_opts, lvm.volume_opts, opts.BACKEND_OPTS, [_HOST])
+        for options in more:
             section.append_config_values(options)
         if section.volume_driver == DRIVER:
             yield Backend(
+                name,
+                section,
                 volume_groups.Group.of(section),
                 targets.of(section),
                 Records(Path(section.taikun_state_path)),

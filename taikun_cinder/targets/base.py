@@ -20,7 +20,7 @@ What an implementation must do:
 """
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from taikun_cinder.access.model import (
@@ -44,6 +44,8 @@ class Finding:
         found: what is.
         wanted: what should be.
         means: what follows from it.
+        step: what is done against it first, without a secret; empty if nothing can be
+            done before something else is put right, or as long as it waits.
         waits: whether it is left as it is while hosts that are logged in, and have an
             attachment, would lose their disk by its repair.
     """
@@ -54,6 +56,7 @@ class Finding:
     found: str
     wanted: str
     means: str
+    step: str
     waits: bool
 
     def __str__(self) -> str:
@@ -86,6 +89,9 @@ class Target(Protocol):
 
     #: The key of a connector that names its host to this kind of target.
     connector_key: str
+
+    #: What pools can say of such targets, beside what all say.
+    capabilities: Mapping[str, Any]
 
     @staticmethod
     def problems(node: Node) -> Iterator[Problem]:
@@ -166,7 +172,7 @@ class Target(Protocol):
         ...
 
     def differences(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
-        """Tell what differs, and change nothing; for the operator.
+        """Tell what ``ensure`` would put right or leave, and change nothing.
 
         Args:
             name: the target's.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from taikun_cinder import capabilities
+from taikun_cinder.targets.lio.target import LioTarget
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "doc" / "source"
@@ -37,7 +38,9 @@ class _Unlimited:
 
 
 def test_every_capability_of_a_pool_is_explained():
-    stats = capabilities.stated({"pools": [{}]}, "0", _Unlimited, lambda: 0)
+    stats = capabilities.stated(
+        {"pools": [{}]}, "0", _Unlimited, LioTarget.capabilities, lambda: 0
+    )
     page = (SOURCE / "capabilities.rst").read_text()
     for name in stats["pools"][0]:
         assert f"\n``{name}``" in page

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The differences between a state and an export, explained for the operator."""
 
+import dataclasses
 from collections.abc import Iterable
 
 from taikun_cinder.access.model import Export
@@ -17,15 +18,13 @@ def audit(observed: LioState, desired: Export | None) -> tuple[Finding, ...]:
         observed: what is.
         desired: what should be; None for nothing at all.
     """
-    left = {
-        (difference.kind, difference.initiator)
-        for difference in plan(observed, desired).left
-    }
+    left = plan(observed, desired).left
     return tuple(
         finding(
             observed.name,
             difference,
-            waits=(difference.kind, difference.initiator) in left,
+            # What a plan leaves has no step by then.
+            waits=dataclasses.replace(difference, step=None) in left,
         )
         for difference in differences(observed, desired)
     )
@@ -51,5 +50,6 @@ def finding(name: str, difference: Difference, *, waits: bool) -> Finding:
         found=difference.found,
         wanted=difference.wanted,
         means=difference.kind.means,
+        step="" if difference.step is None else str(difference.step),
         waits=waits,
     )

@@ -17,6 +17,13 @@ CONNECTOR_KEY = "initiator"
 #: The kinds of names that LIO's iSCSI takes (rtslib_fb/fabric.py, ISCSIFabricModule).
 _KINDS = ("iqn", "naa", "eui")
 
+#: What an operator does about a host without a valid name.
+_CURE = (
+    "Give the host an InitiatorName like iqn.2026-11.com.example:name in "
+    "/etc/iscsi/initiatorname.iscsi (iscsi-iname makes one), restart iscsid and the "
+    "service that attaches (for servers: nova-compute)"
+)
+
 #: RFC 7143, 4.2.7.1, in bytes; the kernel keeps as many and a zero byte.
 _LONGEST = 223
 
@@ -28,17 +35,14 @@ def initiator(connector: Any) -> Initiator:
         InvalidInitiator: it names none, or one that LIO would refuse.
     """
     name = connectors.name_in(connector, CONNECTOR_KEY)
+    if isinstance(name, str) and _is_valid(name):
+        return Initiator(name)
+    cause = f"LIO takes no initiator with the name {name!r}"
     if name is None:
-        raise InvalidInitiator(
-            host=connectors.host_of(connector),
-            cause=f"its connector has no '{CONNECTOR_KEY}'",
-        )
-    if not isinstance(name, str) or not _is_valid(name):
-        raise InvalidInitiator(
-            host=connectors.host_of(connector),
-            cause=f"LIO takes no initiator with the name {name!r}",
-        )
-    return Initiator(name)
+        cause = f"its connector has no '{CONNECTOR_KEY}'"
+    raise InvalidInitiator(
+        host=connectors.host_of(connector), protocol="iSCSI", cause=cause, cure=_CURE
+    )
 
 
 def location(name: str, portals: Sequence[Portal]) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exports by LIO over iSCSI, as ``targets.base`` asks for them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_log import log as logging
@@ -37,6 +37,13 @@ class LioTarget:
     """
 
     connector_key = iscsi.CONNECTOR_KEY
+
+    capabilities: Mapping[str, Any] = {
+        # A host that is attached 'ro' cannot write.
+        "read_only_enforced": True,
+        # SCSI-3, between hosts.
+        "persistent_reservations": True,
+    }
 
     def __init__(self, kernel: Kernel | None = None) -> None:
         self._kernel: Kernel = kernel or NodesKernel()

@@ -86,7 +86,11 @@ class Walk:
         # Once for all restores, as it asks LVM five things.
         section = configuration.Configuration(lvm.volume_opts, BACKEND)
         self._here = Backend(
-            volume_groups.Group.of(section), LioTarget(), Records(RECORDS)
+            BACKEND,
+            section,
+            volume_groups.Group.of(section),
+            LioTarget(),
+            Records(RECORDS),
         )
 
     def attach(self) -> list[Crash]:

@@ -42,7 +42,7 @@ def restore(cinder):
     def run(records, *groups, target):
         said: list[str] = []
         own = coordination.Coordinator(prefix="cinder-")
-        backends = [Backend(group, target, records) for group in groups]
+        backends = [Backend("lvm", None, group, target, records) for group in groups]
         restored = Restore(said.append, own).run(records, backends)
         return restored, "\n".join(said)
 

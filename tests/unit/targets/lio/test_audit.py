@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every difference is explained, and no secret is told (laws 3 and 7)."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,3 +74,17 @@ def test_what_must_wait_for_a_live_host_says_so():
 def test_nothing_to_tell_of_what_is_right():
     assert audit(finished(DESIRED), DESIRED) == ()
     assert audit(LioState(NAME), None) == ()
+
+
+def test_of_two_wrong_luns_only_the_one_that_a_live_host_has_waits():
+    desired = replace(DESIRED, serial="in-tree")
+    observed = finished(desired, {A})
+    luns = {0: "another", 7: "another"}
+    tpg = replace(observed.tpg, luns=luns)
+    observed = replace(observed, target=replace(observed.target, tpg=tpg))
+    held, free = [
+        found for found in audit(observed, desired) if found.kind is Kind.LUN
+    ][:2]
+    assert (held.found, held.waits, held.step) == ("LUN 0 leads to another", True, "")
+    assert (free.found, free.waits) == ("LUN 7 leads to another", False)
+    assert free.step == "RemoveLun(index=7)"
