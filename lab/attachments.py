@@ -45,7 +45,9 @@ def wait_for_snapshot(
     """
     deadline = time.monotonic() + timeout
     while True:
-        found = {one.id: one.status for one in cinder.volume_snapshots.list()}
+        found = {
+            snapshot.id: snapshot.status for snapshot in cinder.volume_snapshots.list()
+        }
         if found.get(snapshot_id) == status:
             return
         if time.monotonic() > deadline:

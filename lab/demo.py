@@ -41,7 +41,7 @@ class Demo:
         Raises:
             LabError: at the first step that does not hold.
         """
-        with self._volume_type() as kind, self._volume(kind) as volume:
+        with self._volume_type() as volume_type, self._volume(volume_type) as volume:
             first, second = (self._attach(n, volume) for n in ("compute1", "compute2"))
             self._show("both hosts attached", volume)
             self._share(first, second)
@@ -61,15 +61,19 @@ class Demo:
         self._progress.step(
             "making the volume type 'shared' with multiattach='<is> True'"
         )
-        kind = self._admin.volume_types.create("shared")
-        kind.set_keys({"multiattach": "<is> True", "volume_backend_name": BACKEND})
-        yield str(kind.id)
-        self._admin.volume_types.delete(kind)
+        volume_type = self._admin.volume_types.create("shared")
+        volume_type.set_keys(
+            {"multiattach": "<is> True", "volume_backend_name": BACKEND}
+        )
+        yield str(volume_type.id)
+        self._admin.volume_types.delete(volume_type)
 
     @contextlib.contextmanager
-    def _volume(self, kind: str) -> Iterator[str]:
+    def _volume(self, volume_type: str) -> Iterator[str]:
         self._progress.step(f"creating a volume of it, as the project's {USER}")
-        volume = self._cinder.volumes.create(1, name="shared-disk", volume_type=kind)
+        volume = self._cinder.volumes.create(
+            1, name="shared-disk", volume_type=volume_type
+        )
         volume = attachments.wait_for_status(self._cinder, volume.id, "available")
         self._holds(
             volume.multiattach is True,
@@ -151,8 +155,8 @@ class Demo:
     def _fail_over(self, reader: Attached, writer: Attached, volume: str) -> None:
         name = reader.node.name
         self._progress.step(f"failing over from {writer.node.name} to {name}")
-        for one in (writer, reader):
-            attachments.detach(self._cluster.clients, USER, one)
+        for attached in (writer, reader):
+            attachments.detach(self._cluster.clients, USER, attached)
         active = self._attach(name, volume)
         active.write(10, "after the fail-over")
         found = active.read(10)

@@ -63,4 +63,4 @@ def identity(path: str) -> dict[str, str]:
 def paths(path: str) -> list[str]:
     """Name the disks that a multipath device goes to; none for another device."""
     slaves = Path("/sys/block", Path(path).resolve().name, "slaves")
-    return sorted(one.name for one in slaves.iterdir()) if slaves.exists() else []
+    return sorted(slave.name for slave in slaves.iterdir()) if slaves.exists() else []

@@ -125,9 +125,9 @@ class Backend:
         if rule is not None:
             name, specs["taikun:secondary_mode"] = f"{name} {rule}", rule
         try:
-            kind = volume_types.get_by_name_or_id(self.context, name)
+            volume_type = volume_types.get_by_name_or_id(self.context, name)
         except volume_types.exception.VolumeTypeNotFoundByName:
-            kind = volume_types.create(self.context, name, specs)
+            volume_type = volume_types.create(self.context, name, specs)
         volume = objects.Volume(
             self.context,
             size=size,
@@ -135,7 +135,7 @@ class Backend:
             status="creating",
             attach_status=fields.VolumeAttachStatus.DETACHED,
             multiattach=multiattach,
-            volume_type_id=kind["id"],
+            volume_type_id=volume_type["id"],
             availability_zone="nova",
             project_id=self.context.project_id,
             user_id=self.context.user_id,

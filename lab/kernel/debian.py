@@ -128,7 +128,7 @@ class Apt:
         for line in self._apt("apt-cache", "madison", *wanted).splitlines():
             name, version, source = map(str.strip, line.split("|"))
             if source.endswith("Packages"):
-                suite = next(one for one in self._names if f" {one}/" in source)
+                suite = next(known for known in self._names if f" {known}/" in source)
                 found.append(Package(name, version, suite))
         return sorted(found, key=lambda package: package.numbers, reverse=True)
 

@@ -71,8 +71,13 @@ def _users(domain: str, projects: dict[str, str], passwords: Passwords) -> None:
 
 
 def _catalogue() -> None:
-    for kind, name in _VOLUME_SERVICES.items():
-        service = {"id": uuid.uuid4().hex, "type": kind, "name": name, "enabled": True}
+    for service_type, name in _VOLUME_SERVICES.items():
+        service = {
+            "id": uuid.uuid4().hex,
+            "type": service_type,
+            "name": name,
+            "enabled": True,
+        }
         ProviderAPIs.catalog_api.create_service(service["id"], service)
         endpoint = {
             "id": uuid.uuid4().hex,
