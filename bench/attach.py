@@ -105,7 +105,7 @@ class Attach:
         if not new:
             return
         began = time.monotonic()
-        names = [f"volume-{one}" for one in new]
+        names = [f"volume-{volume_id}" for volume_id in new]
         self._node.call("bench.guest.logical_volumes", "create", names)
         # In a process that ends then: ours is to hold no more than in-tree's when the
         # two are measured.
@@ -131,33 +131,35 @@ class Attach:
     def _floor(self, exports: int) -> None:
         target = f"iqn.2010-10.org.openstack:volume-{self._ids[0]}"
         with self._node.session(_PATIENCE) as call:
-            for way in ("configfs", "rtslib"):
-                runs = call("bench.guest.floor", "runs", way, target, self._sizes.runs)
+            for method in ("configfs", "rtslib"):
+                runs = call(
+                    "bench.guest.floor", "runs", method, target, self._sizes.runs
+                )
                 for operation, at in (("further attach", 0), ("detach", 1)):
-                    taken = [(one[at], 0) for one in runs]
-                    self._add(operation, way, exports, taken)
+                    taken = [(run[at], 0) for run in runs]
+                    self._add(operation, method, exports, taken)
 
-    def _cycles(self, exports: int, kind: str) -> None:
+    def _cycles(self, exports: int, cycle: str) -> None:
         """Measure both in turn, so that what disturbs one disturbs the other."""
         cycles: dict[str, list[dict[str, Any]]] = {"in-tree": [], "ours": []}
         for at in range(self._sizes.runs):
             for name, driver in self._drivers.items():
-                if at < self._runs(name, exports, kind):
-                    cycles[name].append(driver.backend(kind, self._volumes[name]))
+                if at < self._runs(name, exports, cycle):
+                    cycles[name].append(driver.backend(cycle, self._volumes[name]))
         for name, runs in cycles.items():
             for operation in runs[0] if runs else ():
                 if operation == "inside":
-                    inside = [(one["inside"], 0) for one in runs]
+                    inside = [(run["inside"], 0) for run in runs]
                     self._add("attachment_update, in the driver", name, exports, inside)
                 else:
                     self._add(
-                        operation, name, exports, [one[operation] for one in runs]
+                        operation, name, exports, [run[operation] for run in runs]
                     )
 
-    def _runs(self, driver: str, exports: int, kind: str = "") -> int:
+    def _runs(self, driver: str, exports: int, cycle: str = "") -> int:
         if driver == "ours":
             return self._sizes.runs
-        if kind == "managed_cycle" and exports > self._sizes.managed:
+        if cycle == "managed_cycle" and exports > self._sizes.managed:
             return 0
         return self._sizes.in_tree.get(exports, 0)
 

@@ -136,9 +136,11 @@ class Churn:
     def _check(self, after: str, volume: str, kinds: set[str]) -> None:
         """Refuse what is left, but these kinds of things for the host that stays."""
         left = [
-            one
-            for one in self._guest("left_over")
-            if not (one.split()[0] in kinds and volume in one and "churn-" not in one)
+            entry
+            for entry in self._guest("left_over")
+            if not (
+                entry.split()[0] in kinds and volume in entry and "churn-" not in entry
+            )
         ]
         trouble = self._node.kernel.trouble()
         if left or trouble:
@@ -151,8 +153,8 @@ class Churn:
         print(f"{words}: {seen}", flush=True)
         told = self._report.header.setdefault("churn", {})
         for process, held in seen.items():
-            for kind, value in held.items():
-                series = told.setdefault(f"{what}, {process}, {kind}", [])
+            for resource, value in held.items():
+                series = told.setdefault(f"{what}, {process}, {resource}", [])
                 series.append([done, value])
 
     def _judge(self) -> None:

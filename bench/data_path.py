@@ -32,13 +32,13 @@ class Workload:
 
     Attributes:
         name: in words.
-        kind: fio's name for it.
+        pattern: fio's name for it.
         block: the size of each read or write.
         depth: how many of them are under way.
     """
 
     name: str
-    kind: str
+    pattern: str
     block: str
     depth: int
 
@@ -113,7 +113,7 @@ class DataPath:
                 seconds = self._guest(
                     "measure",
                     paths[:hosts],
-                    workload.kind,
+                    workload.pattern,
                     workload.block,
                     workload.depth,
                     _PART,
@@ -135,10 +135,11 @@ class DataPath:
                 connector = call("lab.guest.initiators", "connector", name)
                 told[name] = call.backend("attach", volume, connector)
             paths = [
-                call("lab.guest.initiators", "login", *one) for one in told.items()
+                call("lab.guest.initiators", "login", name, information)
+                for name, information in told.items()
             ]
             self._guest("fill", paths[0], _PART * len(paths))
-            (target,) = {one["target_iqn"] for one in told.values()}
+            (target,) = {information["target_iqn"] for information in told.values()}
             self._told[driver] = self._guest("attributes", target)
             print(f"a volume of {driver} is filled and has two hosts", flush=True)
             yield paths
@@ -151,7 +152,7 @@ class DataPath:
         """Give in what the exports of the two drivers differ, as ``{name: {...}}``."""
         names = sorted({name for told in self._told.values() for name in told})
         both = {
-            name: {one: told.get(name, "") for one, told in self._told.items()}
+            name: {driver: told.get(name, "") for driver, told in self._told.items()}
             for name in names
         }
         return {name: two for name, two in both.items() if len({*two.values()}) > 1}

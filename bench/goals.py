@@ -34,20 +34,22 @@ class Goal:
         return f"{self.words}: {value:.2f}, {self.relation} {self.limit:g} {reached}"
 
 
-_What = tuple[str, str, int, int]
+_Measured = tuple[str, str, int, int]
 
 
-def _ours(operation: str, exports: int, hosts: int = 1) -> _What:
+def _ours(operation: str, exports: int, hosts: int = 1) -> _Measured:
     return operation, "ours", exports, hosts
 
 
-def _in_tree(operation: str, exports: int, hosts: int = 1) -> _What:
+def _in_tree(operation: str, exports: int, hosts: int = 1) -> _Measured:
     return operation, "in-tree", exports, hosts
 
 
-def _ratio(one: _What, other: _What) -> Callable[[Report], float | None]:
+def _ratio(
+    numerator: _Measured, denominator: _Measured
+) -> Callable[[Report], float | None]:
     def value(report: Report) -> float | None:
-        above, below = report.median(*one), report.median(*other)
+        above, below = report.median(*numerator), report.median(*denominator)
         return above / below if above and below else None
 
     return value

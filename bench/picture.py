@@ -31,9 +31,9 @@ def draw(report: Report, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
     for driver, operation, label, colour, style in _LINES:
         points = sorted(
-            (one.exports, one.median_s, one.min_s, one.max_s)
-            for one in report.records
-            if (one.driver, one.operation) == (driver, operation)
+            (record.exports, record.median_s, record.min_s, record.max_s)
+            for record in report.records
+            if (record.driver, record.operation) == (driver, operation)
         )
         if not points:
             continue

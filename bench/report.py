@@ -44,7 +44,7 @@ class Record:
         hosts: int = 1,
     ) -> "Record":
         """Make the record of some runs: the seconds and the commands of each."""
-        seconds = [one[0] for one in taken]
+        seconds = [sample[0] for sample in taken]
         return cls(
             operation,
             driver,
@@ -54,7 +54,7 @@ class Record:
             statistics.median(seconds),
             min(seconds),
             max(seconds),
-            statistics.median(one[1] for one in taken),
+            statistics.median(sample[1] for sample in taken),
         )
 
 
@@ -73,14 +73,19 @@ class Report:
     def median(self, operation: str, driver: str, exports: int, hosts: int = 1) -> Any:
         """Give the median of what was measured, None if it was not."""
         wanted = (operation, driver, exports, hosts)
-        for one in self.records:
-            if (one.operation, one.driver, one.exports, one.hosts) == wanted:
-                return one.median_s
+        for record in self.records:
+            if (
+                record.operation,
+                record.driver,
+                record.exports,
+                record.hosts,
+            ) == wanted:
+                return record.median_s
         return None
 
     def write(self, path: Path) -> None:
         """Write the header and the records as a list in JSON."""
-        records = [dataclasses.asdict(one) for one in self.records]
+        records = [dataclasses.asdict(record) for record in self.records]
         path.write_text(json.dumps([self.header, *records], indent=1) + "\n")
 
     @classmethod
@@ -88,15 +93,22 @@ class Report:
         """Read what :meth:`write` wrote."""
         header, *records = json.loads(path.read_text())
         report = cls(header)
-        report.records = [Record(**one) for one in records]
+        report.records = [Record(**record) for record in records]
         return report
 
     def table(self) -> str:
         """Give all records as text, an operation after the other."""
-        order = {one.operation: at for at, one in reversed([*enumerate(self.records)])}
+        order = {
+            record.operation: at for at, record in reversed([*enumerate(self.records)])
+        }
         ordered = sorted(
             self.records,
-            key=lambda one: (order[one.operation], one.hosts, one.exports, one.driver),
+            key=lambda record: (
+                order[record.operation],
+                record.hosts,
+                record.exports,
+                record.driver,
+            ),
         )
         head = (
             f"{'operation':34}{'exports':>8}{'hosts':>6}  {'driver':9}"
@@ -106,26 +118,29 @@ class Report:
 
     def ratios(self) -> Iterator[str]:
         """Say how many times faster ours is, wherever both were measured."""
-        for one in self.records:
-            if one.driver != "in-tree":
+        for record in self.records:
+            if record.driver != "in-tree":
                 continue
-            ours = self.median(one.operation, "ours", one.exports, one.hosts)
+            ours = self.median(record.operation, "ours", record.exports, record.hosts)
             if ours:
                 yield (
-                    f"{one.operation}, {one.exports} exports, {one.hosts} host(s): "
-                    f"in-tree / ours = {one.median_s / ours:.1f}"
+                    f"{record.operation}, {record.exports} exports, "
+                    f"{record.hosts} host(s): in-tree / ours = "
+                    f"{record.median_s / ours:.1f}"
                 )
 
 
-def _line(one: Record) -> str:
+def _line(record: Record) -> str:
     return (
-        f"  {one.operation} ({one.driver}, {one.exports} exports, {one.hosts} "
-        f"host(s)): {one.median_s:.4g} s ({one.min_s:.4g} to {one.max_s:.4g})"
+        f"  {record.operation} ({record.driver}, {record.exports} exports, "
+        f"{record.hosts} host(s)): {record.median_s:.4g} s "
+        f"({record.min_s:.4g} to {record.max_s:.4g})"
     )
 
 
-def _row(one: Record) -> str:
+def _row(record: Record) -> str:
     return (
-        f"{one.operation:34}{one.exports:8}{one.hosts:6}  {one.driver:9}{one.runs:5}"
-        f"{one.median_s:12.4g}{one.min_s:12.4g}{one.max_s:12.4g}{one.processes:10.0f}"
+        f"{record.operation:34}{record.exports:8}{record.hosts:6}  "
+        f"{record.driver:9}{record.runs:5}{record.median_s:12.4g}"
+        f"{record.min_s:12.4g}{record.max_s:12.4g}{record.processes:10.0f}"
     )

@@ -33,7 +33,7 @@ _SPECS = {
 def _pools(number: int) -> list[BackendState]:
     return [
         BackendState(
-            f"storage{one}@lvm#pool",
+            f"storage{index}@lvm#pool",
             None,
             {
                 "vendor_name": VENDOR,
@@ -43,14 +43,14 @@ def _pools(number: int) -> list[BackendState]:
                 "multiattach_volumes_left": UNLIMITED,
             },
         )
-        for one in range(number)
+        for index in range(number)
     ]
 
 
 def _request() -> dict[str, Any]:
-    kind = {"id": None, "name": "shared", "extra_specs": _SPECS}
+    volume_type = {"id": None, "name": "shared", "extra_specs": _SPECS}
     spec = {"volume_id": "a-volume", "volume_properties": {"size": 1}}
-    return {"request_spec": spec, "resource_type": kind, "size": 1}
+    return {"request_spec": spec, "resource_type": volume_type, "size": 1}
 
 
 def microseconds(make: Callable[[], Any], pools: list[BackendState]) -> list[float]:

@@ -115,7 +115,7 @@ def _children() -> Iterator[Path]:
 def _status(process: Path) -> Mapping[str, str]:
     lines = (process / "status").read_text().splitlines()
     return {
-        key: value.strip() for key, _, value in (one.partition(":") for one in lines)
+        key: value.strip() for key, _, value in (line.partition(":") for line in lines)
     }
 
 
@@ -134,16 +134,19 @@ def connections(host: str) -> list[str]:
 def left_over() -> list[str]:
     """Name all that is exported or kept: one word for its kind, and then its name."""
     root = Path("/sys/kernel/config/target")
-    found = [f"target {one}" for one in root.glob("iscsi/iqn*")]
-    found += [f"ACL {one}" for one in root.glob("iscsi/iqn*/tpgt_*/acls/*")]
+    found = [f"target {path}" for path in root.glob("iscsi/iqn*")]
+    found += [f"ACL {path}" for path in root.glob("iscsi/iqn*/tpgt_*/acls/*")]
     for hba in root.glob("core/iblock_*"):
-        inside = [one for one in hba.iterdir() if one.is_dir()]
-        found += [f"backstore {one}" for one in inside] or [f"HBA {hba}"]
+        inside = [path for path in hba.iterdir() if path.is_dir()]
+        found += [f"backstore {path}" for path in inside] or [f"HBA {hba}"]
     names = run("lvs", "--noheadings", "-o", "lv_name", VOLUME_GROUP).split()
-    found += [f"volume {one}" for one in names]
-    found += [f"record {one}" for one in RECORDS.glob("*")]
-    found += [f"session {who} at {target}" for who, target in initiators.sessions()]
-    return found + [f"node {one}" for one in Path("/etc/iscsi/nodes").glob("*/*/*")]
+    found += [f"volume {name}" for name in names]
+    found += [f"record {path}" for path in RECORDS.glob("*")]
+    found += [
+        f"session {initiator} at {target}"
+        for initiator, target in initiators.sessions()
+    ]
+    return found + [f"node {path}" for path in Path("/etc/iscsi/nodes").glob("*/*/*")]
 
 
 def _text(attribute: Path) -> str:

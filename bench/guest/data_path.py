@@ -28,13 +28,13 @@ def fill(path: str, size: int) -> None:
 
 
 def measure(
-    paths: Sequence[str], kind: str, block: str, depth: int, size: int, seconds: int
+    paths: Sequence[str], pattern: str, block: str, depth: int, size: int, seconds: int
 ) -> float:
     """Read or write on one disk, or on several at once, each in a part of its own.
 
     Args:
         paths: the disks; all of them are the same volume, on a host each.
-        kind: fio's: ``randread``, ``randwrite``, ``read`` or ``write``.
+        pattern: fio's: ``randread``, ``randwrite``, ``read`` or ``write``.
         block: the size of each, as ``4k``.
         depth: how many each host has under way.
         size: of a host's part, in MiB.
@@ -46,32 +46,37 @@ def measure(
     """
     argv = ["fio", "--output-format=json", "--name=global", "--thread", "--direct=1"]
     argv += ["--ioengine=libaio", "--time_based", f"--runtime={seconds}"]
-    argv += [f"--rw={kind}", f"--bs={block}", f"--iodepth={depth}", f"--size={size}m"]
+    argv += [
+        f"--rw={pattern}",
+        f"--bs={block}",
+        f"--iodepth={depth}",
+        f"--size={size}m",
+    ]
     for number, path in enumerate(paths):
         argv += [f"--name=host-{number}", f"--filename={path}"]
         argv += [f"--offset={number * size}m"]
     said = run(*argv)
     jobs = json.loads(said[said.index("{") :])["jobs"]
-    side = "read" if kind.endswith("read") else "write"
+    side = "read" if pattern.endswith("read") else "write"
     done = [job[side] for job in jobs]
     if depth == 1:
-        number = sum(one["total_ios"] for one in done)
-        waited = sum(one["clat_ns"]["mean"] * one["total_ios"] for one in done)
+        number = sum(result["total_ios"] for result in done)
+        waited = sum(result["clat_ns"]["mean"] * result["total_ios"] for result in done)
         return float(waited / number / 1e9)
-    return float(1 / sum(one["iops"] for one in done))
+    return float(1 / sum(result["iops"] for result in done))
 
 
 def attributes(target: str) -> dict[str, str]:
     """Give all attributes of a target's TPG and backstore that may be chosen."""
     tpg = _ROOT / "iscsi" / target / "tpgt_1"
-    links = [one for one in (tpg / "lun/lun_0").iterdir() if one.is_symlink()]
-    (backstore,) = (one.resolve() for one in links)
+    links = [link for link in (tpg / "lun/lun_0").iterdir() if link.is_symlink()]
+    (backstore,) = (link.resolve() for link in links)
     folders = {"backstore": backstore / "attrib", "TPG": tpg / "attrib"}
     folders["parameter"] = tpg / "param"
     return {
-        f"{kind} {one.name}": _read(one)
-        for kind, folder in folders.items()
-        for one in sorted(folder.iterdir())
+        f"{part} {file.name}": _read(file)
+        for part, folder in folders.items()
+        for file in sorted(folder.iterdir())
     }
 
 

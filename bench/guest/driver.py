@@ -59,18 +59,18 @@ class Measured(Backend):
 
     def fill(self, ids: Sequence[str]) -> None:
         """Put volumes into the database, each with two hosts, and export them."""
-        kind = self.volume(self.create_volume()).volume_type_id
+        type_id = self.volume(self.create_volume()).volume_type_id
         engine = db_api.get_engine()
         with engine.begin() as transaction:
-            for one in ids:
+            for volume_id in ids:
                 row = {
-                    "id": one,
+                    "id": volume_id,
                     "host": f"{HOST}#{BACKEND}",
                     "size": 1,
                     "status": "in-use",
                     "attach_status": "attached",
                     "multiattach": True,
-                    "volume_type_id": kind,
+                    "volume_type_id": type_id,
                     "availability_zone": "nova",
                     "project_id": self._owner,
                     "user_id": self._owner,
@@ -78,9 +78,9 @@ class Measured(Backend):
                     "deleted": False,
                 }
                 transaction.execute(models.Volume.__table__.insert().values(row))
-        for one in ids:
+        for volume_id in ids:
             for host in ("host-a", "host-b"):
-                self._attach(one, connector(host))
+                self._attach(volume_id, connector(host))
 
     def _attach(self, volume_id: str, host: dict[str, Any]) -> str:
         """Attach a host through the driver alone; give the attachment's id."""
@@ -256,17 +256,19 @@ class Measured(Backend):
     def clear(self, ids: Sequence[str]) -> None:
         """Take volumes' exports from the kernel, as a reboot does."""
         driver = self.manager.driver
-        for one in ids:
-            driver._target.ensure(driver._exports.layout.target(self.volume(one)), None)
+        for volume_id in ids:
+            driver._target.ensure(
+                driver._exports.layout.target(self.volume(volume_id)), None
+            )
 
     def restore(self, ids: Sequence[str]) -> Taken:
         """Export volumes again as Cinder does at its start; the kernel has nothing."""
-        volumes = [self.volume(one) for one in ids]
+        volumes = [self.volume(volume_id) for volume_id in ids]
         driver = self.manager.driver
 
         def ensure() -> None:
-            for one in volumes:
-                driver.ensure_export(self.context, one)
+            for volume in volumes:
+                driver.ensure_export(self.context, volume)
 
         return timed(ensure)[1]
 

@@ -54,9 +54,9 @@ def rtslib(target: str) -> tuple[float, float]:
     return _taken(attach), _taken(detach)
 
 
-def runs(way: str, target: str, number: int) -> list[tuple[float, float]]:
+def runs(method: str, target: str, number: int) -> list[tuple[float, float]]:
     """Measure one of the ways some times; each run gives attach and detach."""
-    measure = {"configfs": configfs, "rtslib": rtslib}[way]
+    measure = {"configfs": configfs, "rtslib": rtslib}[method]
     return [measure(target) for _ in range(number)]
 
 

@@ -59,6 +59,6 @@ def timed(call: Callable[..., Any], *arguments: Any) -> tuple[Any, Taken]:
     return result, (time.perf_counter() - start, _commands - before)
 
 
-def total(one: Taken, other: Taken) -> Taken:
+def total(first: Taken, second: Taken) -> Taken:
     """Add up what two calls took."""
-    return one[0] + other[0], one[1] + other[1]
+    return first[0] + second[0], first[1] + second[1]
