@@ -22,10 +22,12 @@ from tests.contract.world import LoginRefused, Session, World
 A, B, C = (Initiator(f"iqn.2026-11.com.example:{host}") for host in "abc")
 
 
-def grant(who: Initiator, mode: Mode = Mode.RW, secret: str = "") -> Grant:
+def grant(initiator: Initiator, mode: Mode = Mode.RW, secret: str = "") -> Grant:
     """Give a grant with the initiator's own credentials."""
-    host = who.name[-1]
-    return Grant(who, Credentials(f"user{host}", f"{secret}secretsecret{host}"), mode)
+    host = initiator.name[-1]
+    return Grant(
+        initiator, Credentials(f"user{host}", f"{secret}secretsecret{host}"), mode
+    )
 
 
 class Lab:
@@ -61,13 +63,13 @@ class Lab:
         """Give who is logged in."""
         return self.target.read(self.name).connected
 
-    def login(self, one: Grant) -> Session:
+    def login(self, grant: Grant) -> Session:
         portal = self.world.portals[0]
-        return self.world.login(self.name, portal, one.initiator, one.credentials)
+        return self.world.login(self.name, portal, grant.initiator, grant.credentials)
 
-    def refused(self, one: Grant) -> None:
+    def refused(self, grant: Grant) -> None:
         with pytest.raises(LoginRefused):
-            self.login(one)
+            self.login(grant)
 
 
 class TargetContract:

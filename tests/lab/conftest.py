@@ -93,9 +93,9 @@ def _tell_how_to_look(request: pytest.FixtureRequest, where: Path) -> bool:
     return keep
 
 
-def folder(kind: str) -> Path:
+def folder(name: str) -> Path:
     """Give a lab's folder: each process of the tests has labs of its own."""
-    return FOLDER / f"{kind}-{_lane()}"
+    return FOLDER / f"{name}-{_lane()}"
 
 
 @contextlib.contextmanager

@@ -94,8 +94,11 @@ class HostSession:
         self._id = self._now()
 
     def _now(self) -> str | None:
-        name, who = self._information["target_iqn"], self._information["initiator"]
-        found: str | None = self._process(_GUEST, "session_id", name, who)
+        name, initiator = (
+            self._information["target_iqn"],
+            self._information["initiator"],
+        )
+        found: str | None = self._process(_GUEST, "session_id", name, initiator)
         return found
 
     @property
@@ -152,17 +155,18 @@ class NodeWorld:
         return bool(self.guest("in_use", device))
 
     def login(
-        self, name: str, portal: Portal, who: Initiator, credentials: Credentials
+        self, name: str, portal: Portal, initiator: Initiator, credentials: Credentials
     ) -> HostSession:
-        before = self._sessions.get((name, who))
+        before = self._sessions.get((name, initiator))
         if before is not None and not before.alive:
             before.forget()  # the host's iscsid goes on trying
         self._logins += 1
-        host = f"{who.name[-1]}{self._logins}"  # a second session takes a second record
+        # A second session takes a second record.
+        host = f"{initiator.name[-1]}{self._logins}"
         information = {
             "target_iqn": name,
             "target_portal": str(portal),
-            "initiator": who.name,
+            "initiator": initiator.name,
             "auth_method": "CHAP",
             "auth_username": credentials.username,
             "auth_password": credentials.password,
@@ -172,7 +176,7 @@ class NodeWorld:
         except RuntimeError as refused:
             raise LoginRefused(str(refused)) from refused
         session = HostSession(self._process, host, information, str(path))
-        self._sessions[name, who] = session
+        self._sessions[name, initiator] = session
         return session
 
     def damage(self, name: str, step: Step) -> None:
@@ -184,6 +188,6 @@ class NodeLab(LioLab):
 
     world: NodeWorld
 
-    def login(self, one: Grant) -> HostSession:
+    def login(self, grant: Grant) -> HostSession:
         portal = self.world.portals[0]
-        return self.world.login(self.name, portal, one.initiator, one.credentials)
+        return self.world.login(self.name, portal, grant.initiator, grant.credentials)

@@ -26,9 +26,9 @@ def handed_out(cluster: Cluster) -> dict[str, str]:
         kept = [text.split() for (text,) in cursor.fetchall() if text]
     found = {password: username for _chap, username, password in kept}
     found |= {
-        one["auth_password"]: one["auth_username"]
-        for one in told
-        if one.get("auth_password")
+        information["auth_password"]: information["auth_username"]
+        for information in told
+        if information.get("auth_password")
     }
     return found
 

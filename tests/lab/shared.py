@@ -77,7 +77,7 @@ def initiator(host: str) -> str:
 
 
 @contextlib.contextmanager
-def kind(
+def volume_type(
     cluster: Cluster, backend: str | None = BACKEND, **specs: str
 ) -> Iterator[str]:
     """Create a multi-attach type, and delete it behind the block; give its name.
@@ -102,10 +102,10 @@ def volume(
 ) -> Iterator[Shared]:
     """Create a multi-attach volume of 1 GiB, and delete it behind the block.
 
-    The arguments are those of :func:`kind`.
+    The arguments are those of :func:`volume_type`.
     """
     cinder = cluster.clients.volume(USER)
-    with kind(cluster, backend, **specs) as name:
+    with volume_type(cluster, backend, **specs) as name:
         made = cinder.volumes.create(1, volume_type=name)
         attachments.wait_for_status(cinder, made.id, "available")
         yield Shared(cluster, str(made.id))
@@ -118,14 +118,14 @@ def volume(
 def plain(cluster: Cluster) -> Iterator[Any]:
     """Create a volume that is not multi-attach, and delete it behind the block."""
     admin, cinder = cluster.clients.volume("admin"), cluster.clients.volume(USER)
-    kind = admin.volume_types.create("plain")
-    kind.set_keys({"volume_backend_name": BACKEND})
+    made_type = admin.volume_types.create("plain")
+    made_type.set_keys({"volume_backend_name": BACKEND})
     made = cinder.volumes.create(1, volume_type="plain")
     yield attachments.wait_for_status(cinder, made.id, "available")
     attachments.wait_for_status(cinder, made.id, "available")
     cinder.volumes.delete(made.id)
     attachments.wait_until_deleted(cinder, made.id)
-    admin.volume_types.delete(kind)
+    admin.volume_types.delete(made_type)
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ def test_no_two_hosts_share_credentials(node: SingleNode) -> None:
     with told(node, OURS) as story:
         story.attach("a")
         story.attach("b")
-        one, other = (story.information(host) for host in ("a", "b"))
-        assert one["auth_username"] != other["auth_username"]
-        assert one["auth_password"] != other["auth_password"]
+        first, second = (story.information(host) for host in ("a", "b"))
+        assert first["auth_username"] != second["auth_username"]
+        assert first["auth_password"] != second["auth_password"]
 
 
 def test_a_detached_host_cannot_come_back_with_what_it_knew(node: SingleNode) -> None:

@@ -34,11 +34,11 @@ def _size(host: Attached) -> int:
 
 def test_a_volume_is_retyped_both_ways_while_nobody_has_it(cluster: Cluster) -> None:
     cinder = cluster.clients.volume(USER)
-    with shared.kind(cluster) as multi, shared.plain(cluster) as plain:
-        for kind, multiattach in ((multi, True), ("plain", False)):
-            cinder.volumes.retype(plain.id, kind, "never")
+    with shared.volume_type(cluster) as multi, shared.plain(cluster) as plain:
+        for volume_type, multiattach in ((multi, True), ("plain", False)):
+            cinder.volumes.retype(plain.id, volume_type, "never")
             found = attachments.wait_for_status(cinder, plain.id, "available")
-            assert (found.multiattach, found.volume_type) == (multiattach, kind)
+            assert (found.multiattach, found.volume_type) == (multiattach, volume_type)
         volume = Shared(cluster, plain.id)
         attachment, _information = volume.let_in("compute3")
         said = _refused(cinder.volumes.retype, plain.id, multi, "never")
@@ -50,17 +50,19 @@ def test_a_volume_is_retyped_both_ways_while_nobody_has_it(cluster: Cluster) -> 
 
 def test_no_volume_is_encrypted_and_multiattach(cluster: Cluster) -> None:
     admin, cinder = cluster.clients.volume("admin"), cluster.clients.volume(USER)
-    with shared.kind(cluster) as multi, shared.plain(cluster) as plain:
-        kind = next(one for one in admin.volume_types.list() if one.name == multi)
+    with shared.volume_type(cluster) as multi, shared.plain(cluster) as plain:
+        volume_type = next(
+            listed for listed in admin.volume_types.list() if listed.name == multi
+        )
         luks = {"provider": "luks", "control_location": "front-end"}
-        admin.volume_encryption_types.create(kind, luks)
+        admin.volume_encryption_types.create(volume_type, luks)
         # Cinder's API means to refuse this, and looks in the wrong place.
         cinder.volumes.retype(plain.id, multi, "never")
         found = attachments.wait_for_status(cinder, plain.id, "available")
         assert found.volume_type == "plain"
         said = cluster.work.log("cinder-scheduler").read_text()
         assert f"for volume {plain.id} of type {multi}: an encrypted" in said
-        admin.volume_encryption_types.delete(kind)
+        admin.volume_encryption_types.delete(volume_type)
 
 
 def test_a_volume_grows_while_two_hosts_use_it(cluster: Cluster) -> None:
@@ -121,8 +123,8 @@ def test_what_can_be_done_with_a_volume_that_two_hosts_use(cluster: Cluster) -> 
 
 def test_a_volume_that_nobody_has_is_given_to_another_project(cluster: Cluster) -> None:
     cinder, other = cluster.clients.volume(USER), cluster.clients.volume("other")
-    with shared.kind(cluster) as kind:
-        made = cinder.volumes.create(1, volume_type=kind)
+    with shared.volume_type(cluster) as volume_type:
+        made = cinder.volumes.create(1, volume_type=volume_type)
         attachments.wait_for_status(cinder, made.id, "available")
         offer = cinder.transfers.create(made.id)
         other.transfers.accept(offer.id, offer.auth_key)
@@ -190,7 +192,7 @@ def test_the_attachments_api_is_not_there_before_its_microversion(
 def test_the_api_has_the_microversions_of_multiattach(cluster: Cluster) -> None:
     address = f"http://{CONTROL}:{PORT}/"
     shown = cluster.clients.session(USER).get(address).json()
-    (v3,) = (one for one in shown["versions"] if one["id"] == "v3.0")
+    (v3,) = (version for version in shown["versions"] if version["id"] == "v3.0")
     newest = tuple(map(int, v3["version"].split(".")))
     # 3.27: attachments; 3.44: attachment complete; 3.50: multi-attach; 3.54: modes.
     assert newest >= (3, 54)

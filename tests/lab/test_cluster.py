@@ -69,9 +69,9 @@ def _remove_remains(cluster: Cluster) -> None:
         attachments.wait_for_status(cinder, volume.id, "available")
         cinder.volumes.delete(volume.id)
         attachments.wait_until_deleted(cinder, volume.id)
-    for kind in admin.volume_types.list():
-        if kind.name == "shared":
-            admin.volume_types.delete(kind)
+    for volume_type in admin.volume_types.list():
+        if volume_type.name == "shared":
+            admin.volume_types.delete(volume_type)
 
 
 def test_a_shell_on_a_node_is_on_that_node(cluster: Cluster) -> None:
@@ -110,8 +110,8 @@ def test_a_type_that_cinder_would_not_understand_makes_no_volume(
     cluster: Cluster,
 ) -> None:
     admin, cinder = cluster.clients.volume("admin"), cluster.clients.volume("member")
-    kind = admin.volume_types.create("wrong")
-    kind.set_keys({"multiattach": "<is> true"})
+    volume_type = admin.volume_types.create("wrong")
+    volume_type.set_keys({"multiattach": "<is> true"})
     volume = cinder.volumes.create(1, volume_type="wrong")
     with pytest.raises(LabError, match="error"):
         attachments.wait_for_status(cinder, volume.id, "available")
@@ -120,7 +120,7 @@ def test_a_type_that_cinder_would_not_understand_makes_no_volume(
     assert cause in said
     cinder.volumes.delete(volume.id)
     attachments.wait_until_deleted(cinder, volume.id)
-    admin.volume_types.delete(kind)
+    admin.volume_types.delete(volume_type)
 
 
 def test_a_reader_may_not_create_a_volume(cluster: Cluster) -> None:

@@ -26,12 +26,12 @@ def _ocfs2(host: Attached, function: str, *arguments: Any) -> Any:
 
 def _join(volume: Shared, name: str) -> Attached:
     host = volume.attach(name)
-    _ocfs2(host, "join", [volume.cluster.nodes[one].plan for one in _NODES])
+    _ocfs2(host, "join", [volume.cluster.nodes[node].plan for node in _NODES])
     return host
 
 
 def _names(*writers: str) -> set[str]:
-    return {f"{one}-{index}" for one in writers for index in range(_FILES)}
+    return {f"{writer}-{index}" for writer in writers for index in range(_FILES)}
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def test_a_mode_that_comes_in_one_request_with_the_connector(cluster: Cluster) -
 def test_the_rule_of_a_type_is_kept_and_told(cluster: Cluster) -> None:
     with shared.volume(cluster, secondary_mode="ro", max_hosts="2") as volume:
         writer, reader = volume.attach("compute1"), volume.attach("compute2")
-        modes = [one.information["access_mode"] for one in (writer, reader)]
+        modes = [host.information["access_mode"] for host in (writer, reader)]
         assert modes == ["rw", "ro"]
         said = reader.node.call("lab.guest.disk", "write_raw", reader.path, "by force")
         assert "Write protected" in said
@@ -69,6 +69,6 @@ def test_the_only_server_moves_and_writes_on(cluster: Cluster) -> None:
 def _forget_the_refused(cluster: Cluster, volume: shared.Shared) -> None:
     """Delete what was only reserved, as Nova does when an attach fails."""
     cinder = cluster.clients.volume(USER)
-    for one in cinder.attachments.list(search_opts={"volume_id": volume.id}):
-        if one.status != "attached":
-            volume.end(one.id)
+    for attachment in cinder.attachments.list(search_opts={"volume_id": volume.id}):
+        if attachment.status != "attached":
+            volume.end(attachment.id)

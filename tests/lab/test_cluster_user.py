@@ -54,7 +54,9 @@ def test_its_user_becomes_root_for_nothing_else(cluster: Cluster, command: str) 
 def _wait_for_snapshots(cinder: Any, states: list[str]) -> None:
     """Wait until the project has snapshots in these states and no others."""
     deadline = time.monotonic() + 90
-    while (there := [one.status for one in cinder.volume_snapshots.list()]) != states:
+    while (
+        there := [snapshot.status for snapshot in cinder.volume_snapshots.list()]
+    ) != states:
         assert time.monotonic() < deadline, f"the snapshots are {there}"
         time.sleep(0.3)
 

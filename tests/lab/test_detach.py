@@ -91,7 +91,9 @@ def test_detaches_at_once_on_one_host_end_its_access_and_no_others(
 
 
 def _at_once(story: Story, attachments: list[str]) -> None:
-    results = story.driver("together", [("detach", [one]) for one in attachments])
+    results = story.driver(
+        "together", [("detach", [attachment]) for attachment in attachments]
+    )
     assert results == [None] * len(attachments)
 
 

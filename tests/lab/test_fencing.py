@@ -43,7 +43,7 @@ def _on_the_disk(volume: Shared, blocks: range) -> list[str]:
     device = f"/dev/{VOLUME_GROUP}/volume-{volume.id}"
     storage = volume.cluster.nodes["storage"]
     with storage.session() as session:
-        return [session("lab.guest.blocks", "read", device, one) for one in blocks]
+        return [session("lab.guest.blocks", "read", device, block) for block in blocks]
 
 
 def _wait_until_back(host: Attached) -> None:

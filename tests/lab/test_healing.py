@@ -62,12 +62,12 @@ class Damaged:
         self._story.log_in("a")
         self._story.log_in("b")
 
-    def heal(self, way: str, *what: str) -> None:
+    def heal(self, remedy: str, *what: str) -> None:
         """Damage something and let it be put right; nothing else may have changed."""
         self._story.guest("tests.lab.guest.damage", "damage", self._target, *what)
         assert self._wrong(), f"{what}: that is no damage"
-        self._story.driver(way)
-        assert self._wrong() == set(), f"{what}, {way}"
+        self._story.driver(remedy)
+        assert self._wrong() == set(), f"{what}, {remedy}"
 
     def _wrong(self) -> set[tuple[str, str]]:
         return self._everything().items() ^ self._right.items()
@@ -90,10 +90,10 @@ def damaged(node: SingleNode) -> Iterator[Damaged]:
 
 def test_what_no_session_stands_on_is_put_right_unnoticed(damaged: Damaged) -> None:
     damages = [("reconcile", what) for what in UNFELT]
-    for way, *what in [*damages, *(("restart", *some) for some in TOGETHER)]:
-        damaged.heal(way, *what)
-        assert damaged.goes_on(what) == [], f"{what}, {way}"
-        assert damaged.seen()["longest"] < REPLACEMENT_TIMEOUT, f"{what}, {way}"
+    for remedy, *what in [*damages, *(("restart", *some) for some in TOGETHER)]:
+        damaged.heal(remedy, *what)
+        assert damaged.goes_on(what) == [], f"{what}, {remedy}"
+        assert damaged.seen()["longest"] < REPLACEMENT_TIMEOUT, f"{what}, {remedy}"
     damaged.end()
 
 
@@ -102,14 +102,20 @@ def test_a_host_goes_on_when_what_it_stands_on_is_put_right(
 ) -> None:
     node.node.run("echo 120 | tee /sys/class/iscsi_session/*/recovery_tmo")
     by_start = ("restart", "no target and no backstore")
-    for way, what in [*(("reconcile", one) for one in ENDS_SESSIONS), by_start]:
-        damaged.heal(way, what)
-        assert damaged.goes_on(what) == [], f"{what}, {way}"
+    for remedy, what in [
+        *(("reconcile", damage) for damage in ENDS_SESSIONS),
+        by_start,
+    ]:
+        damaged.heal(remedy, what)
+        assert damaged.goes_on(what) == [], f"{what}, {remedy}"
     by_start = ("restart", "no LUN")
-    for way, what in [*(("reconcile", one) for one in EMPTIES_SESSIONS), by_start]:
-        damaged.heal(way, what)
+    for remedy, what in [
+        *(("reconcile", damage) for damage in EMPTIES_SESSIONS),
+        by_start,
+    ]:
+        damaged.heal(remedy, what)
         errors = damaged.goes_on(what)
-        assert damaged.goes_on(what) == errors, f"{what}, {way}"
+        assert damaged.goes_on(what) == errors, f"{what}, {remedy}"
     damaged.end()
 
 
@@ -148,8 +154,8 @@ def test_a_backstore_without_a_target_does_not_keep_a_volume_that_nobody_has(
         story.attach("a")
         target = story.information("a")["target_iqn"]
         story.detach("a")
-        for way, *what in (("reconcile",), ("delete_volume", story.volume)):
+        for request, *what in (("reconcile",), ("delete_volume", story.volume)):
             story.guest("tests.lab.guest.damage", "leave_backstore", target)
-            story.driver(way, *what)
+            story.driver(request, *what)
             names = story.guest("tests.lab.guest.lio", "call", "names", target)
-            assert names == frozenset(), way
+            assert names == frozenset(), request

@@ -41,7 +41,7 @@ def test_no_secret_is_shown(node: SingleNode) -> None:
         with pytest.raises(Exception, match="nitialize") as caught:
             story.driver("update", reserved, story.connector(UNLUCKY))
         story.driver("detach", reserved)
-        secrets = [one["auth_password"] for one in told]
+        secrets = [information["auth_password"] for information in told]
         assert not any(secret in repr(caught.value) for secret in secrets)
         assert story.guest(_LEAKS, "in_readable_files", secrets) == []
         story.driver("detach", told[0]["attachment_id"])

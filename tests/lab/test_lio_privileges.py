@@ -34,21 +34,23 @@ def as_user(
     process: Call, *requests: tuple[str, Sequence[Any]] | tuple[str]
 ) -> dict[str, Any]:
     """Make calls as the plain user, in one process."""
-    whole = [(one[0], one[1] if len(one) > 1 else ()) for one in requests]
+    whole = [
+        (request[0], request[1] if len(request) > 1 else ()) for request in requests
+    ]
     return dict(process("tests.lab.guest.plain_user", "calls", whole))
 
 
 def test_a_plain_user_exports_by_one_process_with_one_capability(
     process: Call, lab: NodeLab
 ) -> None:
-    one = lab.export(grant(A))
-    two = lab.export(grant(A), grant(B, Mode.RO))
+    alone = lab.export(grant(A))
+    both = lab.export(grant(A), grant(B, Mode.RO))
     told = as_user(
         process,
-        ("ensure", (lab.name, one)),
-        ("ensure", (lab.name, two)),
-        ("ensure", (lab.name, two)),
-        ("ensure", (lab.name, one)),
+        ("ensure", (lab.name, alone)),
+        ("ensure", (lab.name, both)),
+        ("ensure", (lab.name, both)),
+        ("ensure", (lab.name, alone)),
         ("names", (lab.world.prefix,)),
     )
     first, second, third, fourth, names = told["results"]

@@ -171,8 +171,10 @@ def test_hosts_reach_it_by_ipv6(lab: NodeLab) -> None:
     desired = lab.export(grant(A))
     both = frozenset(lab.world.portals)
     lab.ensure(type(desired)(**{**vars(desired), "portals": both}))
-    who = grant(A)
-    lab.world.login(lab.name, portal, who.initiator, who.credentials).write(b"6")
+    granted = grant(A)
+    lab.world.login(lab.name, portal, granted.initiator, granted.credentials).write(
+        b"6"
+    )
 
 
 def test_target_of_the_in_tree_driver_is_taken_over_without_interruption(

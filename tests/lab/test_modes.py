@@ -128,7 +128,7 @@ def test_modes_survive_restart_reboot_and_an_edit_by_hand(node: SingleNode) -> N
         story.guest("tests.lab.guest.reset", "forget_exports")
         story.driver("restart")
         writer, reader = story.log_in("a"), story.log_in("b")
-        assert [_may_write(story, one) for one in (writer, reader)] == [True, False]
+        assert [_may_write(story, disk) for disk in (writer, reader)] == [True, False]
         assert story.guest(_DISK, "is_read_only", reader)
 
 
@@ -152,7 +152,7 @@ def test_one_server_writes_and_the_next_new_one_takes_over(node: SingleNode) -> 
         story = Story(node, backend, volume)
         writer, reader = story.attach("a"), story.attach("b", mode="rw")
         assert story.information("b")["access_mode"] == "ro"
-        assert [_may_write(story, one) for one in (writer, reader)] == [True, False]
+        assert [_may_write(story, disk) for disk in (writer, reader)] == [True, False]
         story.detach("a")
         assert not _may_write(story, reader)
         assert _may_write(story, story.attach("c"))
@@ -166,7 +166,7 @@ def test_one_server_writes_whoever_comes_at_once(node: SingleNode) -> None:
         hosts = [f"host{number}" for number in range(4)]
         made = story.driver(
             "together",
-            [("attach_when_it_may", [volume, story.connector(one)]) for one in hosts],
+            [("attach_when_it_may", [volume, story.connector(host)]) for host in hosts],
         )
         for host, information in zip(hosts, made, strict=True):
             story.adopt(host, information, "")

@@ -66,7 +66,9 @@ def _await_backup(cluster: Cluster, backup: str, status: str) -> None:
 def _delete_backup(cluster: Cluster, backup: str) -> None:
     cinder = cluster.clients.volume(USER)
     cinder.backups.delete(backup)
-    _wait_for(lambda: [one for one in cinder.backups.list() if one.id == backup], [])
+    _wait_for(
+        lambda: [listed for listed in cinder.backups.list() if listed.id == backup], []
+    )
 
 
 def _sessions(node: Node) -> int:

@@ -46,14 +46,14 @@ def _profile(cluster: Cluster, name: str) -> contextlib.AbstractContextManager[N
     return _policies(cluster, profile.read_text())
 
 
-def _makes(cluster: Cluster, user: str, kind: str) -> bool:
+def _makes(cluster: Cluster, user: str, volume_type: str) -> bool:
     """Say whether a user may make a multi-attach volume, of a type without back end.
 
     What becomes of one that may be made, other tests show; it takes half a minute.
     """
     cinder = cluster.clients.volume(user)
     try:
-        made = cinder.volumes.create(1, volume_type=kind)
+        made = cinder.volumes.create(1, volume_type=volume_type)
     except exceptions.Forbidden:
         return False
     assert made.multiattach
@@ -63,15 +63,15 @@ def _makes(cluster: Cluster, user: str, kind: str) -> bool:
     return True
 
 
-def _retypes(cluster: Cluster, user: str, volume: str, kind: str) -> bool:
+def _retypes(cluster: Cluster, user: str, volume: str, volume_type: str) -> bool:
     cinder = cluster.clients.volume(user)
     try:
-        cinder.volumes.retype(volume, kind, "never")
+        cinder.volumes.retype(volume, volume_type, "never")
     except exceptions.Forbidden:
         return False
     admin = cluster.clients.volume("admin")
     found = attachments.wait_for_status(admin, volume, "available")
-    assert (found.multiattach, found.volume_type) == (True, kind)
+    assert (found.multiattach, found.volume_type) == (True, volume_type)
     admin.volumes.retype(volume, "plain", "never")
     found = attachments.wait_for_status(admin, volume, "available")
     assert (found.multiattach, found.volume_type) == (False, "plain")
@@ -96,8 +96,8 @@ def test_profile_lets_those_make_multiattach_volumes_whom_it_names(
     # The volume is there before: the profile is about what comes.
     with (
         shared.volume(cluster) as volume,
-        shared.kind(cluster) as kind,
-        shared.kind(cluster, "nowhere") as unserved,
+        shared.volume_type(cluster) as volume_type,
+        shared.volume_type(cluster, "nowhere") as unserved,
         shared.plain(cluster) as plain,
     ):
         admin = cluster.clients.volume("admin")
@@ -109,7 +109,7 @@ def test_profile_lets_those_make_multiattach_volumes_whom_it_names(
             retyped = {
                 user
                 for user in PROJECTS_USERS
-                if _retypes(cluster, user, plain.id, kind)
+                if _retypes(cluster, user, plain.id, volume_type)
             }
             assert retyped == makers & set(PROJECTS_USERS)
             shared_by = {
@@ -117,7 +117,7 @@ def test_profile_lets_those_make_multiattach_volumes_whom_it_names(
             }
             assert shared_by == sharers
             with pytest.raises(exceptions.NotFound):
-                _retypes(cluster, "other", plain.id, kind)
+                _retypes(cluster, "other", plain.id, volume_type)
             with pytest.raises(exceptions.NotFound):
                 _shares(cluster, "other", volume)
         volume.end(first)
@@ -131,12 +131,12 @@ def test_only_the_policy_of_management_closes_the_way_around_the_profiles(
     new = f"--yes --wipesignatures n -L 1g -n found {VOLUME_GROUP}"
     storage.run(f"lvcreate {new}")
     (pool,) = (name for name in cluster.pools() if f"@{BACKEND}#" in name)
-    with shared.kind(cluster) as kind:
+    with shared.volume_type(cluster) as volume_type:
 
         def manage(user: str) -> Any:
             cinder = cluster.clients.volume(user)
             return cinder.volumes.manage(
-                pool, {"source-name": "found"}, volume_type=kind
+                pool, {"source-name": "found"}, volume_type=volume_type
             )
 
         closed = (PROJECT / "etc/policy.d/multiattach-closed.yaml").read_text()

@@ -80,13 +80,13 @@ def test_hosts_write_on_while_one_of_their_paths_is_cut(cluster: Cluster) -> Non
         first.write(1, "over two paths")
         assert second.read(1) == "over two paths"
 
-        with writing(first, 2) as one, writing(second, 3) as other:
+        with writing(first, 2) as first_seen, writing(second, 3) as second_seen:
             with _without_ipv6(cluster):
                 _wait_for_paths(both, ["active", "failed"])
                 first.write(4, "over one path")
                 assert second.read(4) == "over one path"
             _wait_for_paths(both, ["active", "active"])
-        for seen in (one, other):
+        for seen in (first_seen, second_seen):
             assert seen["errors"] == []
             assert seen["writes"]
 
@@ -114,7 +114,7 @@ def test_a_host_without_multipath_takes_the_first_portal_that_answers(
         assert _sessions(detour.node) == {IPV4}
         detour.write(1, "over IPv4")
         assert usual.read(1) == "over IPv4"
-        for one in (usual, detour):
-            volume.detach(one)
-            assert _sessions(one.node) == set()
+        for host in (usual, detour):
+            volume.detach(host)
+            assert _sessions(host.node) == set()
         assert not volume.is_exported()

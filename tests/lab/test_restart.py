@@ -34,7 +34,7 @@ def test_volumes_in_any_status_come_back_with_their_luns(node: SingleNode) -> No
         for story in stories.values():
             told = story.driver("attach", story.volume, story.connector("a"))
             story.adopt("a", told, "")
-        before = {status: _everything(one) for status, one in stories.items()}
+        before = {status: _everything(story) for status, story in stories.items()}
         for status, story in stories.items():
             story.driver("set_status", story.volume, status)
     node.node.call("tests.lab.guest.reset", "forget_exports")

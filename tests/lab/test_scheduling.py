@@ -27,10 +27,10 @@ def kept(cluster: Cluster) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _kind(cluster: Cluster, **specs: str) -> Iterator[str]:
+def _volume_type(cluster: Cluster, **specs: str) -> Iterator[str]:
     """Create a type with just these extra specs, and delete it behind the block."""
     admin = cluster.clients.volume("admin")
-    made = admin.volume_types.create(f"kind-{time.monotonic_ns()}")
+    made = admin.volume_types.create(f"type-{time.monotonic_ns()}")
     made.set_keys(specs)
     yield str(made.name)
     admin.volume_types.delete(made)
@@ -58,10 +58,10 @@ def _wait_for(get: Callable[[], Any], wanted: Any, timeout: float = 120) -> None
         time.sleep(0.5)
 
 
-def _place(cluster: Cluster, kind: str) -> str | None:
+def _place(cluster: Cluster, volume_type: str) -> str | None:
     """Create a volume and delete it; give the back end where it was, if any."""
     cinder, admin = cluster.clients.volume(USER), cluster.clients.volume("admin")
-    made = cinder.volumes.create(1, volume_type=kind)
+    made = cinder.volumes.create(1, volume_type=volume_type)
     try:
         attachments.wait_for_status(cinder, made.id, "available")
         host = getattr(admin.volumes.get(made.id), "os-vol-host-attr:host")
@@ -102,8 +102,8 @@ def test_volumes_go_where_their_type_can_be_served(cluster: Cluster) -> None:
         ({"multiattach": multi, "taikun:secondary_mode": "RO"}, {None}),
         ({"multiattach": multi, "persistent_reservations": "<is> False"}, {None}),
     ):
-        with _kind(cluster, **specs) as kind:
-            assert _place(cluster, kind) in backends, specs
+        with _volume_type(cluster, **specs) as volume_type:
+            assert _place(cluster, volume_type) in backends, specs
     said = _said(cluster)
     for cause in (
         "it is kept for multi-attach volumes",
@@ -120,12 +120,12 @@ def test_a_back_end_takes_no_more_multiattach_volumes_than_it_has_room_for(
     def left() -> int:
         return int(_pool(cluster, KEPT_BACKEND)["multiattach_volumes_left"])
 
-    with shared.kind(cluster, KEPT_BACKEND) as kind:
+    with shared.volume_type(cluster, KEPT_BACKEND) as volume_type:
         cinder = cluster.clients.volume(USER)
-        first = cinder.volumes.create(1, volume_type=kind)
+        first = cinder.volumes.create(1, volume_type=volume_type)
         attachments.wait_for_status(cinder, first.id, "available")
         _wait_for(left, 0)
-        assert _place(cluster, kind) is None
+        assert _place(cluster, volume_type) is None
         assert "it has as many multi-attach volumes as it may" in _said(cluster)
         # It goes on with the one that it has.
         cinder.volumes.extend(first.id, 2)
@@ -136,13 +136,13 @@ def test_a_back_end_takes_no_more_multiattach_volumes_than_it_has_room_for(
         _wait_for(left, 1)
 
 
-def _manage(cluster: Cluster, name: str, kind: str) -> Any:
+def _manage(cluster: Cluster, name: str, volume_type: str) -> Any:
     """Take a new logical volume under management, and wait for what becomes of it."""
     cinder = cluster.clients.volume("admin")
     storage = cluster.nodes["storage"]
     storage.run(f"lvcreate --yes --wipesignatures n -L 1g -n {name} {SECOND_GROUP}")
     host, _can = _named_pool(cluster, KEPT_BACKEND)
-    made = cinder.volumes.manage(host, {"source-name": name}, volume_type=kind)
+    made = cinder.volumes.manage(host, {"source-name": name}, volume_type=volume_type)
     under_way = ("managing", "creating")
     _wait_for(lambda: cinder.volumes.get(made.id).status in under_way, False)
     return cinder.volumes.get(made.id)
@@ -151,16 +151,18 @@ def _manage(cluster: Cluster, name: str, kind: str) -> Any:
 @pytest.mark.usefixtures("kept")
 def test_a_managed_volume_is_what_its_type_says_or_is_refused(cluster: Cluster) -> None:
     admin = cluster.clients.volume("admin")
-    with _kind(
+    with _volume_type(
         cluster, multiattach="<is> true", volume_backend_name=KEPT_BACKEND
-    ) as kind:
-        found = _manage(cluster, "refused", kind)
+    ) as volume_type:
+        found = _manage(cluster, "refused", volume_type)
         assert found.status == "error"  # Cinder makes this of error_managing
-        assert f"for volume {found.id} of type {kind}: multiattach" in _said(cluster)
+        assert f"for volume {found.id} of type {volume_type}: multiattach" in _said(
+            cluster
+        )
         admin.volumes.delete(found.id)
         attachments.wait_until_deleted(admin, found.id)
-    with shared.kind(cluster, KEPT_BACKEND) as kind:
-        found = _manage(cluster, "taken", kind)
+    with shared.volume_type(cluster, KEPT_BACKEND) as volume_type:
+        found = _manage(cluster, "taken", volume_type)
         assert (found.status, found.multiattach) == ("available", True)
         volume = Shared(cluster, found.id)
         hosts = [volume.attach("compute1"), volume.attach("compute2")]
@@ -185,8 +187,8 @@ def test_a_volume_is_not_retyped_to_what_no_back_end_does(cluster: Cluster) -> N
             # It would have to move, and may not.
             {"multiattach": "<is> True", "volume_backend_name": KEPT_BACKEND},
         ):
-            with _kind(cluster, **specs) as kind:
-                cinder.volumes.retype(volume.id, kind, "never")
+            with _volume_type(cluster, **specs) as volume_type:
+                cinder.volumes.retype(volume.id, volume_type, "never")
                 found = attachments.wait_for_status(cinder, volume.id, "available")
                 assert found.volume_type == before, specs
         assert "taikun:max_hosts='many' is not a number from 0" in _said(cluster)

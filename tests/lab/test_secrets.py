@@ -33,12 +33,12 @@ def _watched(cluster: Cluster, seen: set[str]) -> Iterator[None]:
 def _refused(volume: Shared, host: str) -> str:
     """Let an attach fail, tidy up behind it, and give the error that the user sees."""
     cinder = volume.cluster.clients.volume(USER, "nova")
-    before = {one.id for one in cinder.attachments.list()}
+    before = {attachment.id for attachment in cinder.attachments.list()}
     with pytest.raises(exceptions.ClientException) as refused:
         volume.let_in(host)
-    for one in cinder.attachments.list():
-        if one.id not in before:
-            cinder.attachments.delete(one.id)
+    for attachment in cinder.attachments.list():
+        if attachment.id not in before:
+            cinder.attachments.delete(attachment.id)
     return str(refused.value)
 
 

@@ -28,8 +28,8 @@ _BLOCKS = {"compute1": 100, "compute2": 200}
 def _writing(hosts: dict[str, Attached]) -> Iterator[dict[str, dict[str, Any]]]:
     seen: dict[str, dict[str, Any]] = {}
     runs = {
-        name: one.node.call("lab.guest.steady", "begin", one.path, _BLOCKS[name])
-        for name, one in hosts.items()
+        name: host.node.call("lab.guest.steady", "begin", host.path, _BLOCKS[name])
+        for name, host in hosts.items()
     }
     yield seen
     for name, run in runs.items():
@@ -58,11 +58,11 @@ def _wait_for_a_write(attached: Attached, block: int) -> None:
 def test_hosts_write_on_when_the_storage_node_comes_back(cluster: Cluster) -> None:
     with shared.volume(cluster) as volume:
         hosts = {name: volume.attach(name) for name in _BLOCKS}
-        before = {name: _identity(one) for name, one in hosts.items()}
+        before = {name: _identity(host) for name, host in hosts.items()}
         initiators = volume.initiators()
-        for one in hosts.values():
+        for host in hosts.values():
             tmo = "/sys/class/iscsi_session/session*/recovery_tmo"
-            one.node.run(f"for file in {tmo}; do echo {_PATIENCE} > $file; done")
+            host.node.run(f"for file in {tmo}; do echo {_PATIENCE} > $file; done")
         with _writing(hosts) as seen:
             cluster.nodes["storage"].kernel.cut_power()
             cluster.boot_again("storage")
@@ -70,16 +70,16 @@ def test_hosts_write_on_when_the_storage_node_comes_back(cluster: Cluster) -> No
             assert f"volume {volume.id} is exported again" in said
             # Without cinder-volume, and without its database.
             assert volume.initiators() == initiators
-            for name, one in hosts.items():
-                _wait_for_a_write(one, _BLOCKS[name])
+            for name, host in hosts.items():
+                _wait_for_a_write(host, _BLOCKS[name])
             cluster.start_volume_service()
             cluster.wait_for_volume_services(1)
-        for name, one in hosts.items():
+        for name, host in hosts.items():
             assert seen[name]["errors"] == []
-            assert one.read(_BLOCKS[name]) == f"write {seen[name]['writes'] - 1}"
-            assert _identity(one) == before[name]
-        other, one = hosts.values()
-        volume.detach(one)
-        assert volume.initiators() == {shared.initiator(other.node.name)}
-        volume.detach(other)
+            assert host.read(_BLOCKS[name]) == f"write {seen[name]['writes'] - 1}"
+            assert _identity(host) == before[name]
+        staying, leaving = hosts.values()
+        volume.detach(leaving)
+        assert volume.initiators() == {shared.initiator(staying.node.name)}
+        volume.detach(staying)
         assert not volume.is_exported()

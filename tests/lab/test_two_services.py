@@ -90,7 +90,9 @@ def _is_let_in_and_out(volume: Shared, host: str, rounds: int) -> None:
 def _served(cluster: Cluster, service: str, volume: Shared) -> bool:
     """Say whether a process has worked on requests for the volume."""
     lines = cluster.work.log(service).read_text().splitlines()
-    return any("Connection info returned" in one and volume.id in one for one in lines)
+    return any(
+        "Connection info returned" in line and volume.id in line for line in lines
+    )
 
 
 def test_two_services_keep_the_laws_together(cluster: Cluster) -> None:
@@ -114,7 +116,10 @@ def test_two_services_keep_the_laws_together(cluster: Cluster) -> None:
                 assert _served(cluster, service, volume), f"{service} was idle"
 
             more = [volume.let_in(host)[0] for host in (STEADY, COMING, "compute3")]
-            _at_once(cluster, [functools.partial(volume.end, one) for one in more])
+            _at_once(
+                cluster,
+                [functools.partial(volume.end, attachment) for attachment in more],
+            )
             assert volume.initiators() == {initiator(STEADY)}
 
         seen = staying.node.call("lab.guest.steady", "end", run)

@@ -158,8 +158,8 @@ def make_driver(configure, node, monkeypatch):
         return made[-1]
 
     yield make
-    for one in made:
-        one._reconcile.stop()
+    for started in made:
+        started._reconcile.stop()
 
 
 @pytest.fixture

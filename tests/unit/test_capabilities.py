@@ -34,8 +34,8 @@ def test_stock_filter_matches_what_a_pool_says(cloud, asked):
     (pool,) = cloud.driver.get_volume_stats(True)["pools"]
     matches = CapabilitiesFilter()._satisfies_extra_specs
     for value, passes in (("True", True), ("False", False)):
-        kind = {"resource_type": {"extra_specs": {asked: f"<is> {value}"}}}
-        assert matches(pool, kind) is passes
+        request = {"resource_type": {"extra_specs": {asked: f"<is> {value}"}}}
+        assert matches(pool, request) is passes
 
 
 @pytest.mark.parametrize(
@@ -58,5 +58,5 @@ def test_a_type_can_ask_for_as_many_hosts_and_as_much_room_as_it_needs(
         ("multiattach_volumes_left", volumes),
     ):
         for wanted in (1, 4, 1000):
-            kind = {"resource_type": {"extra_specs": {asked: f">= {wanted}"}}}
-            assert matches(pool, kind) is (float(there) >= wanted)
+            request = {"resource_type": {"extra_specs": {asked: f">= {wanted}"}}}
+            assert matches(pool, request) is (float(there) >= wanted)

@@ -23,7 +23,7 @@ def _name(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_path_that_a_page_names_exists(page):
-    named = {one or other for one, other in _PATH.findall(page.read_text())}
+    named = {quoted or linked for quoted, linked in _PATH.findall(page.read_text())}
     sources = [path for path in sorted(named) if not path.startswith("doc/build")]
     assert [path for path in sources if not (ROOT / path).exists()] == []
 

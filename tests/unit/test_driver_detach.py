@@ -115,7 +115,7 @@ def test_detach_without_a_connector_ends_all_access_and_warns(cloud, log):
     loaded = cloud.load(volume)
     assert cloud.driver.terminate_connection(loaded, None, force=True) is False
     assert cloud.acls(volume) is None
-    warning = next(one for one in log.records if one.levelname == "WARNING")
+    warning = next(record for record in log.records if record.levelname == "WARNING")
     assert "compute1" in warning.getMessage()
     assert "compute2" in warning.getMessage()
     cloud.driver.remove_export(cloud.context, loaded)

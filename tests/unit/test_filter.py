@@ -18,7 +18,11 @@ MULTI = {"multiattach": "<is> True"}
 
 def _passes(capabilities, specs, operation="create_volume", **volume):
     state = BackendState("node@lvm#pool", None, capabilities)
-    kind = {"id": volume.pop("kind", None), "name": "shared", "extra_specs": specs}
+    volume_type = {
+        "id": volume.pop("type_id", None),
+        "name": "shared",
+        "extra_specs": specs,
+    }
     request = {
         "operation": operation,
         "volume_id": volume.pop("id", "the-volume"),
@@ -26,7 +30,7 @@ def _passes(capabilities, specs, operation="create_volume", **volume):
     }
     return TaikunMultiattachFilter().backend_passes(
         state,
-        {"request_spec": request, "resource_type": kind},
+        {"request_spec": request, "resource_type": volume_type},
     )
 
 
@@ -67,13 +71,13 @@ def test_multiattach_beside_what_forbids_it_is_refused(log):
 
 def test_type_that_is_encrypted_and_multiattach_is_refused(cloud, log):
     # Cinder's API looks for that elsewhere when a volume is retyped, and lets it pass.
-    kind = cloud.volume_type()["volume_type_id"]
-    assert _passes(OURS, MULTI, "retype_volume", kind=kind, id=cloud.volume())
+    type_id = cloud.volume_type()["volume_type_id"]
+    assert _passes(OURS, MULTI, "retype_volume", type_id=type_id, id=cloud.volume())
     luks = {"provider": "luks", "control_location": "front-end"}
-    db.volume_type_encryption_create(cloud.context, kind, luks)
-    assert not _passes(OURS, MULTI, "retype_volume", kind=kind, id=cloud.volume())
+    db.volume_type_encryption_create(cloud.context, type_id, luks)
+    assert not _passes(OURS, MULTI, "retype_volume", type_id=type_id, id=cloud.volume())
     assert "encrypted" in log.text
-    assert _passes(OURS, {}, "retype_volume", kind=kind, id=cloud.volume())
+    assert _passes(OURS, {}, "retype_volume", type_id=type_id, id=cloud.volume())
 
 
 def test_our_extra_specs_are_for_our_back_ends(log):

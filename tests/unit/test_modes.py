@@ -16,7 +16,7 @@ def test_mode_of_the_attachment_is_enforced_and_told(cloud):
     writer, reader = cloud.attach(volume, A, "rw"), cloud.attach(volume, B, "ro")
     assert (writer.writes(), reader.writes()) == (True, False)
     assert reader.session.read() == b"by a host"
-    told = [one.information["access_mode"] for one in (writer, reader)]
+    told = [attached.information["access_mode"] for attached in (writer, reader)]
     assert told == ["rw", "ro"]
 
 
@@ -65,10 +65,10 @@ def test_server_on_the_move_writes_from_the_first_moment(cloud):
 def test_volume_that_is_read_only_is_so_for_all(cloud):
     volume = cloud.volume()
     cloud.set_readonly(volume, "True")
-    one, other = cloud.attach(volume, A, "rw"), cloud.attach_in_one(volume, B)
-    assert not one.writes()
-    assert not other.writes()
-    assert other.information["access_mode"] == "ro"
+    first, second = cloud.attach(volume, A, "rw"), cloud.attach_in_one(volume, B)
+    assert not first.writes()
+    assert not second.writes()
+    assert second.information["access_mode"] == "ro"
 
 
 def test_volume_that_is_read_only_is_so_by_cinders_old_api(cloud):

@@ -17,7 +17,7 @@ from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, exports
 
 _times = st.floats(0, 1e9)
 _grants = st.builds(
-    lambda who, mode: Grant(who, CREDENTIALS[who], mode),
+    lambda initiator, mode: Grant(initiator, CREDENTIALS[initiator], mode),
     st.sampled_from(HOSTS),
     st.sampled_from(Mode),
 )

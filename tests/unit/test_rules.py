@@ -70,9 +70,9 @@ def test_writer_takes_its_right_to_another_host(cloud, attach):
     reader = cloud.attach(volume, B, server=OTHER)
     new = getattr(cloud, attach)(volume, C, server=ONE)
     cloud.watch()
-    assert [one.writes() for one in (old, reader, new)] == [True, False, True]
+    assert [attached.writes() for attached in (old, reader, new)] == [True, False, True]
     cloud.detach(volume, old)
-    assert [one.writes() for one in (reader, new)] == [False, True]
+    assert [attached.writes() for attached in (reader, new)] == [False, True]
 
 
 def test_reader_that_moves_stays_a_reader(cloud):
@@ -193,4 +193,4 @@ def test_one_writer_alone_whoever_comes_at_once(cloud, rule):
     hosts = [Host(f"compute{number}").connector for number in range(5)]
     in_threads(*[lambda host=host: attach(host) for host in hosts])
     cloud.watch()
-    assert [one.writes() for one in made].count(True) == 1
+    assert [attached.writes() for attached in made].count(True) == 1

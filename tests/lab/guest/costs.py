@@ -35,14 +35,14 @@ _counts: collections.Counter[str] = collections.Counter()
 _counting: int | None = None
 
 
-def _count(kind: str) -> None:
+def _count(cost: str) -> None:
     if threading.get_ident() == _counting:
-        _counts[kind] += 1
+        _counts[cost] += 1
 
 
-def _counted(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _counted(cost: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def counted(*arguments: Any, **named: Any) -> Any:
-        _count(kind)
+        _count(cost)
         return function(*arguments, **named)
 
     return counted

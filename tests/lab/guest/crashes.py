@@ -156,7 +156,9 @@ class Walk:
             if (row.connector or self._connector)["initiator"] == self._own:
                 self._backend.detach(row.id)
         left = self._acls() - self._rows()[0]
-        problems += [f"after the detach there is still {who}" for who in left]
+        problems += [
+            f"after the detach there is still {initiator}" for initiator in left
+        ]
         return problems
 
     def _start(self) -> None:
@@ -186,8 +188,8 @@ class Walk:
         """Compare the kernel with Cinder's rows."""
         told, connected = self._rows()
         acls = self._acls()
-        problems = [f"{who} is shut out" for who in told - acls]
-        problems += [f"{who} is let in" for who in acls - connected]
+        problems = [f"{initiator} is shut out" for initiator in told - acls]
+        problems += [f"{initiator} is let in" for initiator in acls - connected]
         device = Path("/dev", VOLUME_GROUP, f"volume-{self._volume}")
         if not acls and _is_open(device):
             problems.append("the volume is open, and nobody is let in")

@@ -133,8 +133,8 @@ EMPTIES_SESSIONS: Mapping[str, Callable[[str], None]] = {
 
 def damage(name: str, *what: str) -> None:
     """Do some of the above to a target."""
-    for one in what:
-        {**UNFELT, **ENDS_SESSIONS, **EMPTIES_SESSIONS}[one](name)
+    for description in what:
+        {**UNFELT, **ENDS_SESSIONS, **EMPTIES_SESSIONS}[description](name)
 
 
 def leave_backstore(name: str) -> None:
@@ -153,7 +153,7 @@ def everything(name: str) -> dict[str, str]:
     for root in (_ROOT / "iscsi" / name, *backstores):
         for folder, folders, files in os.walk(root):
             _links(Path(folder), folders, found)
-            folders[:] = [one for one in folders if one not in _MOVING]
+            folders[:] = [child for child in folders if child not in _MOVING]
             for file in sorted(set(files) - _MOVING):
                 found[f"{folder}/{file}"] = _content(Path(folder, file))
             found.setdefault(folder, "")
@@ -162,7 +162,7 @@ def everything(name: str) -> dict[str, str]:
 
 def _links(folder: Path, names: list[str], found: dict[str, str]) -> None:
     # A link's name is anybody's choice, what it leads to is not.
-    for name in [one for one in names if (folder / one).is_symlink()]:
+    for name in [entry for entry in names if (folder / entry).is_symlink()]:
         names.remove(name)
         found[f"{folder}/ -> {os.readlink(folder / name)}"] = ""
 

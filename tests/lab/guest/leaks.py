@@ -34,7 +34,7 @@ def _readable(root: Path) -> Iterator[Path]:
     device = _device(root)
     for folder, below, names in os.walk(root):
         below[:] = [
-            one for one in below if os.lstat(f"{folder}/{one}").st_dev == device
+            child for child in below if os.lstat(f"{folder}/{child}").st_dev == device
         ]
         for name in names:
             path = Path(folder, name)

@@ -53,8 +53,8 @@ def together(calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
             results[number] = error
 
     threads = [
-        threading.Thread(target=work, args=(number, *one))
-        for number, one in enumerate(calls)
+        threading.Thread(target=work, args=(number, *call))
+        for number, call in enumerate(calls)
     ]
     for thread in threads:
         thread.start()
@@ -120,8 +120,10 @@ def unload() -> None:
         if folder.exists():
             folder.rmdir()
     # With the first backstore of any kind the kernel loads all kinds.
-    kinds = [f"target_core_{kind}" for kind in ("iblock", "file", "pscsi", "user")]
-    run("modprobe", "-r", "--all", "iscsi_target_mod", *kinds, "target_core_mod")
+    plugins = [
+        f"target_core_{plugin}" for plugin in ("iblock", "file", "pscsi", "user")
+    ]
+    run("modprobe", "-r", "--all", "iscsi_target_mod", *plugins, "target_core_mod")
 
 
 def make_volume(volume: str, size: str = "8m") -> str:

@@ -82,6 +82,6 @@ def write(folder: str, prefix: str, number: int) -> None:
 def digests(folder: str) -> dict[str, str]:
     """Give the digests of the files in a folder by their names."""
     return {
-        one.name: hashlib.sha256(one.read_bytes()).hexdigest()
-        for one in sorted((MOUNTED / folder).iterdir())
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted((MOUNTED / folder).iterdir())
     }

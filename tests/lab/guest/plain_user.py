@@ -134,7 +134,9 @@ def _serve() -> dict[str, Any]:
         told["processes"].append(_started() - before)
         told["results"].append(result)
     told["argv"] = "\n".join(processes.command_lines())
-    told["status"] = [(one / "status").read_text() for one in processes.privileged()]
+    told["status"] = [
+        (folder / "status").read_text() for folder in processes.privileged()
+    ]
     return told
 
 

@@ -102,7 +102,7 @@ class Points:
 
 def _what(args: tuple[Any, ...]) -> str:
     """Give a path without what is the same for all, to know a point by."""
-    paths = [str(one) for one in args if isinstance(one, Path)]
+    paths = [str(argument) for argument in args if isinstance(argument, Path)]
     return paths[0].rpartition("volume-")[2] if paths else f"process {os.getpid()}"
 
 

@@ -34,7 +34,9 @@ def _argv(folder: Path) -> list[str]:
 
 def privileged() -> list[Path]:
     """Give the folder in /proc of each privileged process of the driver."""
-    return [one for one, argv in _each() if PRIVILEGED in argv and "sudo" not in argv]
+    return [
+        folder for folder, argv in _each() if PRIVILEGED in argv and "sudo" not in argv
+    ]
 
 
 def identities(program: str) -> list[dict[str, Any]]:

@@ -20,5 +20,5 @@ def _note(event: str, given: tuple[Any, ...]) -> None:
 
 def started_with(words: Sequence[str]) -> tuple[int, list[str]]:
     """Give how much was started, and all that shows one of the words."""
-    shown = [one for one in _started if any(word in one for word in words)]
+    shown = [command for command in _started if any(word in command for word in words)]
     return len(_started), shown

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attachment through its life, and what its row shows of it meanwhile."""
+"""One attachment through its life, and what its row shows meanwhile."""
 
 import dataclasses
 
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.model import Credentials, Initiator, Mode
 
-HOSTS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
+INITIATORS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
 STORAGE = Initiator("iqn.2026-11.com.example:storage")
 IN_TREE = Credentials("in-tree", "shared-by-all")
 LIVE = ("granted", "shown", "told")
@@ -17,7 +17,7 @@ class Story:
     """The story of one server's attachment, as only the whole of Cinder knows it."""
 
     id: str
-    host: Initiator
+    initiator: Initiator
     mode: Mode
     stage: str = "reserved"
     identity: str | None = None
@@ -34,16 +34,17 @@ class Story:
     def own_credentials(self):
         """The connection_info may be of the connector before, or the in-tree one's."""
         ours = str(self.identity).startswith("mark")
-        return self.written if self.told_to == (self.host if ours else None) else None
+        told_to = self.initiator if ours else None
+        return self.written if self.told_to == told_to else None
 
     @property
-    def row(self):
+    def attachment(self):
         if self.stage in ("reserved", "granted"):
             return Attachment(self.id, "host", None, connected=False)
         return Attachment(
             self.id,
             "host",
-            self.host,
+            self.initiator,
             connected=True,
             identity=self.identity,
             mode=self.mode,

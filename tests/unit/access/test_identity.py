@@ -10,8 +10,8 @@ CONNECTOR = {"initiator": "iqn.2026-11.com.example:a", "host": "compute1"}
 
 
 def test_mark_tells_connections_of_one_host_apart():
-    one, other = dict(CONNECTOR), dict(CONNECTOR)
-    assert mark(one) != mark(other)
+    first, second = dict(CONNECTOR), dict(CONNECTOR)
+    assert mark(first) != mark(second)
 
 
 def test_mark_comes_back_with_what_cinder_stored():

@@ -9,52 +9,57 @@ A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
 OLD = Credentials("in-tree", "shared-by-all")
 
 
-def _row(identity, host=A, credentials=OLD, mode=Mode.RW):
+def _attachment(identity, initiator=A, credentials=OLD, mode=Mode.RW):
     return Attachment(
-        f"id of {identity}", "host", host, True, identity, mode, credentials
+        f"id of {identity}", "host", initiator, True, identity, mode, credentials
     )
 
 
-def _who(rows, ledger):
-    return {grant.initiator for grant in grants(rows, ledger)}
+def _initiators(attachments, ledger):
+    return {grant.initiator for grant in grants(attachments, ledger)}
 
 
-def _credentials(rows, ledger):
-    return {one.initiator: one.credentials for one in grants(rows, ledger)}
+def _credentials(attachments, ledger):
+    return {grant.initiator: grant.credentials for grant in grants(attachments, ledger)}
 
 
-def _host(*, session=True, credentials=OLD, mode=Mode.RW):
+def _host_state(*, session=True, credentials=OLD, mode=Mode.RW):
     return HostState(mode, credentials, session)
 
 
 def test_two_detaches_at_once_on_one_host_leave_nothing():
     # c: both are ended before the API deletes either row.
-    rows = [_row("mark 1"), _row("mark 2")]
-    ledger = Ledger().detach(rows, A, "mark 1", 1)
-    assert _who(rows, ledger) == {A}
-    assert _who(rows, ledger.detach(rows, A, "mark 2", 2)) == set()
+    attachments = [_attachment("mark 1"), _attachment("mark 2")]
+    ledger = Ledger().detach(attachments, A, "mark 1", 1)
+    assert _initiators(attachments, ledger) == {A}
+    assert _initiators(attachments, ledger.detach(attachments, A, "mark 2", 2)) == set()
 
 
 def test_detach_that_cinder_repeats_ends_no_other():
-    rows = [_row("mark 1"), _row("mark 2")]
+    attachments = [_attachment("mark 1"), _attachment("mark 2")]
     ledger = Ledger()
     for now in range(3):
-        ledger = ledger.detach(rows, A, "mark 1", now)
-    assert _who(rows, ledger) == {A}
+        ledger = ledger.detach(attachments, A, "mark 1", now)
+    assert _initiators(attachments, ledger) == {A}
 
 
 def test_detach_overtaken_by_another_attach_does_not_concern_it():
     # d
-    rows = [_row("mark 1")]
-    ledger = Ledger().detach(rows, A, "mark 1", 1)
-    ledger = ledger.attach(rows, B, "mark 2", Mode.RW, 2)
-    assert _who(rows, ledger) == {B}
+    attachments = [_attachment("mark 1")]
+    ledger = Ledger().detach(attachments, A, "mark 1", 1)
+    ledger = ledger.attach(attachments, B, "mark 2", Mode.RW, 2)
+    assert _initiators(attachments, ledger) == {B}
 
 
 def test_reserved_attachment_gives_and_keeps_nothing():
     # e
-    rows = [_row("mark 1"), Attachment("2", "host", None, connected=False)]
-    assert _who(rows, Ledger().detach(rows, A, "mark 1", 1)) == set()
+    attachments = [
+        _attachment("mark 1"),
+        Attachment("2", "host", None, connected=False),
+    ]
+    assert (
+        _initiators(attachments, Ledger().detach(attachments, A, "mark 1", 1)) == set()
+    )
 
 
 def test_first_attaches_at_once_get_one_pair_on_one_host_and_two_on_two():
@@ -68,131 +73,141 @@ def test_first_attaches_at_once_get_one_pair_on_one_host_and_two_on_two():
 
 
 def test_host_that_comes_back_gets_new_credentials_even_before_its_row_is_gone():
-    rows = [_row("mark 1")]
-    ledger = Ledger().detach(rows, A, "mark 1", 1)
-    ledger = ledger.attach(rows, A, "mark 2", Mode.RW, 2)
-    assert _credentials(rows, ledger)[A] != OLD
+    attachments = [_attachment("mark 1")]
+    ledger = Ledger().detach(attachments, A, "mark 1", 1)
+    ledger = ledger.attach(attachments, A, "mark 2", Mode.RW, 2)
+    assert _credentials(attachments, ledger)[A] != OLD
 
 
 def test_further_server_on_a_taken_over_host_shares_what_the_host_has():
     # g
-    rows = [_row("connector 1")]
-    ledger = Ledger().attach(rows, A, "mark 2", Mode.RW, 1)
-    assert _credentials(rows, ledger)[A] == OLD
-    rows = [*rows, _row("mark 2")]
-    ledger = ledger.prune(rows).detach(rows, A, "connector 1", 2)
-    assert _who(rows, ledger) == {A}
-    assert _who(rows, ledger.detach(rows, A, "mark 2", 3)) == set()
+    attachments = [_attachment("connector 1")]
+    ledger = Ledger().attach(attachments, A, "mark 2", Mode.RW, 1)
+    assert _credentials(attachments, ledger)[A] == OLD
+    attachments = [*attachments, _attachment("mark 2")]
+    ledger = ledger.prune(attachments).detach(attachments, A, "connector 1", 2)
+    assert _initiators(attachments, ledger) == {A}
+    assert _initiators(attachments, ledger.detach(attachments, A, "mark 2", 3)) == set()
 
 
 def test_twins_taken_over_are_told_apart_by_their_rows_going():
-    rows = [_row("connector 1"), Attachment("2", "host", A, True, "connector 1")]
-    ledger = Ledger().detach(rows, A, "connector 1", 1)
-    assert _who(rows, ledger) == {A}
-    ledger = ledger.prune(rows[:1]).detach(rows[:1], A, "connector 1", 2)
-    assert _who(rows[:1], ledger) == set()
+    attachments = [
+        _attachment("connector 1"),
+        Attachment("2", "host", A, True, "connector 1"),
+    ]
+    ledger = Ledger().detach(attachments, A, "connector 1", 1)
+    assert _initiators(attachments, ledger) == {A}
+    ledger = ledger.prune(attachments[:1]).detach(attachments[:1], A, "connector 1", 2)
+    assert _initiators(attachments[:1], ledger) == set()
 
 
 def test_twins_detached_at_once_are_out_when_their_rows_are():
-    rows = [_row("connector 1"), Attachment("2", "host", A, True, "connector 1")]
-    ledger = Ledger().detach(rows, A, "connector 1", 1)
-    ledger = ledger.detach(rows, A, "connector 1", 2)
-    assert _who(rows, ledger) == {A}
-    assert _who([], ledger.prune([])) == set()
+    attachments = [
+        _attachment("connector 1"),
+        Attachment("2", "host", A, True, "connector 1"),
+    ]
+    ledger = Ledger().detach(attachments, A, "connector 1", 1)
+    ledger = ledger.detach(attachments, A, "connector 1", 2)
+    assert _initiators(attachments, ledger) == {A}
+    assert _initiators([], ledger.prune([])) == set()
 
 
 def test_detach_with_a_foreign_connector_ends_an_only_attachment():
-    only, two = [_row("mark 1")], [_row("mark 1"), _row("mark 2")]
-    assert _who(only, Ledger().detach(only, A, "x", 1, marked=False)) == set()
-    assert _who(only, Ledger().detach(only, A, "x", 1)) == {A}
-    assert _who(two, Ledger().detach(two, A, "x", 1, marked=False)) == {A}
+    only, two = [_attachment("mark 1")], [_attachment("mark 1"), _attachment("mark 2")]
+    assert _initiators(only, Ledger().detach(only, A, "x", 1, marked=False)) == set()
+    assert _initiators(only, Ledger().detach(only, A, "x", 1)) == {A}
+    assert _initiators(two, Ledger().detach(two, A, "x", 1, marked=False)) == {A}
 
 
 def test_detach_of_all_leaves_nobody_and_the_next_attach_is_new():
-    rows = [_row("mark 1"), _row("mark 2", B)]
-    ledger = Ledger().attach(rows, B, "mark 3", Mode.RW, 1).detach_all(rows, 2)
-    assert _who(rows, ledger) == set()
-    ledger = ledger.attach(rows, A, "mark 4", Mode.RW, 3)
-    assert _credentials(rows, ledger)[A] != OLD
+    attachments = [_attachment("mark 1"), _attachment("mark 2", B)]
+    ledger = (
+        Ledger().attach(attachments, B, "mark 3", Mode.RW, 1).detach_all(attachments, 2)
+    )
+    assert _initiators(attachments, ledger) == set()
+    ledger = ledger.attach(attachments, A, "mark 4", Mode.RW, 3)
+    assert _credentials(attachments, ledger)[A] != OLD
 
 
 def test_writing_ends_with_the_attachment_that_allowed_it():
     # u
-    rows = [_row("mark 1"), _row("mark 2", mode=Mode.RO)]
-    assert {one.mode for one in grants(rows, Ledger())} == {Mode.RW}
-    ledger = Ledger().detach(rows, A, "mark 1", 1)
-    assert {one.mode for one in grants(rows, ledger)} == {Mode.RO}
+    attachments = [_attachment("mark 1"), _attachment("mark 2", mode=Mode.RO)]
+    assert {grant.mode for grant in grants(attachments, Ledger())} == {Mode.RW}
+    ledger = Ledger().detach(attachments, A, "mark 1", 1)
+    assert {grant.mode for grant in grants(attachments, ledger)} == {Mode.RO}
 
 
 def test_live_connection_without_a_row_is_adopted_after_a_restart_only():
-    acls = {A: _host(session=True), B: _host(session=False)}
-    assert _who([], Ledger().adopt([], acls, 1)) == {A}
-    assert _who([], Ledger()) == set()
+    acls = {A: _host_state(session=True), B: _host_state(session=False)}
+    assert _initiators([], Ledger().adopt([], acls, 1)) == {A}
+    assert _initiators([], Ledger()) == set()
 
 
 def test_adopted_connection_ends_with_its_detach_or_its_session():
-    ledger = Ledger().adopt([], {A: _host(mode=Mode.RO)}, 1)
-    assert {one.mode for one in grants([], ledger)} == {Mode.RO}
-    assert _who([], ledger.expire([], {A}, 9, 0, 0)) == {A}
-    assert _who([], ledger.expire([], {}, 9, 0, 0)) == set()
-    assert _who([], ledger.detach([], A, "x", 2)) == set()
+    ledger = Ledger().adopt([], {A: _host_state(mode=Mode.RO)}, 1)
+    assert {grant.mode for grant in grants([], ledger)} == {Mode.RO}
+    assert _initiators([], ledger.expire([], {A}, 9, 0, 0)) == {A}
+    assert _initiators([], ledger.expire([], {}, 9, 0, 0)) == set()
+    assert _initiators([], ledger.detach([], A, "x", 2)) == set()
 
 
 def test_connection_without_a_row_outlives_a_short_loss_of_its_session():
-    ledger = Ledger().adopt([], {A: _host()}, 1)
+    ledger = Ledger().adopt([], {A: _host_state()}, 1)
     ledger = ledger.expire([], {A}, 1000, 60, 60)
-    assert _who([], ledger.expire([], {}, 1060, 60, 60)) == {A}
-    assert _who([], ledger.expire([], {}, 1061, 60, 60)) == set()
+    assert _initiators([], ledger.expire([], {}, 1060, 60, 60)) == {A}
+    assert _initiators([], ledger.expire([], {}, 1061, 60, 60)) == set()
 
 
 def test_connection_ends_with_its_attachment_though_its_answer_was_lost():
     waiting = [Attachment("1", "host", None, connected=False, instance_uuid="one")]
     ledger = Ledger().attach(waiting, A, "mark 1", Mode.RW, 1, "one")
-    assert _who(waiting, ledger.expire(waiting, {}, 1, 60, 300)) == {A}
-    assert _who([], ledger.expire([], {A}, 1, 60, 300)) == set()
+    assert _initiators(waiting, ledger.expire(waiting, {}, 1, 60, 300)) == {A}
+    assert _initiators([], ledger.expire([], {A}, 1, 60, 300)) == set()
 
 
 def test_hosts_without_an_attachment_have_time_to_log_in():
     ledger = Ledger().attach([], A, "mark 1", Mode.RW, 0, None)
-    assert _who([], ledger.expire([], {}, 300, 60, 300)) == {A}
-    assert _who([], ledger.expire([], {}, 301, 60, 300)) == set()
+    assert _initiators([], ledger.expire([], {}, 300, 60, 300)) == {A}
+    assert _initiators([], ledger.expire([], {}, 301, 60, 300)) == set()
 
 
 def test_attachments_that_name_nobody_keep_all_who_were_there():
-    rows = [Attachment("1", "metal1", None, connected=True)]
-    ledger = Ledger().adopt(rows, {A: _host(session=False), B: _host()}, 1)
-    assert _who(rows, ledger.expire(rows, {}, 9, 0, 0)) == {A, B}
-    assert _who(rows, ledger.detach(rows, A, "x", 2)) == {B}
+    attachments = [Attachment("1", "metal1", None, connected=True)]
+    ledger = Ledger().adopt(
+        attachments, {A: _host_state(session=False), B: _host_state()}, 1
+    )
+    assert _initiators(attachments, ledger.expire(attachments, {}, 9, 0, 0)) == {A, B}
+    assert _initiators(attachments, ledger.detach(attachments, A, "x", 2)) == {B}
 
 
 def test_credentials_that_no_row_shows_yet_are_taken_from_the_kernel():
-    rows = [_row("mark 1", credentials=None, mode=Mode.RO)]
-    ledger = Ledger().adopt(rows, {A: _host(session=False)}, 1)
-    (grant,) = grants(rows, ledger)
+    attachments = [_attachment("mark 1", credentials=None, mode=Mode.RO)]
+    ledger = Ledger().adopt(attachments, {A: _host_state(session=False)}, 1)
+    (grant,) = grants(attachments, ledger)
     assert (grant.credentials, grant.mode) == (OLD, Mode.RO)
-    assert ledger.prune([_row("mark 1")]).connections == ()
-    assert grants(rows, Ledger()) == frozenset()
+    assert ledger.prune([_attachment("mark 1")]).connections == ()
+    assert grants(attachments, Ledger()) == frozenset()
 
 
 def test_ended_row_that_stays_is_an_attachment_again_after_a_while():
-    rows = [_row("mark 1")]
-    ledger = Ledger().detach(rows, A, "mark 1", 5)
-    assert _who(rows, ledger.expire(rows, {}, 5, 0, 0)) == set()
-    assert _who(rows, ledger.expire(rows, {}, 6, 0, 0)) == {A}
+    attachments = [_attachment("mark 1")]
+    ledger = Ledger().detach(attachments, A, "mark 1", 5)
+    assert _initiators(attachments, ledger.expire(attachments, {}, 5, 0, 0)) == set()
+    assert _initiators(attachments, ledger.expire(attachments, {}, 6, 0, 0)) == {A}
 
 
 def test_ended_row_that_is_attached_again_counts():
-    rows = [_row("mark 1")]
-    ledger = Ledger().detach(rows, A, "mark 1", 1)
-    again = [Attachment(rows[0].id, "host", A, True, "mark 2", Mode.RW, OLD)]
-    assert _who(again, ledger.prune(again)) == {A}
+    attachments = [_attachment("mark 1")]
+    ledger = Ledger().detach(attachments, A, "mark 1", 1)
+    again = [Attachment(attachments[0].id, "host", A, True, "mark 2", Mode.RW, OLD)]
+    assert _initiators(again, ledger.prune(again)) == {A}
 
 
 def test_credentials_are_random_and_not_shown():
-    one, other = new_credentials(), new_credentials()
-    assert one != other
-    assert one.password not in f"{one} {one!r}"
-    assert len(one.password) > 32
+    first, second = new_credentials(), new_credentials()
+    assert first != second
+    assert first.password not in f"{first} {first!r}"
+    assert len(first.password) > 32
 
 
 def test_credentials_never_look_like_an_encoded_number():
@@ -202,17 +217,17 @@ def test_credentials_never_look_like_an_encoded_number():
     assert all(pair.password[0].isalpha() for pair in pairs)
 
 
-def test_detach_that_names_nothing_ends_one_flight_of_several():
+def test_detach_that_names_nothing_ends_one_connection_of_several():
     ledger = Ledger().attach([], A, "mark 1", Mode.RW, 1)
     ledger = ledger.attach([], A, "mark 2", Mode.RW, 2)
     ledger = ledger.detach([], A, "x", 3)
-    assert _who([], ledger) == {A}
-    assert _who([], ledger.detach([], A, "x", 4)) == set()
+    assert _initiators([], ledger) == {A}
+    assert _initiators([], ledger.detach([], A, "x", 4)) == set()
 
 
 def test_answer_counts_more_than_a_row_with_the_credentials_of_before():
     ledger = Ledger().attach([], A, "mark 1", Mode.RW, 1)
     told = _credentials([], ledger)[A]
-    rows = [_row("mark 1")]
-    ledger = ledger.prune(rows)
-    assert _credentials(rows, ledger)[A] == told != OLD
+    attachments = [_attachment("mark 1")]
+    ledger = ledger.prune(attachments)
+    assert _credentials(attachments, ledger)[A] == told != OLD

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from taikun_cinder.access.ledger import Ledger, grants
 from taikun_cinder.access.model import HostState, Mode
-from tests.unit.access.attachment import HOSTS, IN_TREE, STORAGE, Story
+from tests.unit.access.story import IN_TREE, INITIATORS, STORAGE, Story
 
 
 class Cinder(RuleBasedStateMachine):
@@ -26,7 +26,7 @@ class Cinder(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.attachments = []
+        self.stories = []
         self.ledger = Ledger()
         self.kernel = {}
         self.sessions = set()
@@ -39,32 +39,36 @@ class Cinder(RuleBasedStateMachine):
     # What the driver does.
 
     @property
-    def rows(self):
-        return [one.row for one in self.attachments]
+    def attachments(self):
+        return [story.attachment for story in self.stories]
 
     def _look(self):
         self.now += 1
-        self.ledger = self.ledger.prune(self.rows)
-        return self.rows
+        self.ledger = self.ledger.prune(self.attachments)
+        return self.attachments
 
     def _ensure(self):
-        self.kernel = {one.initiator: one for one in grants(self.rows, self.ledger)}
+        self.kernel = {
+            grant.initiator: grant for grant in grants(self.attachments, self.ledger)
+        }
         self.sessions &= self.kernel.keys()
 
-    def _hosts(self):
+    def _host_states(self):
         return {
-            who: HostState(
-                grant.mode, grant.credentials, connected=who in self.sessions
+            initiator: HostState(
+                grant.mode, grant.credentials, connected=initiator in self.sessions
             )
-            for who, grant in self.kernel.items()
+            for initiator, grant in self.kernel.items()
         }
 
-    def _grant(self, host, identity, mode):
-        rows, before = self._look(), self.kernel
-        self.ledger = self.ledger.attach(rows, host, identity, mode, self.now)
+    def _grant(self, initiator, identity, mode):
+        attachments, before = self._look(), self.kernel
+        self.ledger = self.ledger.attach(
+            attachments, initiator, identity, mode, self.now
+        )
         self._ensure()
-        credentials = self.kernel[host].credentials
-        if host not in before:
+        credentials = self.kernel[initiator].credentials
+        if initiator not in before:
             event("a host had no access")
             assert credentials not in self.used
         self.used.add(credentials)
@@ -72,104 +76,118 @@ class Cinder(RuleBasedStateMachine):
 
     # What Cinder does.
 
-    @initialize(hosts=st.lists(st.sampled_from(HOSTS), max_size=3), twins=st.booleans())
-    def take_over(self, hosts, twins):
-        for number, host in enumerate(hosts):
-            identity = f"connector {host if twins else number}"
-            self.attachments.append(
+    @initialize(
+        initiators=st.lists(st.sampled_from(INITIATORS), max_size=3),
+        twins=st.booleans(),
+    )
+    def take_over(self, initiators, twins):
+        for number, initiator in enumerate(initiators):
+            identity = f"connector {initiator if twins else number}"
+            self.stories.append(
                 Story(
-                    f"old-{number}", host, Mode.RW, "told", identity, IN_TREE, IN_TREE
+                    f"old-{number}",
+                    initiator,
+                    Mode.RW,
+                    "told",
+                    identity,
+                    IN_TREE,
+                    IN_TREE,
                 )
             )
         self._ensure()
 
     def _any(self, data, *stages):
-        found = [one for one in self.attachments if one.stage in stages]
+        found = [story for story in self.stories if story.stage in stages]
         return data.draw(st.sampled_from(found)) if found else None
 
-    @rule(host=st.sampled_from(HOSTS), mode=st.sampled_from(Mode))
-    def reserve(self, host, mode):
-        if len(self.attachments) < 6:
+    @rule(initiator=st.sampled_from(INITIATORS), mode=st.sampled_from(Mode))
+    def reserve(self, initiator, mode):
+        if len(self.stories) < 6:
             self.reserved += 1
-            self.attachments.append(Story(f"{self.reserved}", host, mode))
+            self.stories.append(Story(f"{self.reserved}", initiator, mode))
 
     @rule(data=st.data(), fails=st.booleans())
     def initialize_connection(self, data, fails):
-        if one := self._any(data, "reserved"):
-            identity = f"mark {one.id} {self.now}"
+        if story := self._any(data, "reserved"):
+            identity = f"mark {story.id} {self.now}"
             if fails:
                 # Whatever was done for it before the failure is undone from ledger.
                 self._look()
                 self._ensure()
                 return
-            one.handed = self._grant(one.host, identity, one.mode)
-            one.identity, one.stage = identity, "granted"
+            story.handed = self._grant(story.initiator, identity, story.mode)
+            story.identity, story.stage = identity, "granted"
 
     @rule(data=st.data())
     def write_connector(self, data):
-        if one := self._any(data, "granted"):
-            one.stage = "shown"
+        if story := self._any(data, "granted"):
+            story.stage = "shown"
 
     @rule(data=st.data())
     def write_connection_info(self, data):
-        if one := self._any(data, "shown"):
-            one.stage, one.written, one.told_to = "told", one.handed, one.host
+        if story := self._any(data, "shown"):
+            story.stage = "told"
+            story.written, story.told_to = story.handed, story.initiator
 
     @rule(data=st.data())
     def fail_to_write_connector(self, data):
-        if one := self._any(data, "granted"):
-            one.stage = "reserved"
-            self.lost.add(one.host)
+        if story := self._any(data, "granted"):
+            story.stage = "reserved"
+            self.lost.add(story.initiator)
 
-    @rule(data=st.data(), host=st.sampled_from(HOSTS))
-    def update_again_with_another_connector(self, data, host):
-        one = self._any(data, "told")
-        if one and host not in {other.host for other in self.attachments if other.live}:
-            identity = f"mark {one.id} {self.now}"
-            one.handed = self._grant(host, identity, one.mode)
-            one.identity, one.host, one.stage = identity, host, "shown"
+    @rule(data=st.data(), initiator=st.sampled_from(INITIATORS))
+    def update_again_with_another_connector(self, data, initiator):
+        story = self._any(data, "told")
+        if story and initiator not in {
+            other.initiator for other in self.stories if other.live
+        }:
+            identity = f"mark {story.id} {self.now}"
+            story.handed = self._grant(initiator, identity, story.mode)
+            story.identity, story.initiator, story.stage = identity, initiator, "shown"
 
     @rule(data=st.data(), polite=st.booleans())
     def terminate_connection(self, data, polite):
-        one = self._any(data, "told", "told", "ended")
-        if one is None:
+        story = self._any(data, "told", "told", "ended")
+        if story is None:
             return
-        if polite and not self._live(one.host, one):
-            self.sessions.discard(one.host)
-        rows = self._look()
-        self.ledger = self.ledger.detach(rows, one.host, one.identity, self.now)
+        if polite and not self._live(story.initiator, story):
+            self.sessions.discard(story.initiator)
+        attachments = self._look()
+        self.ledger = self.ledger.detach(
+            attachments, story.initiator, story.identity, self.now
+        )
         self._ensure()
-        one.stage, one.forgotten = "ended", False
+        story.stage, story.forgotten = "ended", False
         rest = [
             other
-            for other in self.attachments
-            if other.host == one.host and other.stage != "reserved"
+            for other in self.stories
+            if other.initiator == story.initiator and other.stage != "reserved"
         ]
         sure = all(
             other.stage == "ended"
             and not other.forgotten
-            and (other is one or other.identity.startswith("mark"))
+            and (other is story or other.identity.startswith("mark"))
             for other in rest
         )
-        twins = [other for other in rest if other.identity == one.identity]
-        if sure and len(twins) == 1 and one.host not in self.lost:
+        twins = [other for other in rest if other.identity == story.identity]
+        if sure and len(twins) == 1 and story.initiator not in self.lost:
             event("the last detach of a host")
-            assert one.host not in self.kernel
+            assert story.initiator not in self.kernel
 
     @rule(data=st.data())
-    def delete_row(self, data):
-        if one := self._any(data, "ended"):
-            self.attachments.remove(one)
+    def delete_attachment(self, data):
+        if story := self._any(data, "ended"):
+            self.stories.remove(story)
 
     @rule(data=st.data())
     def delete_reserved(self, data):
-        if one := self._any(data, "reserved"):
-            self.attachments.remove(one)
+        if story := self._any(data, "reserved"):
+            self.stories.remove(story)
 
-    @rule(host=st.sampled_from(HOSTS))
-    def log_in(self, host):
-        if host in self.kernel:
-            self.sessions.add(host)
+    @rule(initiator=st.sampled_from(INITIATORS))
+    def log_in(self, initiator):
+        if initiator in self.kernel:
+            self.sessions.add(initiator)
 
     # Cinder's own connections: no row, and a connector without its mark at the end.
 
@@ -184,8 +202,8 @@ class Cinder(RuleBasedStateMachine):
     @rule()
     def end_backup(self):
         self.own = False
-        rows = self._look()
-        self.ledger = self.ledger.detach(rows, STORAGE, "connector", self.now)
+        attachments = self._look()
+        self.ledger = self.ledger.detach(attachments, STORAGE, "connector", self.now)
         self._ensure()
         assert STORAGE not in self.kernel
 
@@ -193,50 +211,50 @@ class Cinder(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        for one in self.attachments:
-            one.forgotten |= one.stage == "ended"
-            if one.stage == "granted":
-                one.stage = "reserved"  # the call was never answered
-                self.lost.add(one.host)
-        self.ledger = Ledger().adopt(self.rows, self._hosts(), self.now)
+        for story in self.stories:
+            story.forgotten |= story.stage == "ended"
+            if story.stage == "granted":
+                story.stage = "reserved"  # the call was never answered
+                self.lost.add(story.initiator)
+        self.ledger = Ledger().adopt(self.attachments, self._host_states(), self.now)
         self._ensure()
 
     @rule()
     def reconcile(self):
-        rows = self._look()
+        attachments = self._look()
         before = min(
             (
-                flight.since
-                for flight in self.ledger.connections
+                connection.since
+                for connection in self.ledger.connections
                 if any(
-                    one.live and one.identity == flight.identity
-                    for one in self.attachments
+                    story.live and story.identity == connection.identity
+                    for story in self.stories
                 )
             ),
             default=self.now + 1,
         )
         age = self.now - before
-        self.ledger = self.ledger.expire(rows, self.sessions, self.now, age, age)
-        for one in self.attachments:
-            one.forgotten |= one.stage == "ended"
+        self.ledger = self.ledger.expire(attachments, self.sessions, self.now, age, age)
+        for story in self.stories:
+            story.forgotten |= story.stage == "ended"
         self._ensure()
 
     # What must be true whenever the driver has done something.
 
-    def _live(self, host, but=None):
+    def _live(self, initiator, but=None):
         return [
-            one
-            for one in self.attachments
-            if one.host == host and one.live and one is not but
+            story
+            for story in self.stories
+            if story.initiator == initiator and story.live and story is not but
         ]
 
     @invariant()
     def attached_hosts_have_what_they_were_told(self):
-        for one in self.attachments:
-            if one.live:
-                assert self.kernel[one.host].credentials == one.handed
-                if one.mode is Mode.RW:
-                    assert self.kernel[one.host].mode is Mode.RW
+        for story in self.stories:
+            if story.live:
+                assert self.kernel[story.initiator].credentials == story.handed
+                if story.mode is Mode.RW:
+                    assert self.kernel[story.initiator].mode is Mode.RW
 
     @invariant()
     def running_backup_has_access(self):
@@ -245,27 +263,30 @@ class Cinder(RuleBasedStateMachine):
     @invariant()
     def nobody_shares_credentials_that_we_made(self):
         ours = [
-            one.credentials
-            for one in self.kernel.values()
-            if one.credentials != IN_TREE
+            grant.credentials
+            for grant in self.kernel.values()
+            if grant.credentials != IN_TREE
         ]
         assert len(set(ours)) == len(ours)
 
     def teardown(self):
         """Once Cinder has written everything down, one reconcile is enough."""
-        self.attachments = [one for one in self.attachments if one.stage != "ended"]
-        for one in self.attachments:
-            if one.stage in ("granted", "shown"):
-                one.stage, one.written, one.told_to = "told", one.handed, one.host
-        self.sessions -= {host for host in HOSTS if not self._live(host)}
-        rows = self._look()
-        self.ledger = self.ledger.expire(rows, self.sessions, self.now + 1, 0, 0)
+        self.stories = [story for story in self.stories if story.stage != "ended"]
+        for story in self.stories:
+            if story.stage in ("granted", "shown"):
+                story.stage = "told"
+                story.written, story.told_to = story.handed, story.initiator
+        self.sessions -= {
+            initiator for initiator in INITIATORS if not self._live(initiator)
+        }
+        attachments = self._look()
+        self.ledger = self.ledger.expire(attachments, self.sessions, self.now + 1, 0, 0)
         self._ensure()
-        expected = {one.host for one in self.attachments if one.live}
+        expected = {story.initiator for story in self.stories if story.live}
         assert self.kernel.keys() == expected | ({STORAGE} if self.own else set())
-        for one in self.kernel.values():
-            modes = {other.mode for other in self._live(one.initiator)}
-            assert not modes or one.mode is (Mode.RW if Mode.RW in modes else Mode.RO)
+        for grant in self.kernel.values():
+            modes = {other.mode for other in self._live(grant.initiator)}
+            assert not modes or grant.mode is (Mode.RW if Mode.RW in modes else Mode.RO)
 
 
 TestCinder = Cinder.TestCase

@@ -35,8 +35,8 @@ def test_different_initiators_differ():
 
 def test_password_is_never_shown():
     export = _export(grants=[Grant(A, SECRET, Mode.RW)])
-    for one in (SECRET, export, SetCredentials(A, SECRET)):
-        assert "secret" not in f"{one} {one!r}"
+    for value in (SECRET, export, SetCredentials(A, SECRET)):
+        assert "secret" not in f"{value} {value!r}"
 
 
 def test_portal_is_the_same_however_it_is_written():

@@ -23,7 +23,7 @@ from taikun_cinder.access.model import Credentials, Initiator, Mode
 from taikun_cinder.access.rules import RefusedError, Rule, Secondary, decide
 from taikun_cinder.access.servers import candidates, uses
 
-HOSTS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "abc")
+INITIATORS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "abc")
 SERVERS = ("one", "two", "three")
 LIVE = ("granted", "shown", "told")
 
@@ -37,13 +37,13 @@ class Story:
     asked: Mode
     in_one: bool  # its row says the mode last
     stage: str = "reserved"
-    host: Initiator | None = None
+    initiator: Initiator | None = None
     identity: str | None = None
     granted: Mode | None = None
     credentials: Credentials | None = None
 
     @property
-    def row(self):
+    def attachment(self):
         if self.stage in ("reserved", "granted"):
             return Attachment(
                 self.id, "host", None, connected=False, instance_uuid=self.server
@@ -52,7 +52,7 @@ class Story:
         return Attachment(
             self.id,
             "host",
-            self.host,
+            self.initiator,
             True,
             self.identity,
             self.granted or (self.asked if told else Mode.RW),
@@ -71,23 +71,23 @@ class Cinder(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.attachments, self.ledger, self.now, self.made = [], Ledger(), 0, 0
+        self.stories, self.ledger, self.now, self.made = [], Ledger(), 0, 0
 
     @initialize(secondary=st.sampled_from(Secondary), hosts=st.integers(0, 2))
     def begin(self, secondary, hosts):
         self.rule = Rule(secondary, hosts)
 
     @property
-    def rows(self):
-        return [one.row for one in self.attachments]
+    def attachments(self):
+        return [story.attachment for story in self.stories]
 
     def _look(self):
         self.now += 1
-        self.ledger = self.ledger.prune(self.rows)
-        return self.rows
+        self.ledger = self.ledger.prune(self.attachments)
+        return self.attachments
 
     def _with(self, *stages):
-        return [one for one in self.attachments if one.stage in stages]
+        return [story for story in self.stories if story.stage in stages]
 
     @rule(
         server=st.sampled_from(SERVERS),
@@ -95,70 +95,80 @@ class Cinder(RuleBasedStateMachine):
         in_one=st.booleans(),
     )
     def reserve(self, server, asked, in_one):
-        if len(self.attachments) < 5:
+        if len(self.stories) < 5:
             self.made += 1
-            self.attachments.append(Story(f"{self.made}", server, asked, in_one))
+            self.stories.append(Story(f"{self.made}", server, asked, in_one))
 
     @rule(
         server=st.sampled_from(SERVERS),
         asked=st.sampled_from(Mode),
         in_one=st.booleans(),
-        host=st.sampled_from(HOSTS),
+        initiator=st.sampled_from(INITIATORS),
         stage=st.sampled_from(LIVE),
     )
-    def attach(self, server, asked, in_one, host, stage):
-        if len(self.attachments) < 5:
+    def attach(self, server, asked, in_one, initiator, stage):
+        if len(self.stories) < 5:
             self.reserve(server, asked, in_one)
-            one = self.attachments[-1]
-            self._connect(one, host)
-            if one.stage == "granted":
-                one.stage = stage
+            story = self.stories[-1]
+            self._connect(story, initiator)
+            if story.stage == "granted":
+                story.stage = stage
 
     @precondition(lambda self: self._with("reserved"))
-    @rule(data=st.data(), host=st.sampled_from(HOSTS))
-    def connect(self, data, host):
-        self._connect(data.draw(st.sampled_from(self._with("reserved"))), host)
+    @rule(data=st.data(), initiator=st.sampled_from(INITIATORS))
+    def connect(self, data, initiator):
+        self._connect(data.draw(st.sampled_from(self._with("reserved"))), initiator)
 
-    def _connect(self, one, host):
-        rows = self._look()
-        servers = candidates(rows, self.ledger, host)
-        assert one.server in servers
-        asked = None if one.in_one else one.asked
+    def _connect(self, story, initiator):
+        attachments = self._look()
+        servers = candidates(attachments, self.ledger, initiator)
+        assert story.server in servers
+        asked = None if story.in_one else story.asked
         try:
             mode = decide(
-                self.rule, host, servers, asked, tuple(uses(rows, self.ledger))
+                self.rule,
+                initiator,
+                servers,
+                asked,
+                tuple(uses(attachments, self.ledger)),
             )
         except RefusedError:
             event("refused")
-            self.attachments.remove(one)
+            self.stories.remove(story)
             return
-        identity = f"mark {one.id}"
-        server = one.server if len(servers) == 1 else identity
-        self.ledger = self.ledger.attach(rows, host, identity, mode, self.now, server)
-        one.host, one.identity, one.stage, one.granted = host, identity, "granted", mode
-        one.credentials = {
-            grant.initiator: grant.credentials for grant in grants(rows, self.ledger)
-        }[host]
+        identity = f"mark {story.id}"
+        server = story.server if len(servers) == 1 else identity
+        self.ledger = self.ledger.attach(
+            attachments, initiator, identity, mode, self.now, server
+        )
+        story.initiator, story.identity = initiator, identity
+        story.stage, story.granted = "granted", mode
+        story.credentials = {
+            grant.initiator: grant.credentials
+            for grant in grants(attachments, self.ledger)
+        }[initiator]
 
     @precondition(lambda self: self._with("granted", "shown"))
     @rule(data=st.data())
     def write(self, data):
-        one = data.draw(st.sampled_from(self._with("granted", "shown")))
-        one.stage = LIVE[LIVE.index(one.stage) + 1]
+        story = data.draw(st.sampled_from(self._with("granted", "shown")))
+        story.stage = LIVE[LIVE.index(story.stage) + 1]
 
     @precondition(lambda self: self._with("told"))
     @rule(data=st.data())
     def detach(self, data):
-        one = data.draw(st.sampled_from(self._with("told")))
-        rows = self._look()
-        self.ledger = self.ledger.detach(rows, one.host, one.identity, self.now)
-        one.stage = "ended"
+        story = data.draw(st.sampled_from(self._with("told")))
+        attachments = self._look()
+        self.ledger = self.ledger.detach(
+            attachments, story.initiator, story.identity, self.now
+        )
+        story.stage = "ended"
 
     @precondition(lambda self: self._with("ended", "reserved"))
     @rule(data=st.data())
     def delete(self, data):
-        one = data.draw(st.sampled_from(self._with("ended", "reserved")))
-        self.attachments.remove(one)
+        story = data.draw(st.sampled_from(self._with("ended", "reserved")))
+        self.stories.remove(story)
 
     @rule()
     def look(self):
@@ -169,32 +179,34 @@ class Cinder(RuleBasedStateMachine):
 
     @invariant()
     def one_server_writes_where_one_may(self):
-        writers = {one.server for one in self._live() if one.may is Mode.RW}
+        writers = {story.server for story in self._live() if story.may is Mode.RW}
         if getattr(self, "rule", Rule()).secondary is not Secondary.RW:
             assert len(writers) <= 1
 
     @invariant()
     def one_server_has_it_where_others_are_denied(self):
         if getattr(self, "rule", Rule()).secondary is Secondary.DENY:
-            assert len({one.server for one in self._live()}) <= 1
+            assert len({story.server for story in self._live()}) <= 1
 
     @invariant()
     def hosts_are_no_more_than_allowed(self):
         limit = getattr(self, "rule", Rule()).max_hosts
         # A server that moves has several, and only one of them stays.
-        last = {one.server: one.host for one in self._live()}
+        last = {story.server: story.initiator for story in self._live()}
         assert not limit or len(set(last.values())) <= limit
 
     @invariant()
     def hosts_may_what_their_attachments_may(self):
-        ledger = self.ledger.prune(self.rows)
-        kernel = {one.initiator: one.mode for one in grants(self.rows, ledger)}
+        ledger = self.ledger.prune(self.attachments)
+        kernel = {
+            grant.initiator: grant.mode for grant in grants(self.attachments, ledger)
+        }
         may: dict[Initiator, set[Mode]] = {}
-        for one in self._live():
-            known = one.granted or (one.asked if one.stage == "told" else Mode.RO)
-            may.setdefault(one.host, set()).add(known)
-        for host, modes in may.items():
-            assert kernel[host] is (Mode.RW if Mode.RW in modes else Mode.RO)
+        for story in self._live():
+            known = story.granted or (story.asked if story.stage == "told" else Mode.RO)
+            may.setdefault(story.initiator, set()).add(known)
+        for initiator, modes in may.items():
+            assert kernel[initiator] is (Mode.RW if Mode.RW in modes else Mode.RO)
 
 
 TestCinder = Cinder.TestCase

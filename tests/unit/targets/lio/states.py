@@ -27,7 +27,10 @@ NAME = "iqn.2010-10.org.openstack:volume-1"
 OTHER = "iqn.2010-10.org.openstack:volume-2"
 DEVICE, SERIAL = "/dev/vg/volume-1", "serial-1"
 HOSTS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "abc")
-CREDENTIALS = {who: Credentials(f"user-{who}", f"secret-{who}") for who in HOSTS}
+CREDENTIALS = {
+    initiator: Credentials(f"user-{initiator}", f"secret-{initiator}")
+    for initiator in HOSTS
+}
 WRONG = Credentials("user-old", "secret-old")
 PORTALS = (Portal("192.0.2.1"), Portal("192.0.2.2"), Portal("2001:db8::1"))
 ANYWHERE = Portal("0.0.0.0")  # noqa: S104 - nothing is bound
@@ -41,7 +44,8 @@ _portals = st.one_of(
 def exports(draw):
     modes = draw(st.dictionaries(st.sampled_from(HOSTS), st.sampled_from(Mode)))
     grants = frozenset(
-        Grant(who, CREDENTIALS[who], mode) for who, mode in modes.items()
+        Grant(initiator, CREDENTIALS[initiator], mode)
+        for initiator, mode in modes.items()
     )
     return Export(NAME, DEVICE, SERIAL, draw(_portals), grants)
 
@@ -64,13 +68,17 @@ _backstores = st.one_of(
 
 
 @st.composite
-def _acls(draw, who, luns, enabled):
-    ways = st.builds(
+def _acls(draw, initiator, luns, enabled):
+    mapped = st.builds(
         MappedLunState, st.sampled_from([None, *sorted(luns)]), st.booleans()
     )
     return AclState(
-        draw(st.sampled_from([CREDENTIALS[who], CREDENTIALS[who], WRONG, None])),
-        draw(st.dictionaries(st.sampled_from([0, 0, 1]), ways, max_size=2)),
+        draw(
+            st.sampled_from(
+                [CREDENTIALS[initiator], CREDENTIALS[initiator], WRONG, None]
+            )
+        ),
+        draw(st.dictionaries(st.sampled_from([0, 0, 1]), mapped, max_size=2)),
         session=enabled and draw(st.booleans()),
     )
 
@@ -82,8 +90,8 @@ def _tpgs(draw, backstore):
     luns = draw(st.dictionaries(st.sampled_from([0, 0, 1]), names, max_size=2))
     enabled = draw(st.booleans())
     acls = {
-        who: draw(_acls(who, luns, enabled))
-        for who in draw(st.sets(st.sampled_from(HOSTS)))
+        initiator: draw(_acls(initiator, luns, enabled))
+        for initiator in draw(st.sets(st.sampled_from(HOSTS)))
     }
     attributes = {
         name: draw(st.sampled_from([value, value, 1 - value, None]))
@@ -124,14 +132,16 @@ def finished(desired, sessions=frozenset()):
     return LioState(NAME, backstore, TargetState(tpg))
 
 
-def with_sessions(observed, who):
+def with_sessions(observed, initiators):
     """The same state with these hosts logged in, as far as they could."""
     tpg = observed.tpg
     if tpg is None:
         return observed
     acls = {
-        one: dataclasses.replace(acl, session=tpg.enabled and one in who)
-        for one, acl in tpg.acls.items()
+        initiator: dataclasses.replace(
+            acl, session=tpg.enabled and initiator in initiators
+        )
+        for initiator, acl in tpg.acls.items()
     }
     tpg = dataclasses.replace(tpg, acls=acls)
     target = dataclasses.replace(observed.target, tpg=tpg)

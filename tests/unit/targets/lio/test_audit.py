@@ -41,8 +41,10 @@ def test_audit_tells_exactly_what_plan_would_change_or_leave(observed, desired):
     found = audit(observed, desired)
     assert bool(found) >= bool(plan(observed, desired).steps)
     text = " ".join(map(str, found))
-    assert not any(one.password in text for one in [WRONG, *CREDENTIALS.values()])
-    if found and all(one.waits for one in found):
+    assert not any(
+        credentials.password in text for credentials in [WRONG, *CREDENTIALS.values()]
+    )
+    if found and all(difference.waits for difference in found):
         assert not plan(observed, desired).steps
 
 

@@ -24,9 +24,9 @@ VALUES = {
 
 
 def test_every_step_can_be_asked_for():
-    for kind in steps.Step.__subclasses__():
-        fields = inspect.signature(kind).parameters
-        name, *arguments = kind(**{field: VALUES[field] for field in fields}).call
+    for step in steps.Step.__subclasses__():
+        fields = inspect.signature(step).parameters
+        name, *arguments = step(**{field: VALUES[field] for field in fields}).call
         _, checks = lio.CHANGES[name]
         assert len(arguments) == len(checks)
         assert all(isinstance(value, str | int | bool) for value in arguments)

@@ -43,11 +43,11 @@ def _walk(observed, desired):
     )
 
 
-def _disk(observed, who):
+def _disk(observed, initiator):
     """What a host that is logged in has as its disk: backstore, device, serial."""
-    acl = observed.acls.get(who)
-    way = acl.mapped.get(0) if acl and acl.session else None
-    name = observed.luns.get(way.lun) if way else None
+    acl = observed.acls.get(initiator)
+    mapped = acl.mapped.get(0) if acl and acl.session else None
+    name = observed.luns.get(mapped.lun) if mapped else None
     if name == NAME:
         return (name, observed.backstore)
     return name and (name, None)
@@ -59,11 +59,18 @@ def _ways_in(observed):
     if tpg is None or not tpg.enabled:
         return set()
     return {
-        (who, acl.credentials, index, name, name == NAME and observed.backstore, rw)
-        for who, acl in tpg.acls.items()
-        for index, way in acl.mapped.items()
-        if (name := tpg.luns.get(way.lun))
-        for rw in ([False] if way.write_protect else [False, True])
+        (
+            initiator,
+            acl.credentials,
+            index,
+            name,
+            name == NAME and observed.backstore,
+            rw,
+        )
+        for initiator, acl in tpg.acls.items()
+        for index, mapped in acl.mapped.items()
+        if (name := tpg.luns.get(mapped.lun))
+        for rw in ([False] if mapped.write_protect else [False, True])
     }
 
 
@@ -74,9 +81,10 @@ def _gains(before, now):
     not lose that, and may be given its own credentials meanwhile.
     """
     return {
-        way
-        for way in _ways_in(now) - _ways_in(before)
-        if not _disk(before, way[0]) or _disk(now, way[0]) != _disk(before, way[0])
+        access
+        for access in _ways_in(now) - _ways_in(before)
+        if not _disk(before, access[0])
+        or _disk(now, access[0]) != _disk(before, access[0])
     }
 
 
@@ -84,21 +92,21 @@ def _gains(before, now):
 @given(states(), exports())
 def test_plan_takes_no_disk_from_a_live_host_that_keeps_its_grant(observed, desired):
     for before, now in itertools.pairwise(_walk(observed, desired)):
-        for who, grant in desired.grant_of.items():
-            if disk := _disk(before, who):
+        for initiator, grant in desired.grant_of.items():
+            if disk := _disk(before, initiator):
                 event("a live host")
-                assert _disk(now, who) == disk
-                was, way = (one.acls[who].mapped[0] for one in (before, now))
+                assert _disk(now, initiator) == disk
+                old, new = (state.acls[initiator].mapped[0] for state in (before, now))
                 if grant.mode is Mode.RW:
-                    assert way.write_protect <= was.write_protect
+                    assert new.write_protect <= old.write_protect
 
 
 @thoroughly
 @given(states(), desires)
 def test_plan_gives_nothing_that_is_not_granted(observed, desired):
     for before, now in itertools.pairwise(_walk(observed, desired)):
-        for who, credentials, index, name, backstore, rw in _gains(before, now):
-            grant = desired.grant_of[who]
+        for initiator, credentials, index, name, backstore, rw in _gains(before, now):
+            grant = desired.grant_of[initiator]
             event("access given")
             assert credentials == grant.credentials
             assert (index, name, backstore.device) == (0, NAME, DEVICE)
@@ -116,12 +124,12 @@ def test_plan_revokes_before_it_grants(observed, desired):
     gaining = (pair for pair in steps_taken if _gains(*pair))
     before, now = next(gaining, (walk[-1], walk[-1]))
     # New credentials replace the old ones in one step.
-    for who, credentials, index, _, _, rw in _ways_in(before) & _ways_in(now):
+    for initiator, credentials, index, _, _, rw in _ways_in(before) & _ways_in(now):
         event("access before the first grant")
-        assert who in granted
+        assert initiator in granted
         assert index == 0
-        assert credentials == desired.grant_of[who].credentials
-        assert rw <= (desired.grant_of[who].mode is Mode.RW)
+        assert credentials == desired.grant_of[initiator].credentials
+        assert rw <= (desired.grant_of[initiator].mode is Mode.RW)
 
 
 @thoroughly
@@ -132,7 +140,7 @@ def test_plan_leads_exactly_to_what_is_desired(observed, desired):
     if desired is None:
         assert last == LioState(NAME)
         return
-    assert all(one.step is None for one in differences(last, desired))
+    assert all(difference.step is None for difference in differences(last, desired))
     if not View(observed, desired).held:
         event("nobody is logged in")
         assert last == finished(desired)
@@ -141,8 +149,15 @@ def test_plan_leads_exactly_to_what_is_desired(observed, desired):
         assert plan(observed, desired).left
     assert last.acls.keys() <= desired.grant_of.keys()
     out = plan(observed, desired).withheld
-    for who in desired.grant_of.keys() - out:
-        assert (who, CREDENTIALS[who], 0, NAME, last.backstore, False) in _ways_in(last)
+    for initiator in desired.grant_of.keys() - out:
+        assert (
+            initiator,
+            CREDENTIALS[initiator],
+            0,
+            NAME,
+            last.backstore,
+            False,
+        ) in _ways_in(last)
 
 
 @thoroughly
@@ -151,8 +166,8 @@ def test_plan_goes_on_after_a_crash_anywhere(observed, desired, data):
     walk = _walk(observed, desired)
     crash = data.draw(st.integers(0, len(walk) - 1))
     assert _walk(walk[crash], desired) == walk[crash:]
-    who = data.draw(st.sets(st.sampled_from(HOSTS)))
-    moved = with_sessions(walk[crash], who)
+    initiators = data.draw(st.sets(st.sampled_from(HOSTS)))
+    moved = with_sessions(walk[crash], initiators)
     last = _walk(moved, desired)[-1]
     assert plan(last, desired).steps == ()
     quiet = _walk(with_sessions(last, set()), desired)[-1]
@@ -160,8 +175,10 @@ def test_plan_goes_on_after_a_crash_anywhere(observed, desired, data):
 
 
 @given(exports(), exports())
-def test_plan_from_one_desired_state_to_another_touches_only_what_changes(one, other):
-    names = {type(step).__name__ for step in plan(finished(one), other).steps}
+def test_plan_from_one_desired_state_to_another_touches_only_what_changes(
+    present, desired
+):
+    names = {type(step).__name__ for step in plan(finished(present), desired).steps}
     assert names <= {
         *("RemoveAcl", "CreateAcl", "SetCredentials", "MapLun", "SetWriteProtect"),
         *("AddPortal", "RemovePortal"),
@@ -172,18 +189,18 @@ def _export(*grants):
     return Export(NAME, DEVICE, SERIAL, frozenset(PORTALS[:1]), frozenset(grants))
 
 
-def _grant(who, mode=Mode.RW):
-    return Grant(who, CREDENTIALS[who], mode)
+def _grant(initiator, mode=Mode.RW):
+    return Grant(initiator, CREDENTIALS[initiator], mode)
 
 
 def test_further_host_costs_three_steps_and_its_detach_one():
-    one, two = _export(_grant(A)), _export(_grant(A), _grant(B, Mode.RO))
-    assert plan(finished(one), two).steps == (
+    alone, both = _export(_grant(A)), _export(_grant(A), _grant(B, Mode.RO))
+    assert plan(finished(alone), both).steps == (
         steps.CreateAcl(B),
         steps.SetCredentials(B, CREDENTIALS[B]),
         steps.MapLun(B, write_protect=True),
     )
-    assert plan(finished(two, {A, B}), one).steps == (steps.RemoveAcl(B),)
+    assert plan(finished(both, {A, B}), alone).steps == (steps.RemoveAcl(B),)
 
 
 def test_taken_over_volume_keeps_its_serial_while_a_host_is_logged_in():
@@ -226,13 +243,13 @@ def test_personal_steps_does_for_some_what_a_plan_does_and_touches_nobody_else(
     if taken is None:
         return
     end = functools.reduce(after, taken, observed)
-    for who in HOSTS:
-        if who not in about:
-            assert end.acls.get(who) == observed.acls.get(who)
+    for initiator in HOSTS:
+        if initiator not in about:
+            assert end.acls.get(initiator) == observed.acls.get(initiator)
     # What is left is about the others.
     assert all(
-        one.initiator is not None and one.initiator not in about
-        for one in differences(end.only(about), desired.only(about))
+        difference.initiator is not None and difference.initiator not in about
+        for difference in differences(end.only(about), desired.only(about))
     )
     assert end.sessions >= observed.sessions & desired.grant_of.keys()
     assert replace(end, target=None) == replace(observed, target=None)
@@ -243,6 +260,6 @@ def test_personal_steps_does_for_some_what_a_plan_does_and_touches_nobody_else(
 @given(exports(), exports(), st.frozensets(st.sampled_from(HOSTS)))
 def test_personal_steps_of_a_sound_export_is_the_whole_plan(before, now, sessions):
     now = replace(now, portals=before.portals)
-    changed = {one.initiator for one in before.grants ^ now.grants}
+    changed = {grant.initiator for grant in before.grants ^ now.grants}
     observed = finished(before, sessions)
     assert personal(observed, now, changed) == plan(observed, now).steps
