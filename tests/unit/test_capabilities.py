@@ -1,30 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the scheduler and an operator are told of a back end."""
+"""The capabilities that a back end reports to the scheduler."""
 
 import pytest
 from cinder.scheduler.filters.capabilities_filter import CapabilitiesFilter
-
-from taikun_cinder import extra_specs, opts
-
-
-@pytest.mark.options(taikun_secondary_mode="ro")
-def test_get_capabilities_shows_each_extra_spec_with_what_it_may_be(cloud):
-    cloud.driver.init_capabilities()
-    shown = cloud.driver.capabilities
-    assert shown["vendor_prefix"] == "taikun"
-    mode = shown["properties"]["taikun:secondary_mode"]
-    assert mode["type"] == "string"
-    assert mode["enum"] == ("rw", "ro", "deny")
-    assert mode["default"] == "ro"
-    assert "another one has the volume" in mode["description"]
-    hosts = shown["properties"]["taikun:max_hosts"]
-    assert (hosts["type"], hosts["default"]) == ("integer", 0)
-
-
-def test_option_that_an_extra_spec_names_is_one_of_the_back_end():
-    options = {option.name for option in opts.BACKEND_OPTS}
-    named = {spec.option for spec in extra_specs.SPECS.values() if spec.option}
-    assert named <= options
 
 
 @pytest.mark.parametrize(
@@ -60,3 +38,18 @@ def test_a_type_can_ask_for_as_many_hosts_and_as_much_room_as_it_needs(
         for wanted in (1, 4, 1000):
             request = {"resource_type": {"extra_specs": {asked: f">= {wanted}"}}}
             assert matches(pool, request) is (float(there) >= wanted)
+
+
+@pytest.mark.options(taikun_max_multiattach_volumes=2)
+def test_pool_says_how_many_multiattach_volumes_it_has_room_for(cloud):
+    for left in (2, 1, 0, 0):
+        (pool,) = cloud.driver.get_volume_stats(True)["pools"]
+        assert pool["multiattach_volumes_left"] == left
+        cloud.volume()
+        cloud.volume(multiattach=False)
+
+
+@pytest.mark.options(taikun_multiattach_only=True)
+def test_pool_says_that_it_is_kept_for_multiattach_volumes(cloud):
+    (pool,) = cloud.driver.get_volume_stats(True)["pools"]
+    assert pool["multiattach_only"] is True

@@ -138,7 +138,7 @@ def test_export_is_removed_for_a_volume_given_as_a_database_row(cloud):
     cloud.forget(volume, only)
 
 
-def test_memory_is_given_back_when_cinder_has_caught_up(cloud):
+def test_record_is_empty_again_when_cinder_has_caught_up(cloud):
     volume = cloud.volume()
     first, second = cloud.attach(volume, A), cloud.attach(volume, B)
     cloud.detach(volume, first)

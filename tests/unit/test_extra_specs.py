@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An extra spec is one entry: what it may be, and what the errors say, follow."""
+"""Each extra spec is one entry, which Cinder, its operators and the errors go by."""
 
 import pytest
 
-from taikun_cinder import extra_specs
+from taikun_cinder import extra_specs, opts
 from taikun_cinder.exception import InvalidExtraSpec
 from taikun_cinder.extra_specs import ExtraSpec, NotAllowedError
 
@@ -62,3 +62,23 @@ def test_new_entry_is_shown_to_operators_and_known_to_the_filter(
     volume = cloud.load(cloud.volume(**cloud.volume_type(foo="perhaps")))
     with pytest.raises(InvalidExtraSpec, match="taikun:foo='perhaps'"):
         extra_specs.rule(cloud.driver.configuration, volume)
+
+
+@pytest.mark.options(taikun_secondary_mode="ro")
+def test_get_capabilities_shows_each_extra_spec_with_what_it_may_be(cloud):
+    cloud.driver.init_capabilities()
+    shown = cloud.driver.capabilities
+    assert shown["vendor_prefix"] == "taikun"
+    mode = shown["properties"]["taikun:secondary_mode"]
+    assert mode["type"] == "string"
+    assert mode["enum"] == ("rw", "ro", "deny")
+    assert mode["default"] == "ro"
+    assert "another one has the volume" in mode["description"]
+    hosts = shown["properties"]["taikun:max_hosts"]
+    assert (hosts["type"], hosts["default"]) == ("integer", 0)
+
+
+def test_option_that_an_extra_spec_names_is_one_of_the_back_end():
+    options = {option.name for option in opts.BACKEND_OPTS}
+    named = {spec.option for spec in extra_specs.SPECS.values() if spec.option}
+    assert named <= options

@@ -19,16 +19,9 @@ def test_entry_points_can_be_loaded():
             assert callable(importlib.metadata.EntryPoint(name, value, group).load())
 
 
-def test_options_are_listed_for_the_sample_configuration():
-    listed = importlib.metadata.EntryPoint(
-        "taikun_cinder", "taikun_cinder.opts:list_opts", "oslo.config.opts"
-    ).load()()
-    assert dict(listed).keys() == {"backend_defaults"}
-
-
 def test_pure_decisions_import_neither_cinder_nor_rtslib():
     script = (
-        "import sys, taikun_cinder.access.ledger as grants\n"
+        "import sys, taikun_cinder.access.ledger\n"
         "sys.exit(any(m.partition('.')[0] in ('cinder', 'rtslib_fb', 'oslo_log')"
         " for m in sys.modules))"
     )

@@ -71,41 +71,6 @@ def test_missing_module_is_named_with_the_running_kernel(refusal, node, module):
     assert f"modprobe {module}" in said
 
 
-@pytest.mark.parametrize(
-    ("index", "line"),
-    [
-        ("modules.dep", "kernel/drivers/target/{}.ko: kernel/fs/configfs.ko"),
-        ("modules.dep", "kernel/drivers/target/{}.ko.zst:"),
-        ("modules.builtin", "kernel/drivers/target/{}.ko"),
-    ],
-)
-def test_module_that_can_be_loaded_or_is_built_in_is_accepted(
-    configure, node, index, line
-):
-    shutil.rmtree(node.sys / "module")
-    folder = node.modules / node.release
-    folder.mkdir(parents=True)
-    lines = [line.format(module) for module in MODULES]
-    (folder / index).write_text("\n".join(lines))
-    preflight.refuse_node(configure(), node, _ours)
-
-
-def test_module_of_another_kernel_does_not_count(refusal, node):
-    shutil.rmtree(node.sys / "module")
-    folder = node.modules / "5.10.0-old"
-    folder.mkdir(parents=True)
-    (folder / "modules.dep").write_text("kernel/target_core_mod.ko:\n")
-    assert "6.12.1-lab has no module target_core_mod" in refusal()
-
-
-def test_module_that_others_need_does_not_count_as_there(refusal, node):
-    shutil.rmtree(node.sys / "module")
-    folder = node.modules / node.release
-    folder.mkdir(parents=True)
-    (folder / "modules.dep").write_text("kernel/x.ko: kernel/target_core_mod.ko\n")
-    assert "has no module target_core_mod" in refusal()
-
-
 def test_folder_that_cannot_be_written_is_refused(configure, node, tmp_path):
     (tmp_path / "file").touch()
     conf = configure(taikun_state_path=str(tmp_path / "file" / "folder"))

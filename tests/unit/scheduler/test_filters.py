@@ -142,18 +142,3 @@ def test_volume_with_several_attachments_is_not_moved(cloud, log, operation):
 def test_request_that_it_does_not_understand_is_left_to_the_others(log):
     assert _passes(OURS, MULTI, "migrate_volume", id="no-such", multiattach=True)
     assert "left to the other filters" in log.text
-
-
-@pytest.mark.options(taikun_max_multiattach_volumes=2)
-def test_pool_says_how_many_multiattach_volumes_it_has_room_for(cloud):
-    for left in (2, 1, 0, 0):
-        (pool,) = cloud.driver.get_volume_stats(True)["pools"]
-        assert pool["multiattach_volumes_left"] == left
-        cloud.volume()
-        cloud.volume(multiattach=False)
-
-
-@pytest.mark.options(taikun_multiattach_only=True)
-def test_pool_says_that_it_is_kept_for_multiattach_volumes(cloud):
-    (pool,) = cloud.driver.get_volume_stats(True)["pools"]
-    assert pool["multiattach_only"] is True

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The samples in etc/, made anew to be compared with those that are shipped."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def assert_not_stale(folder, generator, settings, sample):
+    """Check that a generator makes the sample as it is shipped.
+
+    Args:
+        folder: to make it in.
+        generator: the command.
+        settings: the command's configuration file in etc/.
+        sample: the file in etc/.
+    """
+    made = folder / sample
+    command = [Path(sys.executable).with_name(generator)]
+    subprocess.run(
+        [*command, "--config-file", f"etc/{settings}", "--output-file", made],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    shipped = ROOT / "etc" / sample
+    assert made.read_text() == shipped.read_text(), "run tox -e samples"
