@@ -26,7 +26,7 @@ from taikun_cinder.access.model import Initiator
 MARK = "taikun_cinder_connection"
 
 #: The key in our connection_info's data for the initiator that it was made for
-#: (``grants.Attachment.credentials`` says what for).
+#: (``attachment.Attachment.credentials`` says what for).
 MADE_FOR = "taikun_cinder_initiator"
 
 
@@ -59,7 +59,7 @@ def is_made_for(
     Cinder's manager writes the connector, and its API the connection_info, later.
 
     Args:
-        initiator: whom the connector names; None if nobody.
+        initiator: the one that the connector names; None if it names none.
         connector: the row's.
         data: of the row's connection_info.
     """

@@ -44,12 +44,12 @@ def read(
         "target": None | {"tpg", "other_tpgs": [TAG]}}``, with ``tpg`` None or
         ``{"enabled", "attributes": {NAME: VALUE}, "luns": {INDEX: NAME | None},
         "portals": [(ADDRESS, PORT)], "acls": {INITIATOR: {"credentials":
-        None | (USERNAME, SEALED PASSWORD), "mapped": {INDEX: (LUN | None,
+        None | (USERNAME, ENCRYPTED PASSWORD), "mapped": {INDEX: (LUN | None,
         WRITE_PROTECT)}, "session"}}}``.
 
     Raises:
         KernelRefused: it could not be read.
-        ValueError: the target's name is none.
+        ValueError: the target's name is not an IQN.
     """
     name = checks.iqn(target)
     asked = None if initiators is None else frozenset(map(checks.folder, initiators))
