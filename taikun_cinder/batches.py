@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets whoever gets a lock first do the work of all who wait for it.
+"""One caller at a time does the work of all that wait for the same lock.
 
 When many hosts attach one volume at once, each would read the same rows, look at the
 same export and write the same record, one after the other. Those that wait meanwhile
@@ -22,7 +22,7 @@ _Work = Callable[[Sequence[Item]], Sequence[Answer]]
 
 
 class _Waiting(Generic[Item, Answer]):
-    """Somebody who waits for the answer to an item."""
+    """A caller that waits for the answer to an item."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
@@ -30,7 +30,7 @@ class _Waiting(Generic[Item, Answer]):
 
 
 class _Queue(Generic[Item, Answer]):
-    """Those who wait for the same lock; ``users`` counts who still needs it."""
+    """The callers that wait for one lock; ``users`` counts those that still need it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -39,7 +39,7 @@ class _Queue(Generic[Item, Answer]):
 
 
 class Batches(Generic[Item, Answer]):
-    """Queues of a process, by a key each: one works on a key at a time.
+    """The queues of a process, one for each key; one caller at a time works on a key.
 
     Args:
         work: does it for several items at once, and gives an answer for each. If it
@@ -80,7 +80,7 @@ class Batches(Generic[Item, Answer]):
         with self._guard:
             others = [waiting for waiting in queue.waiting if waiting is not mine]
             queue.waiting = []
-        # Even if somebody took it and was killed before he had an answer.
+        # Even if the caller that took it was killed before it had an answer.
         return [mine, *others]
 
     def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:

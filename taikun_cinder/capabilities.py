@@ -6,7 +6,7 @@ from typing import Any
 
 VENDOR = "taikun_cinder"
 
-#: What a pool says where there is no limit. Python reads this word as a number
+#: The value of a pool that has no limit. Python reads this word as a number
 #: (Cinder's own "infinite" is none), so a type can ask for ``>= 4`` of a pool.
 UNLIMITED = "infinity"
 
@@ -18,14 +18,14 @@ def stated(
     of_target: Mapping[str, Any],
     multiattach_volumes: Callable[[], int],
 ) -> dict[str, Any]:
-    """Give the LVM driver's statistics with our own statement.
+    """Give the LVM driver's statistics with the capabilities of this driver.
 
     Args:
         stats: what the LVM driver measured; empty as long as it has no volume group.
         version: of our driver.
         configuration: of the back end.
         of_target: what its kind of target can do, see ``Target.capabilities``.
-        multiattach_volumes: counts those that there are.
+        multiattach_volumes: counts the multi-attach volumes of the back end.
     """
     if not stats:
         return stats

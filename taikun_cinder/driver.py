@@ -116,17 +116,17 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         return shown, extra_specs.PREFIX
 
     def create_volume(self, volume: Any) -> Any:
-        """Create the volume, unless its type asks for what there is not."""
+        """Create the volume, unless its type has an extra spec with a wrong value."""
         extra_specs.rule(self.configuration, volume)
         return super().create_volume(volume)
 
     def create_volume_from_snapshot(self, volume: Any, snapshot: Any) -> Any:
-        """Create the volume, unless its type asks for what there is not."""
+        """Create the volume, unless its type has an extra spec with a wrong value."""
         extra_specs.rule(self.configuration, volume)
         return super().create_volume_from_snapshot(volume, snapshot)
 
     def create_cloned_volume(self, volume: Any, src_vref: Any) -> Any:
-        """Create the volume, unless its type asks for what there is not."""
+        """Create the volume, unless its type has an extra spec with a wrong value."""
         extra_specs.rule(self.configuration, volume)
         return super().create_cloned_volume(volume, src_vref)
 
@@ -142,7 +142,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def retype(
         self, context: Any, volume: Any, new_type: Any, diff: Any, host: Any
     ) -> Any:
-        """Let the volume have the type, unless that asks for what there is not.
+        """Accept the new type, unless it has an extra spec with a wrong value.
 
         The scheduler's filter refuses such a type before, where it is used.
         """
@@ -224,7 +224,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         except exception.VolumeDriverException as error:
             if deleted:
                 raise
-            # An attach that failed would be told to have failed of this instead.
+            # Raised, this would hide the error of an attach that failed.
             LOG.error("%s The next reconcile tries again.", error.msg)
             return
         if holders:

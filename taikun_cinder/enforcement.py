@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the export of a volume follow from who may reach it.
+"""Makes a target export a volume to the hosts that may reach it, and to no other.
 
-The caller holds the volume's lock, and knows who may.
+The caller holds the volume's lock, and gives the grants.
 """
 
 import dataclasses
@@ -92,7 +92,7 @@ class Enforcement:
         had = record.export if record else None
         changed = None
         if about is not None and desired is not None and had is not None:
-            # And those whose access is another than it was when it was made last.
+            # And those whose access differs from when the export was made last.
             differing = {grant.initiator for grant in had.grants ^ desired.grants}
             changed = differing.union(about)
         search = search or record is None or had is not None

@@ -25,7 +25,7 @@ class UnknownInitiator(exception.InvalidConnectorException):
 
 
 class InvalidMode(exception.InvalidConnectorException):
-    """A connector asks for a mode that there is not."""
+    """A connector asks for an unknown mode."""
 
     message = (
         "Host %(host)s cannot attach a volume with mode '%(mode)s': a mode is 'rw' or "
@@ -82,7 +82,7 @@ class StepFailed(exception.VolumeDriverException):
 
 
 class GrantWithheld(exception.VolumeDriverException):
-    """A host was to be let in, and cannot be without harm to another."""
+    """A host cannot be let in without harm to another host."""
 
     message = (
         "Volume %(volume)s cannot be attached for %(initiator)s, since its export has "

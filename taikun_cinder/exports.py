@@ -267,7 +267,7 @@ class Exports:
         )
 
     def _lock(self, volume: Any) -> Any:
-        # By the name, which two rows may have for a while.
+        # By name_id, which two rows may share for a while.
         return coordination.COORDINATOR.get_lock(lock_name(volume["name_id"]))
 
     def _ensure(
@@ -298,14 +298,14 @@ class Exports:
         )
 
     def _keep(self, volume: Any, known: _Known, record: Record) -> None:
-        # Where there is none, there is no need of one that is empty: a reconcile that
-        # comes just after a volume was deleted would leave it behind for ever.
+        # An empty record is not written where there is none: a reconcile that comes
+        # just after a volume was deleted would leave it behind for ever.
         if record != (known.record or Record()):
             self._records.save(volume["id"], record)
 
 
 def lock_name(volume_id: str) -> str:
-    """Give the name of a volume's lock, under which all of this happens."""
+    """Give the name of the lock that is held for all work on a volume."""
     return f"taikun_cinder-{volume_id}"
 
 

@@ -14,12 +14,12 @@ from oslo_utils import strutils
 from taikun_cinder.access.rules import Rule, Secondary
 from taikun_cinder.exception import InvalidExtraSpec
 
-#: Of the names of all.
+#: The prefix of all names.
 PREFIX = "taikun"
 
 
 class NotAllowedError(ValueError):
-    """An extra spec has a value that is none of those it may have."""
+    """An extra spec has a value that it may not have."""
 
     def __init__(self, spec: "ExtraSpec", value: str) -> None:
         super().__init__(f"{spec.name}='{value}' is not {spec.allowed}")
@@ -37,7 +37,7 @@ class ExtraSpec:
         help: what it means.
         type: ``string``, ``integer`` (from 0) or ``boolean``, as JSON schema has them.
         values: those that a string may have; empty for any.
-        option: of a back end, says it for types that do not; None if there is none.
+        option: the back end's, for types that do not say it; None if there is none.
         default: for types that do not say it, where there is no option.
     """
 
@@ -99,7 +99,7 @@ class ExtraSpec:
         raise NotAllowedError(self, text)
 
 
-#: All, by their names.
+#: All extra specs by their names.
 SPECS: dict[str, ExtraSpec] = {}
 
 

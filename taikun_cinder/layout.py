@@ -32,7 +32,7 @@ class Layout:
         """Read the options of a back end.
 
         Raises:
-            ValueError: an address is none.
+            ValueError: an address is not an IP address.
         """
         return cls(
             prefix=configuration.target_prefix,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mode of an attachment, which Cinder says in several places, none of them whole.
+"""The mode of an attachment, which Cinder tells in several incomplete places.
 
 - ``connector['mode']`` is there for a request by the attachments API if a mode was
   given before or with it, and is None if the attachment and its connector came in one
@@ -44,7 +44,7 @@ def asked(volume: Any, connector: Mapping[str, Any], flag: str | None) -> Mode |
         flag: the volume's admin metadata ``readonly``, None if it has none.
 
     Raises:
-        InvalidMode: the connector has one that is none.
+        InvalidMode: the connector has an unknown mode.
     """
     said = connector.get("mode", Mode.RW.value)
     mode = None if said is None else _mode(said, connector)
@@ -63,10 +63,10 @@ def asked(volume: Any, connector: Mapping[str, Any], flag: str | None) -> Mode |
 
 
 def check(connector: Any) -> None:
-    """Refuse a connector with a mode that is none.
+    """Refuse a connector with an unknown mode.
 
     Raises:
-        InvalidMode: that is so.
+        InvalidMode: the connector has one.
     """
     if isinstance(connector, Mapping) and connector.get("mode") is not None:
         _mode(connector["mode"], connector)
@@ -84,7 +84,7 @@ def of_attachment(
     connector: Mapping[str, Any],
     flag: Callable[[], str | None],
 ) -> Mode:
-    """Give the mode of an attachment, whoever has made it.
+    """Give the mode of an attachment, of this driver or of another.
 
     Args:
         attach_mode: of its row.

@@ -15,7 +15,7 @@ def of(configuration: Any) -> tuple[Portal, ...]:
     """Give the portals, the primary one first.
 
     Raises:
-        ValueError: an address is none; :func:`faults` says it in an operator's words.
+        ValueError: one is not an IP address; :func:`faults` says it for operators.
     """
     port = configuration.target_port
     return tuple(Portal(address, port) for _, address in _addresses(configuration))

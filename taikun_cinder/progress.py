@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells in the log how far long work has come; short work is not told at all."""
+"""Logs the progress of long work; short work is not logged at all."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
 
-#: How often it is told, in seconds.
+#: The time between two lines of the log, in seconds.
 INTERVAL = 10.0
 
 
@@ -28,7 +28,7 @@ class Progress:
         self.done = 0
 
     def step(self, total: Callable[[], int]) -> None:
-        """Count one more, and tell it if the last time was long ago and it goes on.
+        """Count one more, and log it if the last line was long ago and work remains.
 
         Args:
             total: counts all that there is to do.
@@ -43,7 +43,7 @@ class Progress:
             )
 
     def end(self) -> None:
-        """Tell what it took, if anything was told before. From now on nothing is."""
+        """Log how long it took, if anything was logged before; log nothing any more."""
         self._ended = True
         if self._told != self._began:
             LOG.info(

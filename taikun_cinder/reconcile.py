@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts right, again and again, what no call of Cinder's puts right.
+"""The periodic reconcile, which puts right what no call of Cinder's puts right.
 
 A request that was killed half way, an edit by hand, a volume in a status that Cinder
 does not export anew at its start: at the latest after one interval the kernel agrees
@@ -18,7 +18,7 @@ from taikun_cinder.progress import Progress
 
 LOG = logging.getLogger(__name__)
 
-#: Volumes in these are being made or removed: they are left to who does it.
+#: Volumes in these statuses are being made or removed by another request.
 _NOT_OURS = ("creating", "deleting", "downloading", "unmanaging", "managing")
 
 #: How long Cinder may need to write a connection down, in seconds: it takes a moment as
@@ -53,7 +53,7 @@ class Reconcile:
         self._interval: float = 0
         self._periodic: threading.Thread | None = None
         self._stopped = threading.Event()
-        #: All that run, the watchers' too.
+        #: All threads that run, the watchers' too.
         self._threads: set[threading.Thread] = set()
         #: By volume, the connections that its rows do not show yet, and since when.
         self._awaited: dict[str, dict[str, float]] = {}
@@ -74,7 +74,7 @@ class Reconcile:
             self._periodic.join()
 
     def stop(self) -> None:
-        """Finish what is under way, and begin nothing any more."""
+        """Finish the pass under way, and start no other."""
         self._stopped.set()
         for thread in tuple(self._threads):
             thread.join()
@@ -136,7 +136,7 @@ class Reconcile:
                     del awaited[identity]
 
     def _youngest(self, volume_id: str, awaited: dict[str, float]) -> float | None:
-        """Give when the last connection was made that is awaited; None if none is."""
+        """Give the time of the newest awaited connection; None if there is none."""
         with self._guard:
             oldest = time.monotonic() - _PATIENCE
             for identity in [known for known, at in awaited.items() if at < oldest]:
@@ -148,7 +148,7 @@ class Reconcile:
             return max(awaited.values())
 
     def once(self) -> None:
-        """Put every volume right that is exported, or should be."""
+        """Put right every volume that is exported, or should be."""
         ours = self.volumes()
         group = self._exports.layout.group
         progress = Progress(f"Exports of {group} are compared with attachments")
@@ -158,7 +158,7 @@ class Reconcile:
         progress.end()
 
     def volumes(self) -> list[Any]:
-        """List the volumes that a pass looks at: exported, or should be."""
+        """List the volumes of a pass: those that are exported, or should be."""
         layout = self._exports.layout
         exported = self._exports.target.names(layout.prefix)
         attached = self._attached()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides who may reach a volume, purely: without Cinder, a target or a clock."""
+"""The decision who may reach a volume, without Cinder, a target or a clock."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hosts that may reach a volume: Cinder's attachments, and what they lag behind.
+"""The hosts that may reach a volume, by Cinder's attachments and the driver's answers.
 
 An attachment lags behind the driver at both ends. Its row gets its connector after the
 driver has granted the connection, its connection_info (which has the credentials) later
@@ -39,8 +39,8 @@ After a crash. The ledger is stored before anybody is answered, so what is not i
 after a restart was not answered. Where there is none at all (a volume that the in-tree
 driver exported, a lost disk), attachments count as they are, and Cinder's own
 connections that live are adopted from the target once (``Ledger.adopt``). From then on
-access without an attachment and without a connection in the ledger is nobody's, session
-or not.
+access without an attachment and without a connection in the ledger belongs to no host,
+with a session or without.
 
 Credentials are kept as long as an initiator has any connection, in the ledger and then
 in the row, and are new for one that has none. So hosts that were attached by the
@@ -77,7 +77,7 @@ class Ledger:
     current: Mapping[Initiator, Credentials] = dataclasses.field(default_factory=dict)
 
     def prune(self, attachments: Iterable[Attachment]) -> "Ledger":
-        """Forget what the attachments show by now; for whenever they were read."""
+        """Forget what the attachments show by now; called whenever they were read."""
         attachments = tuple(attachments)
         keys = {attachment.key for attachment in attachments}
         by_identity = {
@@ -144,7 +144,7 @@ class Ledger:
         return dataclasses.replace(ledger, current=current).prune(attachments)
 
     def not_after(self, now: float) -> "Ledger":
-        """Give the same for a clock that has begun anew: nothing is in the future."""
+        """Give the same ledger for a clock that started again: no time is ahead."""
         return dataclasses.replace(
             self,
             connections=tuple(
@@ -233,7 +233,7 @@ class Ledger:
         age: float,
         patience: float,
     ) -> "Ledger":
-        """Forget what is too old to be true still; for the reconcile.
+        """Forget what is too old to be still true; for the reconcile.
 
         A connection is over if the attachment that it was for is gone. One whose row
         shows nothing, and one that has no row, lasts while its initiator has a session
@@ -294,7 +294,7 @@ def grants(attachments: Iterable[Attachment], ledger: Ledger) -> frozenset[Grant
     """Give the grants of one volume: one for each initiator that has a connection.
 
     An initiator may write if any of its connections may. An attachment without
-    credentials gives no grant by itself: nobody was ever told any, since Cinder stores
+    credentials gives no grant by itself: no host was ever told any, since Cinder stores
     them before it answers.
 
     Args:

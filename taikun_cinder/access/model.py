@@ -77,7 +77,7 @@ class Portal:
         port: TCP.
 
     Raises:
-        ValueError: the address is none (LIO binds to addresses, not to names), or the
+        ValueError: it is not an IP address (LIO binds to addresses, not names), or the
             port is out of range.
     """
 
@@ -96,14 +96,14 @@ class Portal:
         return f"{host}:{self.port}"
 
     def covers(self, other: "Portal") -> bool:
-        """Say whether who connects to the other one arrives here too."""
+        """Say whether a host that connects to the other portal arrives here too."""
         mine = ipaddress.ip_address(self.address)
         its = ipaddress.ip_address(other.address)
         anywhere = mine.is_unspecified and mine.version == its.version
         return self.port == other.port and (mine == its or anywhere)
 
     def clashes(self, other: "Portal") -> bool:
-        """Say whether the kernel could not listen at both."""
+        """Say whether the kernel cannot listen at both portals."""
         return self.covers(other) or other.covers(self)
 
 

@@ -36,7 +36,7 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Use:
-    """A connection that there is, as the rules see it.
+    """An existing connection, as the rules see it.
 
     Attributes:
         server: the server, or what stands for one that is not named.

@@ -70,7 +70,7 @@ class Backend:
 
 
 def enabled() -> Iterator[Backend]:
-    """Give those that ``enabled_backends`` names."""
+    """Give the back ends that ``enabled_backends`` names."""
     for name in cfg.CONF.enabled_backends or ():
         section = configuration.Configuration(
             manager.volume_backend_opts, config_group=name

@@ -83,7 +83,7 @@ def pin_attribute(target: str, name: str) -> None:
 
 @_change()
 def enable_tpg(target: str) -> None:
-    """Let those log in who have an ACL."""
+    """Let the initiators that have an ACL log in."""
     files.put(_tpg(target) / "enable", "1")
 
 
@@ -158,7 +158,7 @@ def set_credentials(target: str, initiator: str, username: str, password: str) -
     if files.get(acl / "auth" / "authenticate_target") == "1":
         files.put(acl / "auth" / "userid_mutual", "NULL")
         files.put(acl / "auth" / "password_mutual", "NULL")
-    # In this order: whoever knew the old password does not know the new username.
+    # In this order: a host that knows the old password does not know the new username.
     files.put(acl / "auth" / "password", password)
     files.put(acl / "auth" / "userid", username)
 

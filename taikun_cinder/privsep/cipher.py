@@ -2,7 +2,7 @@
 """Keeps passwords out of what oslo.privsep logs.
 
 Its daemon writes each answer to the log at debug level (oslo_privsep/daemon.py,
-_create_done_callback), but not what it was asked. So the asker makes up a key for each
+_create_done_callback), but not what it was asked. So the caller makes a key for each
 call, and the answer is readable with that key only.
 """
 

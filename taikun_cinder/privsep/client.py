@@ -3,7 +3,7 @@
 
 Its reader (``oslo_privsep.comm.ClientChannel._reader_main``, seen in 3.12) ends itself
 properly when the connection ends, but dies of ConnectionResetError when the privileged
-process is killed with a request still unread. Then whoever asked waits for ever, and
+process is killed with a request still unread. Then its caller waits for ever, and
 the process is never started again. Two callers that notice at once are trouble too: the
 second may stop what the first has just started. This module can go when both are mended
 there.

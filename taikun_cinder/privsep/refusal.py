@@ -23,7 +23,7 @@ class KernelRefused(Exception):  # noqa: N818 - it says what happened
 
     @classmethod
     def of(cls, step: int, doing: str, error: OSError) -> "KernelRefused":
-        """Tell what an operation on a file or folder ended with."""
+        """Make it from the error of an operation on a file or folder."""
         path = error.filename2 or error.filename or "(no path)"
         return cls(step, doing, str(path), error.errno or 0)
 

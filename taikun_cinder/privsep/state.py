@@ -10,7 +10,7 @@ from taikun_cinder.privsep import backstores, checks, cipher, files
 
 _NO_SESSION = "No active iSCSI Session"
 
-#: The access of who is logged in without an ACL.
+#: The access of an initiator that is logged in without an ACL.
 _UNINVITED: dict[str, Any] = {"credentials": None, "mapped": {}, "session": True}
 
 
@@ -74,7 +74,7 @@ def _tpg(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, Any]
 
 
 def dynamic_sessions(folder: Path) -> list[str]:
-    """Name who is logged in to a TPG without an ACL.
+    """Name the initiators that are logged in to a TPG without an ACL.
 
     They came while generate_node_acls was 1. Their sessions live on when it is 0
     again, and they are in no folder (target_show_dynamic_sessions() in the kernel).
@@ -101,7 +101,7 @@ def portals(folder: Path) -> dict[Path, tuple[str, int]]:
     found = {}
     for name in files.entries(folder):
         host, _, port = name.rpartition(":")
-        # The kernel takes no name that is no address and port.
+        # The kernel takes only names that are an address and a port.
         address = str(ipaddress.ip_address(host.strip("[]")))
         found[folder / name] = (address, int(port))
     return found

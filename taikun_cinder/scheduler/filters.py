@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A scheduler filter, to stand beside Cinder's own."""
+"""A scheduler filter, to be enabled beside Cinder's own."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -125,16 +125,16 @@ class _Case:
 
     @property
     def moves(self) -> bool:
-        """Whether the volume may leave its back end by this."""
+        """Whether the volume may leave its back end by this request."""
         return self.spec.get("operation") in _MOVES
 
     @property
     def grows(self) -> bool:
-        """Whether the volume stays where it is, and only needs room."""
+        """Whether the volume stays on its back end and only needs room."""
         return self.spec.get("operation") == "extend_volume"
 
     def means(self, key: str) -> bool:
-        """Say whether an extra spec means true, however it is written."""
+        """Say whether an extra spec means true, in whatever form it is written."""
         words = str(self.specs.get(key, "")).replace("<or>", " ").split()
         return bool(words) and strutils.bool_from_string(words[-1])
 

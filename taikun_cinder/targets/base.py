@@ -10,7 +10,7 @@ What an implementation must do:
   lock; the target takes a lock of its own where its kernel needs one. Revocations come
   before grants. What a live host that keeps its access stands on is not torn down, not
   even to put it right: an attached host never loses its disk because of someone else
-  (law 1). At no moment on the way has anybody more access than before or after.
+  (law 1). No host has more access at any moment on the way than before or after.
 - A change that fails raises ``StepFailed`` with the target, the step and the cause.
   Nothing is undone: what was done before was right, and the next ``ensure`` goes on
   from what is then. So ``read`` must not take a half-made change for a finished one.
@@ -134,7 +134,7 @@ class Target(Protocol):
         ...
 
     def read(self, name: str) -> ExportState:
-        """Tell what there is for one volume.
+        """Read the state of one volume's export.
 
         Args:
             name: the target's.
@@ -184,7 +184,7 @@ class Target(Protocol):
         ...
 
     def names(self, prefix: str) -> frozenset[str]:
-        """List what exists, wholly or in part, and begins with a prefix.
+        """List the names with a prefix of all that exists, wholly or in part.
 
         A part without its target counts, since it can keep a device open. The names may
         belong to other back ends on this node, so the caller removes only names of its
@@ -199,10 +199,10 @@ class Target(Protocol):
 
 
 def refuse_another(name: str, desired: Export | None) -> None:
-    """Refuse to make a target what is meant for another.
+    """Refuse an export that is meant for another target.
 
     Raises:
-        ValueError: that is so.
+        ValueError: it is for another target.
     """
     if desired is not None and desired.target != name:
         raise ValueError(f"asked to make {desired.target} of {name}")

@@ -42,7 +42,7 @@ def _tpg(plain: Plain, key: bytes) -> TpgState:
         if name == initiator.name:
             acls[initiator] = _acl(name, acl, key)
         else:
-            # LIO knows a host by its name in lower case: such an ACL lets nobody in.
+            # LIO knows a host by its name in lower case: such an ACL lets no host in.
             acls.setdefault(initiator, AclState())
     return TpgState(
         enabled=plain["enabled"],

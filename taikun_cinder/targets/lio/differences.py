@@ -5,7 +5,7 @@
 all differences into words. So the order here is the order of the steps, and it is what
 keeps every state on the way safe:
 
-1. access that nobody granted is taken: logins without authentication, other TPGs,
+1. access without a grant is taken away: logins without authentication, other TPGs,
    ACLs without a grant, credentials, write protection;
 2. what is wrong and not held is taken away (see ``view`` for *held*);
 3. what is missing is made, from the device up to the LUN;
@@ -182,7 +182,7 @@ def _worded(found: Credentials | None, wanted: Credentials) -> str:
 
 
 def _wrong(view: View) -> Iterator[Difference]:
-    """The parts that lead elsewhere, and go unless they are held."""
+    """The parts that lead elsewhere; they are removed unless they are held."""
     for index, name in sorted(view.observed.luns.items()):
         if index != LUN or name != view.backstore:
             found = f"LUN {index} leads to {name or 'nothing'}"
@@ -216,7 +216,7 @@ def _without_backstore(view: View) -> steps.Step:
 
 
 def _away(view: View, index: int) -> steps.Step:
-    """Give the first step on the way to be rid of a LUN."""
+    """Give the first of the steps that remove a LUN."""
     for initiator, acl in view.kept.items():
         for shown_as, mapped_lun in sorted(acl.mapped.items()):
             if mapped_lun.lun == index:
@@ -259,7 +259,7 @@ def _too_little(view: View, acl: AclState | None, grant: Grant) -> Iterator[Diff
         kind, found, wanted = Kind.READ_ONLY, "read only", "read and write"
     else:
         return
-    # Nobody is given another device than this volume's, even if it cannot be put
-    # right now because somebody else has it as his disk.
+    # No host is given another device than this volume's, even if it cannot be put
+    # right now because another host has it as its disk.
     possible = view.sound if mapped_lun is None else view.leads_home(mapped_lun)
     yield Difference(kind, found, wanted, step if possible else None, initiator)

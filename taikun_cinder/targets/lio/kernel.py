@@ -43,7 +43,7 @@ class Kernel(Protocol):
     """A LIO: the node's, or one that tests have in memory."""
 
     def alone(self) -> contextlib.AbstractContextManager[object]:
-        """Keep everybody else of this node from changing LIO meanwhile."""
+        """Keep all other processes of this node from changing LIO meanwhile."""
         ...
 
     def read(
@@ -53,7 +53,7 @@ class Kernel(Protocol):
         search: bool = False,
         about: Collection[Initiator] | None = None,
     ) -> LioState:
-        """Tell what there is for one volume.
+        """Read what LIO has for one volume.
 
         Args:
             name: the IQN of its target, which is its backstore's name too.
@@ -88,7 +88,7 @@ class NodesKernel:
     """The LIO of this node. It keeps no state, so there may be any number of these."""
 
     def alone(self) -> contextlib.AbstractContextManager[object]:
-        """Keep everybody else of this node from changing LIO meanwhile.
+        """Keep all other processes of this node from changing LIO meanwhile.
 
         It is the lock of Cinder's own LIO driver (cinder/volume/targets/lio.py), whose
         back ends may be on this node too: rtslib does not bear changes beside its own.
@@ -105,7 +105,7 @@ class NodesKernel:
         search: bool = False,
         about: Collection[Initiator] | None = None,
     ) -> LioState:
-        """Tell what there is for one volume."""
+        """Read what LIO has for one volume."""
         key = cipher.new_key()
         whose = None if about is None else [initiator.name for initiator in about]
         plain = _ask(name, privileged.read, name, key, search, whose)

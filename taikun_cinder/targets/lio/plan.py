@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way from what is to what should be, in steps of which none harms anybody.
+"""The steps from a state to an export, none of which harms a host.
 
 A plan has no memory. It is the first step against the first difference, then the same
 for the state after that step, and so on. So after a crash the next plan goes on where
@@ -50,7 +50,7 @@ class Plan:
 
 
 def plan(observed: LioState, desired: Export | None) -> Plan:
-    """Plan the way from a state to an export.
+    """Plan the steps from a state to an export.
 
     Args:
         observed: what is.

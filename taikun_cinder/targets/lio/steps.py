@@ -10,7 +10,7 @@ finds no mapped LUN that leads there, RemoveBackstore no LUN, AddLun a backstore
 The privileged process knows each step by the name of its class in small letters, with
 its fields in their order (``privsep.changes``). It may be killed between any two of the
 things that a step does there (CreateBackstore, MapLun). ``kernel.read`` must then show
-a state that is not taken for the finished one, and that gives nobody more.
+a state that is not taken for the finished one, and that gives no host more access.
 """
 
 import abc
@@ -50,7 +50,7 @@ class Step(abc.ABC):
     def _after(self, observed: LioState) -> LioState: ...
 
     def after(self, observed: LioState) -> LioState:
-        """Give what there is when the step was taken.
+        """Give the state after the step.
 
         Raises:
             ImpossibleStepError: the kernel would refuse it.
@@ -74,7 +74,7 @@ class Step(abc.ABC):
 
 
 def after(observed: LioState, step: Step) -> LioState:
-    """Give what there is when a step was taken, see ``Step.after``."""
+    """Give the state after a step, see ``Step.after``."""
     return step.after(observed)
 
 
@@ -162,7 +162,7 @@ class SetAttribute(Step):
 
 @dataclasses.dataclass(frozen=True)
 class EnableTpg(Step):
-    """Let those log in who have an ACL."""
+    """Let the initiators that have an ACL log in."""
 
     def _after(self, observed: LioState) -> LioState:
         tpg = _tpg(observed, self)

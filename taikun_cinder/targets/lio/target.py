@@ -74,7 +74,7 @@ class LioTarget:
         return iscsi.connection(name, portals, grant, multipath=multipath)
 
     def read(self, name: str) -> ExportState:
-        """Tell what there is for one volume."""
+        """Read the state of one volume's export."""
         return self._kernel.read(name).shown
 
     def ensure(
@@ -106,12 +106,12 @@ class LioTarget:
             raise lost.failure from lost
 
     def differences(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
-        """Tell what differs, and change nothing."""
+        """Give all differences, and change nothing."""
         refuse_another(name, desired)
         return audit(self._kernel.read(name, search=desired is None), desired)
 
     def names(self, prefix: str) -> frozenset[str]:
-        """List what exists, wholly or in part, and begins with a prefix."""
+        """List the names with a prefix of all that exists, wholly or in part."""
         return self._kernel.names(prefix)
 
     def _ensure(
@@ -128,7 +128,7 @@ class LioTarget:
                 steps = personal(observed, desired, about)
                 if steps is not None:
                     return Result(self._apply(name, steps))
-            # A backstore that is to be made is made where it belongs.
+            # A backstore that does not exist yet is made where it belongs.
             observed = self._kernel.read(name, search=search and desired is None)
             whole = plan(observed, desired)
             return Result(
