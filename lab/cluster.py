@@ -109,7 +109,7 @@ class Cluster:
                 wait.result()
             control.result()
         finally:
-            # Who aborts does not wait for the rest, which ends with the sandbox.
+            # An abort does not wait for the rest, which ends with the sandbox.
             pool.shutdown(wait=False, cancel_futures=True)
         progress("starting cinder-volume on node storage")
         self.start_volume_service()
@@ -158,7 +158,7 @@ class Cluster:
         for service, files in tuple(self._volume_services.items()):
             self.start_volume_service(service, *files)
             backend = service.removeprefix(VOLUME_SERVICE).lstrip("-") or BACKEND
-            # The scheduler goes on to know the one that is lost, for a while.
+            # The scheduler still lists the lost one for a while.
             self._wait_for_consumers(_queue(backend), 1, timeout=300)
 
     def start_volume_service(self, name: str = VOLUME_SERVICE, *files: str) -> None:
@@ -250,7 +250,7 @@ class Cluster:
     def client(
         self, user: str, command: Sequence[str]
     ) -> tuple[list[str], dict[str, str]]:
-        """Give how a command runs in the lab as a user: its words and environment."""
+        """Give the words and environment of a command that a user runs in the lab."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = {**os.environ, **self.clients.openrc(user), "PATH": path}
         return self.sandbox.wrap(command), environment

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong in the lab, told so that the cause can be read off."""
+"""The errors of the lab; each message says what failed and why."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 class LabError(Exception):
-    """A step of the lab did not hold; the message names it and its cause."""
+    """A step of the lab failed; the message names it and its cause."""
 
 
 class LogError(LabError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cluster is made of: its networks, its nodes and their addresses.
+"""The plan of the cluster: its networks, its nodes and their addresses.
 
 The addresses are those that RFC 5737 and RFC 3849 keep for documentation, so that even
 a mistake could not reach anybody.

@@ -20,8 +20,8 @@ def _note(name: str) -> Path:
 def prepare_cinder() -> None:
     """Lay the user, the configuration and the folders of Cinder's services.
 
-    The configuration is copied: what the host's folder shows is its root's alone. A
-    service that is started again reads what it has become meanwhile.
+    The configuration is copied, since only root can read the host's folder. A service
+    that is started again gets the present configuration.
     """
     etc, state = Path(ETC), Path(STATE)
     service_user.make(state, etc)

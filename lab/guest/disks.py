@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks of the storage node: the volume groups, and what services remember."""
+"""The disks of the storage node: the volume groups, and the state of its services."""
 
 from pathlib import Path
 

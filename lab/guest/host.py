@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a compute node gets a volume: os-brick connects and disconnects it."""
+"""A compute node's side of an attach: os-brick connects and disconnects a volume."""
 
 import os
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An application that never stops to write, and notes every stall and every error."""
+"""An application that writes all the time, and notes every stall and every error."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ _PROGRAM = (sys.executable, "-m", "lab.guest.steady")
 
 @dataclasses.dataclass
 class Steady:
-    """What the application saw.
+    """The observations of the application.
 
     Attributes:
         writes: how many writes were acknowledged.
@@ -106,6 +106,6 @@ def end(name: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     # Held open, as a virtual machine holds its disk. Where a device is closed after a
-    # write, udev looks at it anew each time, which starves a node and is no story.
+    # write, udev looks at it anew each time, which starves the node.
     with blocks.to_write(sys.argv[1]) as opened:
         _write_on(opened, int(sys.argv[2]), sys.argv[3], float(sys.argv[4]))

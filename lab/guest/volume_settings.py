@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the one-kernel node's Cinder is configured, and its database."""
+"""The configuration of the one-kernel node's Cinder, and its database."""
 
 import shutil
 import sys

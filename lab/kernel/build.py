@@ -103,12 +103,12 @@ def _make(tree: Path, version: str, origin: str, say: Callable[[str], object]) -
     make(f"-j{os.cpu_count()}", "linux", "modules")
     say(f"built after {time.monotonic() - begin:.0f} s")
     with store.draft() as folder:
-        # What is built in is written down there, for modprobe.
+        # modprobe finds the list of the built-in modules there.
         make("modules_install", f"INSTALL_MOD_PATH={folder}")
         shutil.move(folder / "lib/modules", folder)
         (folder / "lib").rmdir()
         for link in folder.glob("modules/*/build"):
-            link.unlink()  # leads to what is not kept
+            link.unlink()  # leads to the sources, which are not kept
         binary = folder / "linux.uml"
         command = ["strip", "-o", str(binary), str(output / "linux")]
         subprocess.run(command, check=True)

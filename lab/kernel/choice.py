@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kernel the lab's nodes boot.
+"""The choice of the kernel that the lab's nodes boot.
 
 There are three kinds:
 
@@ -23,7 +23,7 @@ from lab.kernel.image import NOTE, Image, installed
 VARIABLE = "TAIKUN_LAB_KERNEL"
 KINDS = ("ready", "own", "debian")
 
-#: What could not be fetched is tried again after so many seconds.
+#: A fetch that failed is tried again after so many seconds.
 _PATIENCE = 24 * 3600
 
 

@@ -24,11 +24,11 @@ def cache() -> Path:
 
 @contextlib.contextmanager
 def locked(what: str, say: Callable[[str], object]) -> Iterator[None]:
-    """Let nobody else fetch or choose a kernel, or build one, in the block.
+    """Keep other commands from fetching, choosing or building a kernel in the block.
 
     Args:
         what: ``choice`` or ``build``.
-        say: told where somebody else does, so that it has to wait.
+        say: told if another command does, so that this one has to wait.
 
     Raises:
         LabError: the cache cannot be written to.
@@ -52,7 +52,7 @@ def locked(what: str, say: Callable[[str], object]) -> Iterator[None]:
 
 
 def _sweep() -> None:
-    """Remove the drafts that were left behind a day ago, by a power cut for one."""
+    """Remove the drafts that were left behind a day ago, by a power cut for example."""
     for folder in cache().glob("draft-*"):
         if folder.stat().st_mtime < time.time() - 24 * 3600:
             shutil.rmtree(folder, ignore_errors=True)
@@ -92,7 +92,7 @@ def kept(kind: str, version: str) -> Image | None:
 def newest(kind: str) -> Image | None:
     """Give the kernel of a kind that was kept last, None where there is none.
 
-    What is damaged does not count: the next one that is kept may take its place.
+    A damaged one does not count: the next one that is kept may take its place.
     """
     folders = sorted(cache().glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
     for folder in reversed(folders):

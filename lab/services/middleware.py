@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the services log in to Keystone."""
+"""The login of the services to Keystone."""
 
 from lab.services.accounts import AUTH_URL, DOMAIN, REGION, USERS, Passwords
 
