@@ -26,7 +26,7 @@ _OPERATIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much is measured.
+    """The extent of the measurement.
 
     Attributes:
         exports: for how many exports ours and the floor are measured.

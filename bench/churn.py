@@ -36,7 +36,7 @@ _MANY = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much comes and goes.
+    """The extent of the churn.
 
     Attributes:
         cycles: how many times a host is attached to one volume, and detached.
@@ -134,7 +134,7 @@ class Churn:
             )
 
     def _check(self, after: str, volume: str, kinds: set[str]) -> None:
-        """Refuse what is left, but these kinds of things for the host that stays."""
+        """Refuse anything left behind, except these kinds for the host that stays."""
         left = [
             entry
             for entry in self._guest("left_over")
@@ -179,7 +179,7 @@ class Churn:
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Tell whatever the node raised as an error of the lab."""
+    """Raise whatever the node raised as an error of the lab."""
     try:
         yield
     except LabError:
@@ -205,7 +205,7 @@ def growth(series: list[list[int]]) -> float:
 
 
 def table(told: dict[str, list[list[int]]]) -> Iterator[str]:
-    """Tell what was held first and last, and how it grew, as lines of text."""
+    """Give what was held first and last, and how it grew, as lines of text."""
     yield f"{'held (memory in KiB)':38}{'first':>10}{'last':>10}{'per 1000':>10}"
     for name, series in told.items():
         first, last = series[0][1], series[-1][1]

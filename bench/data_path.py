@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same disk by both drivers: what applications on one host and on two get of it.
+"""The same disk by both drivers, measured by applications on one host and on two.
 
 With one read or write under way (depth 1) a figure is how long it takes, the mean of
 all; with several it is the time for each of all that are done by all hosts together,
@@ -28,7 +28,7 @@ DIFFERS = "attributes that differ"
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """What an application does.
+    """The load of an application.
 
     Attributes:
         name: in words.
@@ -45,10 +45,10 @@ class Workload:
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much is measured.
+    """The extent of the measurement.
 
     Attributes:
-        workloads: what.
+        workloads: the loads.
         runs: how many times.
         seconds: each time for how long.
     """
@@ -149,7 +149,7 @@ class DataPath:
             call.backend("delete_volume", volume)
 
     def _differing(self) -> dict[str, dict[str, str]]:
-        """Give in what the exports of the two drivers differ, as ``{name: {...}}``."""
+        """Give the differences of the two drivers' exports, as ``{name: {...}}``."""
         names = sorted({name for told in self._told.values() for name in told})
         both = {
             name: {driver: told.get(name, "") for driver, told in self._told.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was to be reached, and what was: each a ratio of medians of one run."""
+"""The goals, and whether they were reached: each a ratio of medians of one run."""
 
 import dataclasses
 import operator
@@ -10,13 +10,13 @@ from bench.report import Report
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """One of them.
+    """One goal.
 
     Attributes:
         words: what is compared.
         relation: ``>=`` or ``<=``.
-        limit: what is to be reached.
-        value: gives what was; None if it was not measured.
+        limit: the ratio to be reached.
+        value: gives the ratio of a run; None if it was not measured.
     """
 
     words: str
@@ -25,7 +25,7 @@ class Goal:
     value: Callable[[Report], float | None]
 
     def told(self, report: Report) -> str:
-        """Say in a line what was to be reached, and what was."""
+        """Say in a line whether the goal was reached."""
         value = self.value(report)
         if value is None:
             return f"{self.words}: {self.relation} {self.limit:g} was not measured"
@@ -96,6 +96,6 @@ GOALS = (
 
 
 def told(report: Report) -> Iterator[str]:
-    """Say each in a line."""
+    """Say each goal in a line."""
     for goal in GOALS:
         yield goal.told(report)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured: the records, their table, and the ratios."""
+"""The records of what was measured, their table, and the ratios."""
 
 import dataclasses
 import json
@@ -11,14 +11,14 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """An operation that was measured some times.
+    """An operation that was measured several times.
 
     Attributes:
         operation: what was done.
-        driver: by whom: ``in-tree``, ``ours``, ``rtslib``, ``configfs``, or ``none``: a
-            driver that does nothing.
+        driver: ``in-tree``, ``ours``, ``rtslib``, ``configfs``, or ``none``: a driver
+            that does nothing.
         exports: how many volumes were exported beside it, with two hosts each.
-        hosts: how many hosts it was for.
+        hosts: how many hosts it served.
         runs: how many times.
         median_s, min_s, max_s: what it took, in seconds.
         processes: how many commands it ran, the median.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What our scheduler filter costs for each back end, beside Cinder's own filter.
+"""The cost of our scheduler filter for each back end, beside Cinder's own filter.
 
     python -m bench.scheduling [--pools N]
 

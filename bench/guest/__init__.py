@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the measurements runs inside a node."""
+"""The part of the measurements that runs inside a node."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host's application gets from its disks, by fio; and how they are exported."""
+"""Measures a host's disks by fio, and lists the attributes of their exports."""
 
 import json
 from collections.abc import Sequence

@@ -212,7 +212,7 @@ class Measured(Backend):
             return self.at_once(volume_id, number, managed=True)
 
     def at_once(self, volume_id: str, number: int, managed: bool) -> Taken:
-        """Attach as many hosts at the same time; give what all took together."""
+        """Attach a number of hosts at the same time; give what all took together."""
         rows = [self.row(volume_id) for _ in range(number)]
         volume = self.volume(volume_id)
         driver = self.manager.driver
@@ -243,7 +243,7 @@ class Measured(Backend):
         if errors:
             raise errors[0]
         if self._driver == OURS:
-            # The rows are gone, but it knows whom it has just let in.
+            # The rows are gone, but the driver knows the hosts that it has just let in.
             driver.terminate_connection(self.volume(volume_id), None)
         driver.remove_export(self.context, self.volume(volume_id))
         self.set_status(volume_id, "available")  # the manager left it attaching

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What letting a host in and out costs at the least: the kernel's own work.
+"""The least that letting a host in and out can cost: the kernel's own work.
 
 The same objects and values as our driver's, in one process, without Cinder, database,
-record, lock or privileged process. It may take what the driver has to check for given.
+record, lock or privileged process. It may take for granted what the driver checks.
 """
 
 import time
@@ -55,7 +55,7 @@ def rtslib(target: str) -> tuple[float, float]:
 
 
 def runs(method: str, target: str, number: int) -> list[tuple[float, float]]:
-    """Measure one of the ways some times; each run gives attach and detach."""
+    """Measure by one of the methods several times; each run gives attach and detach."""
     measure = {"configfs": configfs, "rtslib": rtslib}[method]
     return [measure(target) for _ in range(number)]
 

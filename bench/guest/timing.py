@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What calls take, in seconds and in commands that are run."""
+"""The cost of calls, in seconds and in commands that are run."""
 
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-#: What a call took: seconds, and how many commands it ran.
+#: The cost of a call: seconds, and how many commands it ran.
 Taken = tuple[float, int]
 
 _commands = 0
