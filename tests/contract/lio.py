@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract of a target by LIO: what is between nothing and an export, and damage.
+"""The contract of a target by LIO: half-built exports, and damage.
 
 The node's LIO and the one in memory keep it, so that what the tests with the one in
 memory show holds for the kernel.
@@ -68,7 +68,7 @@ class LioContract(TargetContract):
         assert (stays.alive, goes.alive) == (True, False)
         lab.login(grant(C)).read()
         lab.refused(grant(B))
-        # A was not looked at: that is left to a look at everybody.
+        # A was not looked at: only an ensure for all hosts does that.
         assert lab.target.differences(lab.name, desired)
         lab.ensure(desired)
         assert stays.alive

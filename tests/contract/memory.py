@@ -42,7 +42,7 @@ class MemoryKernel:
         search: bool = False,
         about: Collection[Initiator] | None = None,
     ) -> LioState:
-        """Tell what there is for one volume; here nothing has to be searched for."""
+        """Read what LIO has for one volume; here nothing has to be searched for."""
         with self._lock:
             found = self._exports.get(name, LioState(name))
             return found if about is None else found.only(about)
@@ -56,7 +56,7 @@ class MemoryKernel:
                 raise StepFailed(target=name, step=step, cause=error) from error
 
     def names(self, prefix: str) -> frozenset[str]:
-        """List what exists, wholly or in part, and begins with a prefix."""
+        """List the names with a prefix of all that exists, wholly or in part."""
         with self._lock:
             return frozenset(name for name in self._exports if name.startswith(prefix))
 
@@ -65,7 +65,7 @@ class MemoryKernel:
         self._steps_until_fault = step
 
     def take(self, name: str, step: Step) -> None:
-        """Take one step by hand, as somebody does who edits the kernel's state."""
+        """Take one step by hand, as an administrator does who edits configfs."""
         with self._lock:
             self.put(after(self.read(name), step))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What any target must do. Each call is repeated, to show that it can be.
+"""The contract that any target must keep. Each call is repeated, as it can be.
 
 Subclass it in a module that pytest collects, beside a fixture ``lab``.
 """
@@ -60,7 +60,7 @@ class Lab:
         return result
 
     def connected(self) -> frozenset[Initiator]:
-        """Give who is logged in."""
+        """Give the initiators that are logged in."""
         return self.target.read(self.name).connected
 
     def login(self, grant: Grant) -> Session:
@@ -73,7 +73,7 @@ class Lab:
 
 
 class TargetContract:
-    """What any target must do."""
+    """The contract that any target must keep."""
 
     def test_what_is_not_there_reads_as_nothing(self, lab: Lab) -> None:
         assert lab.target.read(lab.name) == ExportState(lab.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the contract suite needs around a target: devices, hosts, and a clumsy admin."""
+"""The devices and hosts that the contract suite needs, and a clumsy administrator."""
 
 from typing import Protocol
 
@@ -60,7 +60,7 @@ class World(Protocol):
 
     @property
     def target(self) -> Target:
-        """What is tested."""
+        """The target that is tested."""
         ...
 
     def device(self) -> str:
@@ -83,7 +83,7 @@ class World(Protocol):
 
 
 class LioWorld(World, Protocol):
-    """One storage node with a LIO, and a clumsy admin."""
+    """One storage node with a LIO, and a clumsy administrator."""
 
     @property
     def kernel(self) -> Kernel:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stories and laws, told to real kernels."""
+"""Stories and laws, on real kernels."""

@@ -72,7 +72,7 @@ def pytest_xdist_make_scheduler(
 
 @pytest.fixture(scope="session")
 def _requirements() -> None:
-    """Say what is missing instead of failing somewhere in the middle."""
+    """Name the missing requirements, instead of failing somewhere in the middle."""
     tools = ("nsenter", "socat", "iscsid", "lvm", "cc")
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     missing = [tool for tool in tools if shutil.which(tool, path=path) is None]

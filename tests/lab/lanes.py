@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the tests are handed out to the processes that run them at the same time.
+"""The distribution of the tests over the processes that run at the same time.
 
 A cluster takes a minute to start and several kernels to keep up, so only some of the
 processes get one. Tests of a cluster are handed out by the file, since those of a file

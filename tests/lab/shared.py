@@ -130,7 +130,7 @@ def plain(cluster: Cluster) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def writing(host: Attached, block: int) -> Iterator[dict[str, Any]]:
-    """Let an application write on a host in the block; then it has what it saw."""
+    """Let an application on a host write in the block; the dict has its result then."""
     seen: dict[str, Any] = {}
     run = host.node.call("lab.guest.steady", "begin", host.path, block)
     try:

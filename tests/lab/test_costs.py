@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an attach costs does not depend on how much else there is (law 6)."""
+"""The cost of an attach does not depend on how much else there is (law 6)."""
 
 from typing import Any
 
 from lab.guest.initiators import connector
 from lab.single import SingleNode
 
-#: Volumes with a host each, beside the one that is attached; and hosts of this one.
+#: The number of other volumes with a host each, and of further hosts of one volume.
 OTHERS = 12
 
 
@@ -32,7 +32,7 @@ def test_an_attach_and_a_detach_cost_the_same_beside_many_exports_and_hosts(
         for number in range(OTHERS):
             call("attach", shared, connector(f"host-{number}"))
         assert count(shared) == further_host
-    # They are counted at all, and there is no command and no walk among them.
+    # The counters work, and count no command and no walk.
     for cost in (*only_host.values(), *further_host.values()):
         assert set(cost) == {"privileged calls", "files", "queries"}
     for cost in further_host.values():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whoever dies, and whenever: the kernel follows Cinder again (law 3; p and q)."""
+"""The kernel follows Cinder again after a crash of any process at any point (law 3)."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detaches that overtake, repeat or share: the right access ends, no other (1, 2)."""
+"""Detaches that overtake, repeat or share: only the right access ends (laws 1, 2)."""
 
 import time
 from typing import Any
@@ -187,7 +187,7 @@ def test_a_detach_without_a_connector_ends_all_and_says_so(node: SingleNode) -> 
 
 
 def _until_nobody_is_logged_in(story: Story) -> None:
-    """The hosts' kernels notice in their own time."""
+    """Wait until the hosts' kernels have noticed that their sessions ended."""
     deadline = time.monotonic() + 30
     while story.guest("lab.guest.initiators", "sessions"):
         assert time.monotonic() < deadline

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host that nobody can talk to writes on; it is fenced off, and a standby goes on."""
+"""A host that nobody can reach goes on writing; it is fenced off for a standby."""
 
 import time
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_no_write_of_a_fenced_host_gets_through(
                 assert _on_the_disk(volume, range(1, 2)) != before, "it stopped"
 
                 fence(volume, active)
-                # At once: whatever came through after this would be seen on top of it.
+                # At once: a write that came through later would show in these blocks.
                 _overwrite(volume, "fenced", 1, *_BLOCKS)
                 assert volume.initiators() == {watcher.node.plan.initiator}
                 volume.detach(watcher)

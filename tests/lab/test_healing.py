@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever is missing or wrong in the kernel is put right, and nothing else (law 3)."""
+"""Everything missing or wrong in the kernel is put right, and nothing else (law 3)."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.lab.guest.damage import EMPTIES_SESSIONS, ENDS_SESSIONS, UNFELT
 from tests.lab.stories import OURS, Story
 from tests.lab.writers import PAUSE, undisturbed
 
-#: As many of them as there can be together, put right by two starts of the service.
+#: As many damages at once as possible, put right by two starts of the service.
 TOGETHER = (
     (
         "no portal",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What only the kernel's LIO can show, beside the contract of all targets."""
+"""The behaviour that only the kernel's LIO can show, beside the contract."""
 
 import contextlib
 import time

@@ -101,8 +101,8 @@ def test_a_mode_that_comes_in_one_request_with_the_connector(node: SingleNode) -
             )
             story.adopt(host, information, "")
             device = story.log_in(host)
-            # From the first moment: a disk that began read-only stays so in the eyes
-            # of its host until that looks again.
+            # From the first moment: a host takes a disk that began read-only for
+            # read-only until it looks again.
             assert story.guest(_DISK, "is_read_only", device) is (mode == "ro")
             assert _may_write(story, device) is (mode != "ro")
 

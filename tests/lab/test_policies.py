@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may make multi-attach volumes, and share bootable ones, by each profile."""
+"""Each profile decides who may make multi-attach volumes and share bootable ones."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,8 +21,9 @@ USERS = (*PROJECTS_USERS, "other")
 
 _MEMBERS = {"admin", "manager", "member", "sharer"}
 
-#: By profile: who may make a multi-attach volume, and who share a bootable one. A user
-#: of another project makes volumes there, and does not see those of this one.
+#: By profile: the users that may make a multi-attach volume, and share a bootable
+#: one. A user of another project makes volumes there, and does not see those of this
+#: one.
 PROFILES: dict[str, tuple[set[str], set[str]]] = {
     "open": ({*_MEMBERS, "other"}, _MEMBERS),
     "controlled": ({"admin", "sharer"}, {"admin"}),
@@ -49,7 +50,7 @@ def _profile(cluster: Cluster, name: str) -> contextlib.AbstractContextManager[N
 def _makes(cluster: Cluster, user: str, volume_type: str) -> bool:
     """Say whether a user may make a multi-attach volume, of a type without back end.
 
-    What becomes of one that may be made, other tests show; it takes half a minute.
+    Other tests show what becomes of a volume that may be made; it takes half a minute.
     """
     cinder = cluster.clients.volume(user)
     try:
@@ -93,7 +94,7 @@ def test_profile_lets_those_make_multiattach_volumes_whom_it_names(
     cluster: Cluster, profile: str
 ) -> None:
     makers, sharers = PROFILES[profile]
-    # The volume is there before: the profile is about what comes.
+    # The volume exists already: a profile decides only about later requests.
     with (
         shared.volume(cluster) as volume,
         shared.volume_type(cluster) as volume_type,

@@ -5,7 +5,7 @@ from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
 from tests.lab.stories import OURS, Story
 
-#: Whatever a volume with attachments may be in the middle of.
+#: The statuses that a volume with attachments may have.
 STATUSES = (
     "in-use",
     "available",  # by os-reset_status
@@ -38,7 +38,7 @@ def test_volumes_in_any_status_come_back_with_their_luns(node: SingleNode) -> No
         for status, story in stories.items():
             story.driver("set_status", story.volume, status)
     node.node.call("tests.lab.guest.reset", "forget_exports")
-    # As after a boot that activated nothing, and may not activate one by itself.
+    # The state after a boot that activated nothing; one volume has the skip flag, too.
     skipped = stories["maintenance"].volume
     node.node.run(
         f"vgchange -an {VOLUME_GROUP} && lvchange -ky {VOLUME_GROUP}/volume-{skipped}"
@@ -46,7 +46,7 @@ def test_volumes_in_any_status_come_back_with_their_luns(node: SingleNode) -> No
     with node.backend(OURS, options) as backend:
         for story in stories.values():
             story.go_on_with(backend)
-        # Cinder's own start asks for these only.
+        # At its start Cinder asks for the exports of these only.
         assert _everything(stories["in-use"]) == before["in-use"]
         story.driver("reconcile")
         for status, story in stories.items():

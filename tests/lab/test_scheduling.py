@@ -127,7 +127,7 @@ def test_a_back_end_takes_no_more_multiattach_volumes_than_it_has_room_for(
         _wait_for(left, 0)
         assert _place(cluster, volume_type) is None
         assert "it has as many multi-attach volumes as it may" in _said(cluster)
-        # It goes on with the one that it has.
+        # The back end still serves the volume that it has.
         cinder.volumes.extend(first.id, 2)
         attachments.wait_for_status(cinder, first.id, "available")
         assert int(cinder.volumes.get(first.id).size) == 2
@@ -155,7 +155,7 @@ def test_a_managed_volume_is_what_its_type_says_or_is_refused(cluster: Cluster) 
         cluster, multiattach="<is> true", volume_backend_name=KEPT_BACKEND
     ) as volume_type:
         found = _manage(cluster, "refused", volume_type)
-        assert found.status == "error"  # Cinder makes this of error_managing
+        assert found.status == "error"  # Cinder turns error_managing into this
         assert f"for volume {found.id} of type {volume_type}: multiattach" in _said(
             cluster
         )
@@ -184,7 +184,7 @@ def test_a_volume_is_not_retyped_to_what_no_back_end_does(cluster: Cluster) -> N
         for specs in (
             {"multiattach": "<is> true"},
             {"multiattach": "<is> True", "taikun:max_hosts": "many"},
-            # It would have to move, and may not.
+            # The volume would have to move, and may not.
             {"multiattach": "<is> True", "volume_backend_name": KEPT_BACKEND},
         ):
             with _volume_type(cluster, **specs) as volume_type:

@@ -14,7 +14,7 @@ from tests.lab import shared
 #: Debian's iscsid.conf says, instead of the lab's few seconds.
 _PATIENCE = 120
 
-#: Nobody answers here.
+#: No database answers at this address.
 _NO_DATABASE = """\
 [database]
 connection = mysql+pymysql://cinder:none@127.0.0.1:1/cinder

@@ -70,7 +70,7 @@ def test_a_volume_is_taken_over_while_its_hosts_write(node: SingleNode) -> None:
 
 
 def _everybody_logs_in_again(story: Story, before: list[dict[str, str]]) -> None:
-    """With the pair that they hold, and a reconcile while nobody is logged in."""
+    """All hosts log in with the pair they hold, after a reconcile that saw none."""
     for host in "ab":
         story.log_out(host)
     story.driver("reconcile")
@@ -80,7 +80,7 @@ def _everybody_logs_in_again(story: Story, before: list[dict[str, str]]) -> None
 
 
 def _another_host_attaches(story: Story, reserved: str) -> None:
-    """By the attachment that was reserved before the take-over."""
+    """Another host attaches by what was reserved before the take-over."""
     story.attach("c", reserved)
     assert _pair(story, "a") == _pair(story, "b") != _pair(story, "c")
 
@@ -96,7 +96,7 @@ def _an_old_host_leaves(story: Story, other_server: str) -> None:
 
 
 def _a_boot_restores_what_the_in_tree_driver_saved(story: Story) -> None:
-    """It knows who was attached then; the driver's start corrects it."""
+    """The saved file has the hosts of its time; the driver's start corrects it."""
     story.log_out("b")
     story.log_out("c")
     story.guest("tests.lab.guest.reset", "forget_exports")
@@ -183,7 +183,7 @@ def test_a_volume_is_given_back_while_its_hosts_write(node: SingleNode) -> None:
 
 
 def _the_in_tree_driver_goes_on(story: Story) -> str:
-    """As well as ever: it has one pair for all hosts that it attaches itself."""
+    """The in-tree driver works as before: all hosts that it attaches have one pair."""
     _log_in_again(story, "b")
     story.attach("c")
     kept = tuple(story.driver("provider_auth", story.volume).split()[1:])
@@ -203,7 +203,7 @@ def _the_in_tree_driver_goes_on(story: Story) -> str:
 
 
 def _reboot(node: SingleNode) -> None:
-    """As a storage node does that keeps its files, and activates its volumes."""
+    """Reboot a storage node that keeps its files and activates its volumes."""
     keep = "/run/lab/saveconfig.json"
     node.node.run(f"cp {SAVED} {keep}")
     node.node.kernel.cut_power()

@@ -78,7 +78,7 @@ class Cloud:
         self.driver.set_initialized()
 
     def end_driver(self):
-        """End what the driver does by itself, as the end of its process does."""
+        """End the driver's threads, as the end of its process does."""
         self.driver._reconcile.stop()
 
     @property
@@ -121,7 +121,7 @@ class Cloud:
         return objects.Volume.get_by_id(self.context, volume_id)
 
     def acls(self, volume_id):
-        """Give who may log in, and None if there is no target at all."""
+        """Give the initiators that may log in; None if there is no target at all."""
         return self.target.acls_of(self.load(volume_id))
 
     def volume_type(self, **specs):
@@ -164,7 +164,7 @@ class Cloud:
         return Attached(row.id)
 
     def _write_mode(self, attached, volume_id, mode, **more):
-        # cinder.volume.api.API.attachment_create, with what it takes for read-only.
+        # As API.attachment_create of cinder.volume.api: any text means read-only to it.
         flag = self.load(volume_id).admin_metadata.get("readonly", False)
         row = objects.VolumeAttachment.get_by_id(self.context, attached.id)
         row.attach_mode = "ro" if flag else mode
@@ -241,7 +241,7 @@ class Cloud:
         self.record(volume_id).unlink()
 
     def watch(self):
-        """Wait until the driver has seen what Cinder wrote down behind its answers."""
+        """Wait until the driver has seen what Cinder wrote after its answers."""
         for thread in threading.enumerate():
             if thread.name.startswith("taikun-watch-"):
                 thread.join()

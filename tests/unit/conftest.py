@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's configuration, database and locks, as real as they come cheaply."""
+"""Cinder's configuration, database and locks, as real as is cheap."""
 
 import itertools
 import threading
@@ -37,7 +37,7 @@ _sections = (f"lvm-{number}" for number in itertools.count())
 
 @pytest.fixture(autouse=True)
 def _threads_end():
-    """See that no thread of a driver's outlives its test, and works in the next one."""
+    """See that no thread of a driver outlives its test and works in the next one."""
     before = threading.enumerate()
     yield
     left = [thread for thread in threading.enumerate() if thread not in before]
@@ -182,6 +182,6 @@ def cloud(configure, node, volume_type, monkeypatch, request):
 
 @pytest.fixture
 def log(caplog):
-    """What the driver logged, as text."""
+    """The log of the driver, as text."""
     caplog.set_level("INFO", logger="taikun_cinder")
     return caplog

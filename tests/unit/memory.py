@@ -9,7 +9,7 @@ from tests.contract import memory
 
 
 class InTreeTarget(fake.FakeTarget):
-    """What the parent's constructor makes, and nobody uses."""
+    """The target that the parent's constructor makes, and nobody uses."""
 
     def __init__(self, *args, **kwargs):
         self.protocol = self.storage_protocol = "iSCSI"
@@ -47,7 +47,7 @@ class MemoryTarget(memory.MemoryTarget):
         return session
 
     def acls_of(self, volume):
-        """Give who may log in, and None if there is no target at all."""
+        """Give the initiators that may log in; None if there is no target at all."""
         observed = self.kernel.read(name_of(volume))
         if observed.target is None:
             return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who comes first does the work of all who wait, and nobody waits in vain."""
+"""The first caller does the work of all that wait, and none waits in vain."""
 
 import threading
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Cinder keeps of an export is what the in-tree driver would have written."""
+"""The location that Cinder keeps is what the in-tree driver would have written."""
 
 import pytest
 from cinder.volume.targets import lio

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Cinder's rows are read."""
+"""Cinder's rows are read as attachments, and only those of the right volumes."""
 
 import pytest
 from cinder import objects

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents name is there."""
+"""Everything that the documents name exists."""
 
 import re
 from pathlib import Path

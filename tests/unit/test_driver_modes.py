@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host may do what its attachments say, by whatever way Cinder says it (law 4)."""
+"""A host may do what its attachments say, however Cinder says it (law 4)."""
 
 import uuid
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a second server gets, by its volume's type or its back end."""
+"""A second server gets what its volume's type or back end allows."""
 
 import contextlib
 import uuid

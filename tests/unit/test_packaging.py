@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the installed package offers to others."""
+"""The entry points of the installed package, and the imports of its pure part."""
 
 import configparser
 import importlib.metadata

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is refused at start, with its cure."""
+"""Every refusal at start tells its cure."""
 
 import shutil
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long work is told in the log, and short work is not."""
+"""The progress of long work is logged, and that of short work is not."""
 
 from taikun_cinder.progress import INTERVAL, Progress
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The follower of a volume does not take the time of those who attach it."""
+"""The watch of a volume does not take the time of those that attach it."""
 
 import threading
 from typing import Any

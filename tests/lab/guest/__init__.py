@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the tests runs inside a node: what they break there, and what they look at.
+"""The part of the tests that runs inside a node, to break things and to look at them.
 
 A node runs in the project's folder, so it finds these modules as it finds the lab's.
 """

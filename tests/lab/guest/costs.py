@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts what the driver does for a host, in numbers that a busy machine cannot change.
+"""Counts the work of the driver for a host, in numbers that no busy machine changes.
 
 Only what the calling thread does is counted. Here the privileged half runs in the same
 process, so its file operations are seen too.

@@ -49,12 +49,12 @@ _MOST = 400
 
 @dataclasses.dataclass
 class Crash:
-    """What came of one of them.
+    """The outcome of one crash.
 
     Attributes:
-        point: what was about to be called; empty for the request that was not harmed.
+        point: the call that was about to be made; empty for the unharmed request.
         outcome: how the request ended: ``done``, ``killed``, or its error.
-        problems: what was not as it must be afterwards.
+        problems: everything that was wrong afterwards.
     """
 
     point: str
@@ -68,7 +68,7 @@ class Walk:
     Args:
         volume_id: the volume.
         connector: of the host.
-        victim: who is killed, see ``Points.arm``.
+        victim: the process that is killed, see ``Points.arm``.
         reboot: whether the node loses all that its kernel had as well.
     """
 
@@ -196,7 +196,7 @@ class Walk:
         return problems
 
     def _rows(self) -> tuple[set[str], set[str]]:
-        """Give who was told how to connect, and who has a row that says so."""
+        """Give the initiators that were told how to connect, and those of all rows."""
         rows = self._backend.volume(self._volume).volume_attachment
         connected = [row for row in rows if row.connector]
         return (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be missing or wrong in LIO for one volume, each made so by hand.
+"""Everything that can be missing or wrong in LIO for one volume, made so by hand.
 
 The hosts are ``a``, which is logged in, and ``b``, which has an ACL only.
 """
@@ -16,7 +16,7 @@ from lab.plan import VOLUME_GROUP
 _ROOT = Path("/sys/kernel/config/target")
 _A, _B, _FOREIGN = (connector(name)["initiator"] for name in ("a", "b", "foreign"))
 
-#: What says who is logged in, how much was read, or how the kernel counts.
+#: Files that show sessions, how much was read, or the kernel's own counters.
 _MOVING = {
     "alua",
     # Goes to 1 along with generate_node_acls, without which nobody asks for it.
@@ -89,7 +89,7 @@ def _remove_everything(name: str) -> None:
     backstore.delete()
 
 
-#: Nobody who is logged in stands on these.
+#: No session stands on these.
 UNFELT: Mapping[str, Callable[[str], None]] = {
     "no portal": _remove_portals,
     "no ACL for b": lambda name: _acl(name, _B).delete(),
@@ -146,7 +146,7 @@ def leave_backstore(name: str) -> None:
 def everything(name: str) -> dict[str, str]:
     """Give all that configfs says about a target and its backstore, by path.
 
-    It is as a whole what the target is, but for what moves by itself.
+    Together they are the whole target, without what changes all the time.
     """
     backstores = _ROOT.glob(f"core/iblock_*/{name}")
     found: dict[str, str] = {}
@@ -161,7 +161,7 @@ def everything(name: str) -> dict[str, str]:
 
 
 def _links(folder: Path, names: list[str], found: dict[str, str]) -> None:
-    # A link's name is anybody's choice, what it leads to is not.
+    # The name of a link is arbitrary; only its target counts.
     for name in [entry for entry in names if (folder / entry).is_symlink()]:
         names.remove(name)
         found[f"{folder}/ -> {os.readlink(folder / name)}"] = ""

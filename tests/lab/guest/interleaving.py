@@ -48,7 +48,7 @@ def overtaken(
 
 
 def attach_and_write(volume_id: str, host: str) -> dict[str, Any]:
-    """Attach a volume to a host that logs in and does not stop to write.
+    """Attach a volume to a host that logs in and writes all the time.
 
     Returns:
         the connection ``information``, the ``device`` and the ``run``, see

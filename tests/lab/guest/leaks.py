@@ -18,8 +18,7 @@ _PASSWORDS = "*/tpgt_*/acls/*/auth/password"
 def in_readable_files(words: Sequence[str]) -> list[str]:
     """Name the files that every user may read and that contain one of the words.
 
-    Only a file's own mode counts: whoever opens its folder one day does not look at
-    what is in it.
+    Only a file's own mode counts, since its folder may be opened to others later.
     """
     wanted = [word.encode() for word in words]
     return [

@@ -133,7 +133,7 @@ def make_volume(volume: str, size: str = "8m") -> str:
 
 
 def in_use(device: str) -> bool:
-    """Say whether somebody has a block device for himself, as a backstore has."""
+    """Say whether a block device is open exclusively, as by a backstore."""
     try:
         os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
     except OSError as error:

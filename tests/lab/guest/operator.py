@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator, or the node's boot, runs on a storage node."""
+"""The commands that an operator, or the node's boot, runs on a storage node."""
 
 import subprocess
 from pathlib import Path

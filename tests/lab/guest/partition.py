@@ -9,6 +9,6 @@ _CUT = "sleep 1; ip link set eth0 down; sleep {}; ip link set eth0 up"
 def cut_off(seconds: int) -> None:
     """Take the node off the management network for a while, in a second from now.
 
-    Nobody can tell it to come back meanwhile, so it has to do that by itself.
+    Nobody can reach it meanwhile, so the node ends the cut itself.
     """
     subprocess.Popen(["bash", "-c", _CUT.format(seconds)], start_new_session=True)

@@ -73,7 +73,7 @@ class Points:
 
     @property
     def hit(self) -> str:
-        """What was about to be called when it hit; empty if it did not."""
+        """The call that was about to be made when it hit; empty if it did not."""
         return self._shared[_NUMBERS.size :].rstrip(b"\0").decode()
 
     def _wrap(self, module: str, name: str) -> None:
@@ -101,7 +101,7 @@ class Points:
 
 
 def _what(args: tuple[Any, ...]) -> str:
-    """Give a path without what is the same for all, to know a point by."""
+    """Give the path among the arguments, less what all paths share, as a name."""
     paths = [str(argument) for argument in args if isinstance(argument, Path)]
     return paths[0].rpartition("volume-")[2] if paths else f"process {os.getpid()}"
 

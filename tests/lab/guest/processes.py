@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's processes: who they are, and what their command lines show to all."""
+"""The node's processes: their users, and the command lines that they show to all."""
 
 import os
 import time
@@ -40,7 +40,7 @@ def privileged() -> list[Path]:
 
 
 def identities(program: str) -> list[dict[str, Any]]:
-    """Tell as whom and with which capabilities the processes of a program run.
+    """Give the users and the capabilities that the processes of a program run with.
 
     Args:
         program: a word of the command line, or the last part of one that is a path.

@@ -19,6 +19,6 @@ def _note(event: str, given: tuple[Any, ...]) -> None:
 
 
 def started_with(words: Sequence[str]) -> tuple[int, list[str]]:
-    """Give how much was started, and all that shows one of the words."""
-    shown = [command for command in _started if any(word in command for word in words)]
+    """Give the number of starts, and all that show one of the words."""
+    shown = [start for start in _started if any(word in start for word in words)]
     return len(_started), shown

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may reach a volume, told as stories. The letters are of cinder-facts.md."""
+"""The hosts that may reach a volume, told as stories."""
 
 from taikun_cinder.access.attachment import Attachment, new_credentials
 from taikun_cinder.access.ledger import Ledger, grants
@@ -28,7 +28,7 @@ def _host_state(*, session=True, credentials=OLD, mode=Mode.RW):
 
 
 def test_two_detaches_at_once_on_one_host_leave_nothing():
-    # c: both are ended before the API deletes either row.
+    # Both are ended before the API deletes either row.
     attachments = [_attachment("mark 1"), _attachment("mark 2")]
     ledger = Ledger().detach(attachments, A, "mark 1", 1)
     assert _initiators(attachments, ledger) == {A}
@@ -44,7 +44,6 @@ def test_detach_that_cinder_repeats_ends_no_other():
 
 
 def test_detach_overtaken_by_another_attach_does_not_concern_it():
-    # d
     attachments = [_attachment("mark 1")]
     ledger = Ledger().detach(attachments, A, "mark 1", 1)
     ledger = ledger.attach(attachments, B, "mark 2", Mode.RW, 2)
@@ -52,7 +51,6 @@ def test_detach_overtaken_by_another_attach_does_not_concern_it():
 
 
 def test_reserved_attachment_gives_and_keeps_nothing():
-    # e
     attachments = [
         _attachment("mark 1"),
         Attachment("2", "host", None, connected=False),
@@ -63,7 +61,7 @@ def test_reserved_attachment_gives_and_keeps_nothing():
 
 
 def test_first_attaches_at_once_get_one_pair_on_one_host_and_two_on_two():
-    # i and m: neither row is written yet.
+    # Neither row is written yet.
     ledger = Ledger().attach([], A, "mark 1", Mode.RW, 1)
     first = _credentials([], ledger)[A]
     ledger = ledger.attach([], A, "mark 2", Mode.RW, 2)
@@ -80,7 +78,6 @@ def test_host_that_comes_back_gets_new_credentials_even_before_its_row_is_gone()
 
 
 def test_further_server_on_a_taken_over_host_shares_what_the_host_has():
-    # g
     attachments = [_attachment("connector 1")]
     ledger = Ledger().attach(attachments, A, "mark 2", Mode.RW, 1)
     assert _credentials(attachments, ledger)[A] == OLD
@@ -130,7 +127,6 @@ def test_detach_of_all_leaves_nobody_and_the_next_attach_is_new():
 
 
 def test_writing_ends_with_the_attachment_that_allowed_it():
-    # u
     attachments = [_attachment("mark 1"), _attachment("mark 2", mode=Mode.RO)]
     assert {grant.mode for grant in grants(attachments, Ledger())} == {Mode.RW}
     ledger = Ledger().detach(attachments, A, "mark 1", 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever the order of Cinder's writes, its failures and its restarts (laws 1 to 3).
+"""Cinder's writes, failures and restarts in any order break no law (laws 1 to 3).
 
 The machine is Cinder: several API workers that reserve, attach, write and delete rows,
 each step in its own time; a manager that may die between any two; and a driver that
@@ -22,7 +22,7 @@ from tests.unit.access.story import IN_TREE, INITIATORS, STORAGE, Story
 
 
 class Cinder(RuleBasedStateMachine):
-    """Cinder, with a driver that trusts the rows and its ledger."""
+    """Cinder, with a driver that trusts the attachments and its ledger."""
 
     def __init__(self):
         super().__init__()
@@ -31,7 +31,7 @@ class Cinder(RuleBasedStateMachine):
         self.kernel = {}
         self.sessions = set()
         self.used = {IN_TREE}
-        self.lost = set()  # hosts with a grant that nobody took
+        self.lost = set()  # initiators whose answer was lost
         self.own = False
         self.reserved = 0
         self.now = 0.0
@@ -111,7 +111,7 @@ class Cinder(RuleBasedStateMachine):
         if story := self._any(data, "reserved"):
             identity = f"mark {story.id} {self.now}"
             if fails:
-                # Whatever was done for it before the failure is undone from ledger.
+                # Everything done before the failure is undone by the ledger.
                 self._look()
                 self._ensure()
                 return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What access is said with: compared as iSCSI does, and never showing a secret."""
+"""The nouns of access: they compare as iSCSI does, and never show a secret."""
 
 import pytest
 

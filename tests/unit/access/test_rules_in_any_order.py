@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One writer where one is allowed, whatever comes together (law 4).
+"""There is one writer where one is allowed, in any order of requests (law 4).
 
-The machine is Cinder with servers that are attached, moved and detached, each step of
-each in its own time. The driver has what it has on disk, so restarts change nothing.
+The machine is Cinder with servers that are attached, moved and detached, each step in
+its own time. The driver keeps all that it knows on disk, so restarts change nothing.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ class Story:
 
     @property
     def may(self):
-        """What it may do in the end."""
+        """The mode that it has in the end."""
         return self.granted or self.asked
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which back ends the scheduler's filter passes, and what it says of the others."""
+"""The scheduler's filter passes a back end, or logs why it does not."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kernel the lab boots, and why it is not the ready one.
+"""The choice of the kernel that the lab boots, and why it is not the ready one.
 
 The kernels are shell scripts; tests/lab/test_kernels.py boots real ones.
 """

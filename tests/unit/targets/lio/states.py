@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any state that a kernel can be in for one volume, and any that it should be in."""
+"""Strategies for the states of LIO for one volume, and for exports of it."""
 
 import dataclasses
 

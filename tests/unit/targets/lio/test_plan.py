@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From any state to any other, and nobody is harmed on the way (laws 1 to 4)."""
+"""A plan leads from any state to any other and harms no host (laws 1 to 4)."""
 
 import functools
 import itertools
@@ -44,7 +44,7 @@ def _walk(observed, desired):
 
 
 def _disk(observed, initiator):
-    """What a host that is logged in has as its disk: backstore, device, serial."""
+    """The disk of a host that is logged in: its backstore, by name and state."""
     acl = observed.acls.get(initiator)
     mapped = acl.mapped.get(0) if acl and acl.session else None
     name = observed.luns.get(mapped.lun) if mapped else None
@@ -53,8 +53,8 @@ def _disk(observed, initiator):
     return name and (name, None)
 
 
-def _ways_in(observed):
-    """All access there is: (who, by which credentials, LUN, leading where, writing)."""
+def _accesses(observed):
+    """All access: (initiator, credentials, LUN, backstore by name and state, rw)."""
     tpg = observed.tpg
     if tpg is None or not tpg.enabled:
         return set()
@@ -82,7 +82,7 @@ def _gains(before, now):
     """
     return {
         access
-        for access in _ways_in(now) - _ways_in(before)
+        for access in _accesses(now) - _accesses(before)
         if not _disk(before, access[0])
         or _disk(now, access[0]) != _disk(before, access[0])
     }
@@ -124,7 +124,7 @@ def test_plan_revokes_before_it_grants(observed, desired):
     gaining = (pair for pair in steps_taken if _gains(*pair))
     before, now = next(gaining, (walk[-1], walk[-1]))
     # New credentials replace the old ones in one step.
-    for initiator, credentials, index, _, _, rw in _ways_in(before) & _ways_in(now):
+    for initiator, credentials, index, _, _, rw in _accesses(before) & _accesses(now):
         event("access before the first grant")
         assert initiator in granted
         assert index == 0
@@ -157,7 +157,7 @@ def test_plan_leads_exactly_to_what_is_desired(observed, desired):
             NAME,
             last.backstore,
             False,
-        ) in _ways_in(last)
+        ) in _accesses(last)
 
 
 @thoroughly
