@@ -25,14 +25,14 @@ from tests.lab.shared import Shared, writing
 
 GROUPS = {BACKEND: VOLUME_GROUP, PATHS_BACKEND: SECOND_GROUP}
 
-#: The node that makes the backups, over iSCSI as from any node. It works from
-#: ``compute1`` too, and takes three times as long there: the lab's switch is slow.
+#: The node that makes the backups, over iSCSI as from any node. It has the volumes too,
+#: so no gigabyte has to cross from one kernel to another.
 BACKUP_NODE = STORAGE_NODE.name
 
 #: Longer than a reconcile needs to sweep what nobody uses.
 SWEPT = PATHS_PATIENCE + 3 * PATHS_INTERVAL
 
-#: Every request here copies a gigabyte between kernels that share a processor.
+#: Every request here copies a gigabyte, on a processor that several kernels share.
 LONG = 400
 
 
