@@ -102,7 +102,6 @@ class RecordNotWritten(exception.VolumeDriverException):
 
     message = (
         "The record of volume %(volume)s cannot be written to %(path)s: %(cause)s. "
-        "Make the folder writable for the user of cinder-volume, with room on its "
-        "disk (option taikun_state_path), and repeat the request. The export itself "
-        "agrees with the attachments again after the next reconcile."
+        "%(cure)s Then repeat the request. The export itself agrees with the "
+        "attachments again after the next reconcile."
     )

@@ -10,7 +10,7 @@ from cinder.volume import driver
 from cinder.volume.drivers import lvm
 from oslo_concurrency import processutils
 
-from taikun_cinder import opts, portals, targets, volume_groups
+from taikun_cinder import opts, portals, records, targets, volume_groups
 from taikun_cinder.exception import BackendRefused
 from taikun_cinder.node import Node, Problem
 
@@ -163,6 +163,5 @@ def _state(configuration: Any) -> Iterator[Problem]:
         yield Problem(
             f"The driver cannot write to {folder} (option taikun_state_path): "
             f"{error.strerror}",
-            "Give the folder to the user of cinder-volume, with room on its disk, or "
-            "set the option to another one.",
+            records.CURE,
         )

@@ -40,6 +40,12 @@ _FORM = 1
 
 _SUFFIX = ".json"
 
+#: What an operator does about a folder that cannot be written to.
+CURE = (
+    "Give the folder to the user of cinder-volume, with room on its disk, or set the "
+    "option taikun_state_path to another one."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -108,7 +114,7 @@ class Records:
             _replace(path, text.encode())
         except OSError as error:
             raise RecordNotWritten(
-                volume=volume_id, path=path, cause=error.strerror
+                volume=volume_id, path=path, cause=error.strerror, cure=CURE
             ) from error
 
     def forget(self, volume_id: str) -> None:
