@@ -75,6 +75,26 @@ def test_mapped_lun_has_its_mode_from_the_first_moment(shared, protect):
     assert shared.kernel.read(shared.name).tpg.attributes == ATTRIBUTES
 
 
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("begins", ["0", "1"])
+@pytest.mark.parametrize("stays", [True, False])
+def test_host_that_came_in_without_an_acl_gets_its_mode_and_keeps_its_disk(
+    lab, mode, begins, stays
+):
+    lab.ensure(lab.export())
+    lab.node.put(f"{lab.tpg}/attrib/demo_mode_write_protect", begins)
+    lab.node.put(f"{lab.tpg}/attrib/generate_node_acls", "1")
+    lab.node.put(f"{lab.tpg}/attrib/authentication", "0")
+    session = lab.node.login(lab.name, lab.world.portals[0], A, None)
+    if not stays:
+        session.logout()  # the kernel remembers what it showed
+    disks = set()
+    lab.node.mount.changed = lambda: disks.add(session.device)
+    lab.ensure(lab.export(Grant(A, grant(A).credentials, mode)))
+    assert disks == {lab.device if stays else None}
+    assert lab.login(grant(A)).may_write is (mode is Mode.RW)
+
+
 def test_refused_mapped_lun_leaves_the_next_ones_as_they_would_be(shared):
     change(shared, "unmap_lun", str(B), 0)
     shared.node.unlink(f"{shared.tpg}/lun/lun_0/backstore")
