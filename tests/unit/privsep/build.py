@@ -26,14 +26,17 @@ _LINK = "0a1b2c3d4e"
 _LOST = "core/iblock_7/lost"
 
 
+#: The reasons why nobody can prove who he is by an ACL.
+CLOSED = ("none", "no password", "open", "mutual", "capitals")
+
+
 @dataclasses.dataclass(frozen=True)
 class Variant:
     """The ways in which one state can look in configfs.
 
     Attributes:
         hba: index of the HBA; None for ours.
-        closed: why nobody gets in by an ACL without credentials: ``none``, ``no
-            password``, ``open``, ``mutual`` or ``capitals``.
+        closed: why an ACL has no credentials; one of ``CLOSED``.
         dead: whether a mapped LUN that leads nowhere has a link.
     """
 
@@ -45,7 +48,7 @@ class Variant:
 variants = st.builds(
     Variant,
     st.sampled_from([None, None, 0, 5]),
-    st.sampled_from(["none", "no password", "open", "mutual", "capitals"]),
+    st.sampled_from(CLOSED),
     st.booleans(),
 )
 

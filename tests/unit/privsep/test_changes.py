@@ -169,9 +169,11 @@ def test_portal_is_known_in_whatever_form_it_is_written(shared):
     shared.node.make(f"{shared.tpg}/np/[2001:0db8::0002]:3260")
     portal = Portal("2001:db8::2")
     change(shared, "add_portal", portal.address, portal.port)
+    change(shared, "add_portal", portal.address, 3261)
     assert portal in shared.kernel.read(shared.name).tpg.portals
     change(shared, "remove_portal", portal.address, portal.port)
-    assert shared.kernel.read(shared.name).tpg.portals == {shared.world.portals[0]}
+    left = shared.kernel.read(shared.name).tpg.portals
+    assert left == {shared.world.portals[0], Portal("2001:db8::2", 3261)}
 
 
 def test_portal_that_clashes_is_refused(shared):
@@ -235,6 +237,21 @@ def test_credentials_are_the_only_ones_by_which_a_host_gets_in(shared, field, va
     shared.refused(grant(A))
     with pytest.raises(LoginRefused):
         shared.node.login(shared.name, shared.world.portals[0], A, None)
+
+
+def test_nobody_knows_what_credentials_are_on_the_way_to_new_ones(shared):
+    old, new = grant(A).credentials, Credentials("new-user", "new-password")
+    mixed = Grant(A, Credentials(new.username, old.password), Mode.RW)
+    tries = []
+
+    def try_again():
+        tries.append(mixed)
+        shared.refused(mixed)
+        shared.refused(grant(A))
+
+    shared.node.mount.changed = try_again
+    change(shared, "set_credentials", str(A), new.username, new.password)
+    assert len(tries) == 2
 
 
 def test_nobody_gets_in_while_a_target_is_removed(shared):

@@ -7,12 +7,28 @@ from hypothesis import given, settings
 from taikun_cinder.access.model import Credentials, Portal
 from taikun_cinder.privsep import cipher, lio
 from taikun_cinder.privsep.refusal import KernelRefused
-from taikun_cinder.targets.lio.states import LUN, MappedLunState
+from taikun_cinder.targets.lio.states import (
+    ATTRIBUTES,
+    LUN,
+    AclState,
+    BackstoreState,
+    LioState,
+    MappedLunState,
+    TargetState,
+    TpgState,
+)
 from tests.contract.suite import A, B, C, grant
-from tests.unit.privsep.build import build, node_with_devices, possible, variants
+from tests.unit.privsep.build import (
+    CLOSED,
+    Variant,
+    build,
+    node_with_devices,
+    possible,
+    variants,
+)
 from tests.unit.privsep.configfs import Attribute, refuse
 from tests.unit.privsep.node import ImitatedKernel
-from tests.unit.targets.lio.states import NAME, states
+from tests.unit.targets.lio.states import DEVICE, HOSTS, NAME, SERIAL, states
 
 KEY = cipher.new_key()
 
@@ -23,6 +39,19 @@ def test_any_state_is_told_as_it_is(state, variant):
     node, state = node_with_devices(), possible(state)
     build(node, state, variant)
     assert ImitatedKernel(node).read(NAME, search=True) == state
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+def test_acl_by_which_nobody_proves_who_he_is_has_no_credentials(closed):
+    alone = AclState()
+    mapped = AclState(mapped={LUN: MappedLunState(LUN, write_protect=False)})
+    acls = {HOSTS[0]: alone, HOSTS[1]: alone if closed == "capitals" else mapped}
+    tpg = TpgState(attributes=ATTRIBUTES, luns={LUN: NAME}, acls=acls)
+    backstore = BackstoreState(DEVICE, SERIAL, active=True)
+    state = LioState(NAME, backstore, TargetState(tpg))
+    node = node_with_devices()
+    build(node, state, Variant(closed=closed))
+    assert ImitatedKernel(node).read(NAME) == state
 
 
 def test_passwords_are_told_only_to_who_has_the_key(lab):
@@ -90,6 +119,12 @@ def test_a_backstore_without_its_target_is_searched_for_only_if_asked(lab):
     assert lab.kernel.read(lab.name).backstore is None
     found = lab.kernel.read(lab.name, search=True).backstore
     assert (found.device, found.serial) == (lab.device, "in-tree")
+
+
+def test_a_backstore_beside_its_target_is_searched_for_without_being_asked(lab):
+    _leave_in_tree_backstore(lab)
+    lab.node.make(f"iscsi/{lab.name}")
+    assert lab.kernel.read(lab.name).backstore.serial == "in-tree"
 
 
 def test_what_the_kernel_does_not_tell_is_an_error_that_names_it(lab):
