@@ -12,7 +12,6 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from pathlib import PurePosixPath
 from typing import NoReturn
 
 #: What an attribute can show and take (PAGE_SIZE, and SIMPLE_ATTR_SIZE - 1).
@@ -104,7 +103,7 @@ class Configfs:
     def find(self, path: str, *, follow: bool = True) -> Found:
         """Give what is at a path; a link is followed unless it is the last and not."""
         found: Found = self.root
-        parts = PurePosixPath(path).parts
+        parts = [part for part in path.split("/") if part != "."]
         for number, part in enumerate(parts, 1):
             if not isinstance(found, Folder):
                 refuse(errno.ENOTDIR)
@@ -124,8 +123,8 @@ class Configfs:
         return found if isinstance(found, Folder) else refuse(errno.ENOTDIR)
 
     def _place(self, path: str) -> tuple[Folder, str]:
-        pure = PurePosixPath(path)
-        return self.folder(str(pure.parent)), pure.name
+        parent, _, name = path.rpartition("/")
+        return self.folder(parent or "."), name
 
     def is_link(self, path: str) -> bool:
         """Say whether a link is at a path."""

@@ -14,11 +14,16 @@ import stat
 import threading
 from collections.abc import Callable, Container, Iterator
 from typing import Any
-from unittest import mock
 
 from tests.unit.privsep.configfs import Configfs, Folder, Found, refuse
 
 POINT = "/sys/kernel/config"
+
+#: The functions of ``os`` that are replaced.
+_CALLS = (
+    *("mkdir", "rmdir", "symlink", "unlink", "readlink", "listdir", "scandir"),
+    *("stat", "lstat", "open", "read", "write", "close"),
+)
 
 #: Descriptors of the imitation; the kernel gives small ones.
 _descriptors = itertools.count(1 << 24)
@@ -64,20 +69,18 @@ class Mount:
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
         """Let this process see the imitation."""
-        mine = {
-            name.removeprefix("_os_"): getattr(self, name)
-            for name in dir(self)
-            if name.startswith("_os_")
-        }
-        replaced = {name: self._beside(name, call) for name, call in mine.items()}
-        with contextlib.ExitStack() as stack:
-            for name, call in replaced.items():
-                stack.enter_context(mock.patch.object(os, name, call))
+        real = {name: getattr(os, name) for name in _CALLS}
+        for name in _CALLS:
+            setattr(os, name, self._beside(name, real[name]))
+        try:
             yield
+        finally:
+            for name in _CALLS:
+                setattr(os, name, real[name])
 
-    def _beside(self, name: str, mine: Callable[..., Any]) -> Callable[..., Any]:
+    def _beside(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         """Give a function that makes a call here, or the real one elsewhere."""
-        real = getattr(os, name)
+        mine = getattr(self, f"_os_{name}")
         # The place of a link, and not what it says, decides which call it is.
         position = 1 if name == "symlink" else 0
 

@@ -9,7 +9,7 @@ import pytest
 from taikun_cinder.privsep import cipher, lio
 from taikun_cinder.privsep.refusal import KernelRefused
 from tests.contract.suite import A, grant
-from tests.unit.privsep.configfs import Attribute
+from tests.unit.privsep.configfs import Folder, refuse
 from tests.unit.privsep.node import ImitatedNode
 from tests.unit.privsep.target_core import CORE, ISCSI
 
@@ -95,11 +95,15 @@ def test_bad_name_is_refused_by_every_call(booted, bad):
         lio.apply(bad, [])
 
 
+class _Broken(Folder):
+    @property
+    def names(self):
+        return refuse(errno.EIO)
+
+
 def test_what_cannot_be_listed_is_told(booted):
     booted.modprobe()
-    target = booted.configfs.folder("target")
-    target.attributes["iscsi"] = Attribute(lambda: "")
-    assert lio.names("") == []
-    target.folders.pop("core")
-    target.attributes["core"] = Attribute(lambda: "")
-    assert lio.names("") == []
+    booted.configfs.folder("target").add("iscsi", _Broken())
+    with pytest.raises(KernelRefused, match="list") as caught:
+        lio.names("")
+    assert (caught.value.step, caught.value.number) == (-1, errno.EIO)

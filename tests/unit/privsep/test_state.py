@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever is in configfs is told as it is."""
 
+import errno
+
 import pytest
 from hypothesis import given, settings
 
@@ -130,10 +132,10 @@ def test_a_backstore_beside_its_target_is_searched_for_without_being_asked(lab):
 def test_what_the_kernel_does_not_tell_is_an_error_that_names_it(lab):
     lab.ensure(lab.export(grant(A)))
     tpg = lab.node.configfs.folder(f"target/{lab.tpg}")
-    tpg.attributes["enable"] = Attribute(lambda: refuse(5))
+    tpg.attributes["enable"] = Attribute(lambda: refuse(errno.EIO))
     with lab.node.mounted(), pytest.raises(KernelRefused) as caught:
         lio.read(lab.name, KEY)
-    assert (caught.value.step, caught.value.number) == (-1, 5)
+    assert (caught.value.step, caught.value.number) == (-1, errno.EIO)
     assert caught.value.path.endswith("/tpgt_1/enable")
 
 
