@@ -16,7 +16,8 @@ from taikun_cinder.targets.lio.states import (
     MappedLunState,
     TpgState,
 )
-from tests.unit.privsep.node import ImitatedNode, ImitatedSession, begin_session
+from tests.unit.privsep.node import ImitatedNode
+from tests.unit.privsep.sessions import ImitatedSession, begin_session
 from tests.unit.targets.lio.states import DEVICE
 
 #: A name for a link as rtslib makes them.

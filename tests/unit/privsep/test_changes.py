@@ -12,7 +12,7 @@ from taikun_cinder.targets.lio import steps
 from taikun_cinder.targets.lio.states import ATTRIBUTES, LUN
 from tests.contract.suite import A, B, C, grant
 from tests.contract.world import LoginRefused
-from tests.unit.privsep import iscsi_target
+from tests.unit.privsep import tpg
 
 READ_ONLY = Grant(B, grant(B).credentials, Mode.RO)
 
@@ -54,13 +54,11 @@ def test_each_change_can_be_repeated(lab):
 
 def test_new_tpg_has_its_attributes_whatever_the_kernel_begins_with(lab, monkeypatch):
     other = {name: 1 - value for name, value in ATTRIBUTES.items()}
-    monkeypatch.setattr(
-        iscsi_target, "_ATTRIBUTES", {**iscsi_target._ATTRIBUTES, **other}
-    )
+    monkeypatch.setattr(tpg, "ATTRIBUTES", {**tpg.ATTRIBUTES, **other})
     change(lab, "create_target")
     change(lab, "create_tpg")
-    tpg = lab.kernel.read(lab.name).tpg
-    assert (tpg.attributes, tpg.enabled) == (ATTRIBUTES, False)
+    found = lab.kernel.read(lab.name).tpg
+    assert (found.attributes, found.enabled) == (ATTRIBUTES, False)
 
 
 @pytest.mark.parametrize("protect", [True, False])

@@ -48,7 +48,8 @@ def node(mounted):
 def registrations(node):
     found = node.configfs.folder(f"target/{place()}")
     return [
-        dict(item.split("=") for item in one.split(",")) for one in found.registrations
+        dict(item.split("=") for item in registration.split(","))
+        for registration in found.registrations
     ]
 
 

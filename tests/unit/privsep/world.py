@@ -5,7 +5,8 @@ from taikun_cinder.access.model import Credentials, Grant, Initiator, Portal
 from taikun_cinder.targets.lio import steps
 from taikun_cinder.targets.lio.target import LioTarget
 from tests.contract.lio import LioLab
-from tests.unit.privsep.node import ImitatedKernel, ImitatedNode, ImitatedSession
+from tests.unit.privsep.node import ImitatedKernel, ImitatedNode
+from tests.unit.privsep.sessions import ImitatedSession
 
 
 class ImitatedWorld:
@@ -53,6 +54,6 @@ class ImitatedLab(LioLab):
         """The folder of the volume's TPG, below ``target``."""
         return f"iscsi/{self.name}/tpgt_1"
 
-    def login(self, one: Grant) -> ImitatedSession:
+    def login(self, given: Grant) -> ImitatedSession:
         portal = self.world.portals[0]
-        return self.world.login(self.name, portal, one.initiator, one.credentials)
+        return self.world.login(self.name, portal, given.initiator, given.credentials)
