@@ -169,12 +169,14 @@ def map_lun(target: str, initiator: str, write_protect: bool) -> None:
 
     What is written to write_protect before the LUN is bound is taken without an error
     and without effect: there is no entry yet that it could be kept in. The entry
-    begins with what the TPG says (target_fabric_mappedlun_link()).
+    begins with what the TPG says (target_fabric_mappedlun_link()). Only a host that
+    came in without an ACL has one already, which keeps what it says.
     """
     mapped, lun = _acl(target, initiator) / "lun_0", _tpg(target) / "lun" / "lun_0"
     files.make(mapped)
     for source in files.links(mapped):
         files.unlink(source)
+    files.put(mapped / "write_protect", _bit(write_protect))
     begins = _tpg(target) / "attrib" / _PROTECT_NEW
     files.put(begins, _bit(write_protect))
     try:

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An imitation of the kernel's drivers/target: HBAs, backstores, and what they hold.
+
+From target_core_configfs.c, target_core_device.c, target_core_hba.c,
+target_core_iblock.c and target_core_transport.c. Not imitated are ALUA, statistics and
+the attributes of a backstore, at which nobody here looks.
+"""
+
+import dataclasses
+import errno
+import re
+from collections.abc import Callable
+
+from tests.unit.privsep.configfs import Attribute, Folder, refuse
+
+CORE, ISCSI = "target_core_mod", "iscsi_target_mod"
+
+#: The kinds of HBAs, and the module of each.
+KINDS = {
+    "iblock": "target_core_iblock",
+    "fileio": "target_core_file",
+    "pscsi": "target_core_pscsi",
+    "user": "target_core_user",
+}
+
+_SERIAL = 254  # INQUIRY_VPD_SERIAL_LEN
+_DEVICE_PATH = 512  # SE_UDEV_PATH_LEN
+
+
+@dataclasses.dataclass
+class Device:
+    """A block device of the node.
+
+    Attributes:
+        content: what was written last.
+        holder: who has it for himself.
+    """
+
+    content: bytes = b""
+    holder: object = None
+
+
+@dataclasses.dataclass
+class Machine:
+    """What the kernel stands on.
+
+    Attributes:
+        db_root: where the kernel keeps persistent reservations.
+        devices: the block devices, by path.
+        installed: the modules that can be loaded.
+        loaded: the modules that are.
+    """
+
+    db_root: str
+    devices: dict[str, Device] = dataclasses.field(default_factory=dict)
+    installed: set[str] = dataclasses.field(
+        default_factory=lambda: {CORE, ISCSI, *KINDS.values()}
+    )
+    loaded: set[str] = dataclasses.field(default_factory=set)
+
+    def request_module(self, name: str) -> bool:
+        """Load a module; say whether it is there."""
+        if name in self.installed:
+            self.loaded.add(name)
+        return name in self.loaded
+
+
+class TargetCore(Folder):
+    """The folder ``target``, that comes with target_core_mod."""
+
+    def __init__(self, machine: Machine, fabric: Callable[[], Folder]) -> None:
+        super().__init__()
+        self._machine, self._fabric = machine, fabric
+        self.attributes["version"] = Attribute(lambda: "Target Engine Core\n")
+        self.attributes["dbroot"] = Attribute(lambda: f"{machine.db_root}\n")
+        self.add_default("core", _Core(machine)).add_default("alua")
+
+    def make_group(self, name: str) -> Folder:
+        if name != "iscsi" or not self._machine.request_module(ISCSI):
+            refuse(errno.EINVAL)
+        return self._fabric()
+
+
+class _Core(Folder):
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self._machine = machine
+        self._kinds_loaded = False
+
+    def make_group(self, name: str) -> Folder:
+        kind, _, index = name.rpartition("_")
+        if not kind or not re.fullmatch(r"[0-9]+", index):
+            refuse(errno.EINVAL)
+        if not self._kinds_loaded:  # transport_subsystem_check_init()
+            for module in KINDS.values():
+                self._machine.request_module(module)
+            self._kinds_loaded = True
+        if KINDS.get(kind) not in self._machine.loaded or int(index) >> 32:
+            refuse(errno.EINVAL)
+        return _Hba(self._machine, kind)
+
+
+class _Hba(Folder):
+    def __init__(self, machine: Machine, kind: str) -> None:
+        super().__init__()
+        self._machine, self._kind = machine, kind
+
+    def make_group(self, name: str) -> Folder:
+        return Backstore(self._machine, self._kind)
+
+
+class Backstore(Folder):
+    """A backstore.
+
+    Attributes:
+        device: the block device that is open; None before it is enabled.
+        serial: the unit serial.
+        exports: how many LUNs lead here.
+        registrations: the persistent reservations that it was given back.
+    """
+
+    def __init__(self, machine: Machine, kind: str) -> None:
+        super().__init__()
+        self._machine, self._kind = machine, kind
+        self._option = ""  # udev_path= of ``control``, which decides
+        self._udev_path: str | None = None  # what only is shown
+        self.device: Device | None = None
+        self.device_path = ""
+        self.serial = ""
+        self.exports = 0
+        self.registrations: list[str] = []
+        self.attributes |= {
+            "enable": Attribute(lambda: f"{int(self.configured)}\n", self._enable),
+            "udev_path": Attribute(self._show_path, self._put_path),
+            "control": Attribute(None, self._control),
+            "info": Attribute(lambda: f"Status: {self.configured}\n"),
+        }
+        for name in ("action", "alua", "attrib", "statistics"):
+            self.add_default(name)
+        self.add_default("wwn").attributes["vpd_unit_serial"] = Attribute(
+            lambda: f"T10 VPD Unit Serial Number: {self.serial}\n", self._put_serial
+        )
+        self.add_default("pr").attributes["res_aptpl_metadata"] = Attribute(
+            lambda: "Ready to process PR APTPL metadata..\n", self._register
+        )
+
+    @property
+    def configured(self) -> bool:
+        """Whether it is enabled."""
+        return self.device is not None
+
+    def release(self) -> None:
+        if self.device is not None:
+            self.device.holder = None
+
+    def _show_path(self) -> str:
+        return "" if self._udev_path is None else f"{self._udev_path}\n"
+
+    def _put_path(self, text: str) -> None:
+        if len(text) >= _DEVICE_PATH:
+            refuse(errno.EINVAL)
+        self._udev_path = text.removesuffix("\n")
+
+    def _put_serial(self, text: str) -> None:
+        if len(text) >= _SERIAL:
+            refuse(errno.EOVERFLOW)
+        if self.exports:
+            refuse(errno.EINVAL)
+        self.serial = text.strip()
+
+    def _control(self, text: str) -> None:
+        for option in re.split(r"[,\n]", text):
+            key, _, value = option.partition("=")
+            if key == "udev_path":
+                if self.configured:
+                    refuse(errno.EEXIST)
+                self._option = value or refuse(errno.EINVAL)
+
+    def _enable(self, text: str) -> None:
+        if "1" not in text:
+            refuse(errno.EINVAL)
+        if self.configured:
+            refuse(errno.EEXIST)
+        if self._kind == "iblock":
+            self._open()
+        else:
+            self.device = Device(holder=self)
+
+    def _open(self) -> None:
+        if not self._option:
+            refuse(errno.EINVAL)
+        device = self._machine.devices.get(self._option) or refuse(errno.ENOENT)
+        if device.holder is not None:
+            refuse(errno.EBUSY)
+        device.holder = self
+        self.device, self.device_path = device, self._option
+
+    def _register(self, text: str) -> None:
+        if self.exports:
+            refuse(errno.EINVAL)
+        options = dict(
+            option.partition("=")[::2] for option in re.split(r"[,\n]", text) if option
+        )
+        for wanted in ("initiator_node", "target_node", "sa_res_key"):
+            if not options.get(wanted):
+                refuse(errno.EINVAL)
+        self.registrations.append(text)
