@@ -53,10 +53,13 @@ class Admission:
     identity: str
 
     def is_final(self, grant: Grant) -> bool:
-        """Say whether no row can change what the host may do.
+        """Say whether no attachment's row can change what the host may do.
 
-        A row can if the connection has none that names it, or none yet that says its
-        mode, or if the host may write because of what that row said before.
+        A row can change it in three cases:
+
+        - no row names the connection;
+        - the row does not say the connection's mode yet;
+        - the host may write only because of what the row said before.
 
         Args:
             grant: its host's, by all connections that it has.

@@ -100,11 +100,11 @@ class Enforcement:
         _log(volume, result)
         return Enforced(desired, result)
 
-    def differences(
+    def findings(
         self, volume: Any, record: Record | None, grants: frozenset[Grant]
     ) -> tuple[Finding, ...]:
         """Tell what :meth:`ensure` would put right or leave, and change nothing."""
-        return self._target.differences(
+        return self._target.findings(
             self._layout.target(volume), self._desired(volume, record, grants)
         )
 

@@ -217,7 +217,7 @@ class Exports:
                 LOG.error(error.msg)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
 
-    def differences(self, volume: Any, *, sweep: float = 0) -> tuple[Finding, ...]:
+    def findings(self, volume: Any, *, sweep: float = 0) -> tuple[Finding, ...]:
         """Tell what :meth:`ensure` would put right or leave, and change nothing.
 
         Args:
@@ -229,7 +229,7 @@ class Exports:
                 return ()
             ledger = self._swept(volume, known, known.ledger, sweep)
             granted = grants(known.attachments, ledger)
-            return self._enforcement.differences(volume, known.record, granted)
+            return self._enforcement.findings(volume, known.record, granted)
 
     def expects(self, volume: Any) -> bool:
         """Say whether the volume was left exported, whatever the target has now."""

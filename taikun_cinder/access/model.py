@@ -59,7 +59,8 @@ class Grant:
 
     Attributes:
         initiator: the host's.
-        credentials: the host's own; no other initiator has the same.
+        credentials: the host's own. Only those from the in-tree driver may be the same
+            for several.
         mode: what the host may do.
     """
 

@@ -171,7 +171,7 @@ class Target(Protocol):
         """
         ...
 
-    def differences(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
+    def findings(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
         """Tell what ``ensure`` would put right or leave, and change nothing.
 
         Args:

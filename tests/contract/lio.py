@@ -69,7 +69,7 @@ class LioContract(TargetContract):
         lab.login(grant(C)).read()
         lab.refused(grant(B))
         # A was not looked at: only an ensure for all hosts does that.
-        assert lab.target.differences(lab.name, desired)
+        assert lab.target.findings(lab.name, desired)
         lab.ensure(desired)
         assert stays.alive
 
@@ -119,7 +119,7 @@ class LioContract(TargetContract):
         lab.ensure(desired)
         session = lab.login(grant(A))
         lab.world.damage(lab.name, damage)
-        assert lab.target.differences(lab.name, desired)
+        assert lab.target.findings(lab.name, desired)
         assert lab.ensure(desired).changes
         assert session.alive
         assert lab.connected() == {A}

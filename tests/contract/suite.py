@@ -45,7 +45,7 @@ class Lab:
     def ensure(self, desired: Export | None) -> Result:
         """Make it so, see that it is so, and that doing it again does nothing."""
         result = self.target.ensure(self.name, desired)
-        assert self.target.differences(self.name, desired) == ()
+        assert self.target.findings(self.name, desired) == ()
         assert (result.left, result.withheld) == ((), frozenset())
         shown = self.target.read(self.name)
         assert shown.target == self.name

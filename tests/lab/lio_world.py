@@ -76,8 +76,8 @@ class TargetInNode(LioTarget):
         )
         return result
 
-    def differences(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
-        return tuple(self._process(_GUEST, "call", "differences", name, desired))
+    def findings(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
+        return tuple(self._process(_GUEST, "call", "findings", name, desired))
 
     def names(self, prefix: str) -> frozenset[str]:
         return frozenset(self._process(_GUEST, "call", "names", prefix))

@@ -87,3 +87,18 @@ def test_the_plan_of_the_house_names_every_module():
     ]
     hidden = {"exception.py", "opts.py", "policies.py"}
     assert [name for name in named if name not in hidden and name not in plan] == []
+
+
+def test_imports_form_no_circle():
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts): file
+        for file in _modules("")
+    }
+    imports = {name: {*_imported(file)} & files.keys() for name, file in files.items()}
+    while leaves := {name for name, needs in imports.items() if not needs}:
+        imports = {
+            name: needs - leaves
+            for name, needs in imports.items()
+            if name not in leaves
+        }
+    assert imports == {}

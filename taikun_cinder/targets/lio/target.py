@@ -105,7 +105,7 @@ class LioTarget:
         except LostError as lost:
             raise lost.failure from lost
 
-    def differences(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
+    def findings(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
         """Give all differences, and change nothing."""
         refuse_another(name, desired)
         return audit(self._kernel.read(name, search=desired is None), desired)

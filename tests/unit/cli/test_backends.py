@@ -27,18 +27,18 @@ def test_what_a_reconcile_would_do_is_told_and_not_done(cloud):
     cloud.attach(volume, A)
     cloud.attach(volume, B)
     backend = _backend(cloud)
-    assert backend.exports.differences(cloud.load(volume)) == ()
+    assert backend.exports.findings(cloud.load(volume)) == ()
     name = name_of(cloud.load(volume))
     initiator = next(
         host for host in cloud.target.read(name).hosts if str(host) == B["initiator"]
     )
     cloud.target.kernel.take(name, RemoveAcl(initiator))
     before = cloud.target.kernel.read(name)
-    (finding,) = backend.exports.differences(cloud.load(volume), sweep=60)
+    (finding,) = backend.exports.findings(cloud.load(volume), sweep=60)
     assert (finding.initiator, finding.step) == (
         initiator,
         f"CreateAcl(initiator={initiator!r})",
     )
     assert cloud.target.kernel.read(name) == before
     cloud.reconcile()
-    assert backend.exports.differences(cloud.load(volume)) == ()
+    assert backend.exports.findings(cloud.load(volume)) == ()

@@ -185,7 +185,7 @@ def test_kill_at_any_file_operation_is_not_felt_by_who_asked(lab, before, after_
         mount.kill_at = mount.changes + count
         lab.target.ensure(lab.name, desired)
         killed, mount.kill_at = mount.kill_at is None, None
-        assert lab.target.differences(lab.name, desired) == ()
+        assert lab.target.findings(lab.name, desired) == ()
         assert lab.target.ensure(lab.name, desired) == Result()
         if session is not None:
             assert session.may_write is (desired is not None)
