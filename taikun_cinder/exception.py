@@ -38,9 +38,9 @@ class InvalidExtraSpec(exception.VolumeDriverException):
 
     message = (
         "Volume %(volume)s cannot be used, because its type %(type)s has "
-        "%(spec)s='%(value)s', and that has to be %(allowed)s. Correct the type "
-        "(openstack volume type set --property %(spec)s=VALUE %(type)s), and repeat "
-        "the request. Nothing was changed."
+        "%(spec)s='%(value)s', and that has to be %(allowed)s. Cinder changes no "
+        "type that volumes have: make a type with a right value, retype the volume to "
+        "it, and repeat the request. Nothing was changed."
     )
 
 

@@ -189,8 +189,8 @@ def cure_of_refusal() -> str:
     names = " and ".join(spec.name for spec in rules)
     options = " and ".join(spec.option for spec in rules if spec.option)
     return (
-        f"change the rule: extra specs {names} of its type, or options {options} of "
-        "its back end"
+        f"change the rule: retype it to a type with other extra specs {names}, or set "
+        f"options {options} of its back end"
     )
 
 

@@ -16,10 +16,10 @@ BACKEND_OPTS: list[cfg.Opt] = [
         help="How often the driver compares what the kernel exports with Cinder's "
         "attachments and puts right what differs, in seconds. What a killed request, a "
         "crash or an edit by hand left behind is gone at the latest after one "
-        "interval, but for what taikun_login_patience says. One pass costs two "
-        "queries of the database and, for each volume that is attached or exported, "
-        "one more and one look at the kernel. 0 turns it off but for one pass at the "
-        "start: then only Cinder's own calls put exports right.",
+        "interval, except connections that taikun_login_patience covers. One pass "
+        "costs two queries of the database and, for each volume that is attached or "
+        "exported, one more and one look at the kernel. 0 turns it off, except for one "
+        "pass at the start: then only Cinder's own calls put exports right.",
     ),
     cfg.IntOpt(
         "taikun_login_patience",
@@ -91,8 +91,8 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "a reboot, and must not be shared with other nodes. The files contain the "
         "hosts' CHAP passwords, so the folder belongs to the user of cinder-volume "
         "alone. Without it (a new disk) the driver goes by Cinder's attachments and by "
-        "what the kernel exports, which costs nothing but the exact end of a detach "
-        "that was under way. Every back end of a node may have the same.",
+        "what the kernel exports; only a detach that was under way may end late. "
+        "Every back end of a node may have the same.",
     ),
 ]
 
