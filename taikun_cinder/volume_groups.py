@@ -2,6 +2,7 @@
 """The node's volume groups, as LVM shows them to Cinder."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ class Group:
     @classmethod
     def of(cls, configuration: Any) -> "Group":
         """Give the group of a back end's section, where no driver has opened it."""
-        return cls(configuration.volume_group, lambda: _open(configuration))
+        # Once for all its volumes, as it asks LVM several things.
+        opened = functools.cache(lambda: _open(configuration))
+        return cls(configuration.volume_group, opened)
 
     def activate(self, name: str) -> None:
         """Make a volume's block device appear; nothing happens if it is there.

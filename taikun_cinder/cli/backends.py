@@ -3,7 +3,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,24 @@ class Backend:
         name: of its section.
         options: its section of cinder.conf.
         group: its volume group.
-        target: what exports its volumes.
+        make_target: makes what exports its volumes.
         records: of its volumes; back ends may share a folder of them.
     """
 
     name: str
     options: Any
     group: volume_groups.Group
-    target: Target
+    make_target: Callable[[], Target]
     records: Records
+
+    @functools.cached_property
+    def target(self) -> Target:
+        """The target that exports its volumes.
+
+        Raises:
+            LookupError: its options name no kind.
+        """
+        return self.make_target()
 
     @property
     def host(self) -> str:
@@ -83,6 +92,7 @@ def enabled() -> Iterator[Backend]:
                 name,
                 section,
                 volume_groups.Group.of(section),
-                targets.of(section),
+                # Only when it is needed: one wrong section stops no other back end.
+                functools.partial(targets.of, section),
                 Records(Path(section.taikun_state_path)),
             )

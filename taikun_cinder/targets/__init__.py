@@ -28,8 +28,16 @@ def all_kinds() -> list[type[Target]]:
 
 
 def of(configuration: Any) -> Target:
-    """Make the target of a back end, whose options were checked (``preflight``)."""
+    """Make the target of a back end.
+
+    Raises:
+        LookupError: its options name no kind; ``preflight`` refuses them at the start.
+    """
     kind = kind_of(configuration)
     if kind is None:
-        raise LookupError("target_helper and target_protocol name no kind of target")
+        raise LookupError(
+            f"section [{configuration.config_group}] of cinder.conf names no kind of "
+            f"target (target_helper = {configuration.target_helper}, target_protocol = "
+            f"{configuration.target_protocol})"
+        )
     return kind()

@@ -89,7 +89,7 @@ class Walk:
             BACKEND,
             section,
             volume_groups.Group.of(section),
-            LioTarget(),
+            LioTarget,
             Records(RECORDS),
         )
 

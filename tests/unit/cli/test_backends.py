@@ -17,7 +17,7 @@ def _backend(cloud):
         cloud.manager.host.partition("@")[2],
         options,
         Group(options.volume_group, lambda: cloud.driver.vg),
-        cloud.target,
+        lambda: cloud.target,
         Records(Path(options.taikun_state_path)),
     )
 

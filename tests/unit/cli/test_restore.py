@@ -42,7 +42,9 @@ def restore(cinder):
     def run(records, *groups, target):
         said: list[str] = []
         own = coordination.Coordinator(prefix="cinder-")
-        backends = [Backend("lvm", None, group, target, records) for group in groups]
+        backends = [
+            Backend("lvm", None, group, lambda: target, records) for group in groups
+        ]
         restored = Restore(said.append, own).run(records, backends)
         return restored, "\n".join(said)
 
@@ -127,3 +129,26 @@ def test_another_users_records_are_not_touched(records, restore, monkeypatch):
     assert not well
     assert "runuser -u" in said
     assert target.names("") == frozenset()
+
+
+def test_back_end_with_wrong_options_does_not_keep_another_from_its_disks(
+    records, cinder
+):
+    def no_target():
+        raise LookupError("target_helper = tgtadm")
+
+    class Other(Group):
+        folder = Path("/dev/other")
+
+    def backend(group, make_target):
+        return Backend("lvm", None, group, make_target, records)
+
+    target = MemoryTarget()
+    said: list[str] = []
+    records.save("1", Record(_export("volume-1")))
+    records.save("2", Record(_export("volume-2", group="other")))
+    backends = [backend(Other(), no_target), backend(Group(), lambda: target)]
+    own = coordination.Coordinator(prefix="cinder-")
+    assert not Restore(said.append, own).run(records, backends)
+    assert target.names("") == {"iqn.2010-10.org.openstack:volume-1"}
+    assert any("volume 2" in line and "tgtadm" in line for line in said)
