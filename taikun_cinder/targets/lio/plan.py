@@ -13,7 +13,7 @@ from taikun_cinder.access.model import Export, Initiator
 from taikun_cinder.targets.base import refuse_another
 from taikun_cinder.targets.lio.differences import Difference, Kind, differences
 from taikun_cinder.targets.lio.states import LioState
-from taikun_cinder.targets.lio.steps import Step, after
+from taikun_cinder.targets.lio.steps import PersonalStep, Step, after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +91,6 @@ def personal(
         plan of the whole can tell what is to be done.
     """
     part = plan(observed.only(about), desired.only(about))
-    if part.left or not all(step.personal for step in part.steps):
+    if part.left or not all(isinstance(step, PersonalStep) for step in part.steps):
         return None
     return part.steps

@@ -16,7 +16,7 @@ a state that is not taken for the finished one, and that gives no host more acce
 import abc
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
@@ -41,10 +41,6 @@ class ImpossibleStepError(Exception):
 
 class Step(abc.ABC):
     """One change to what LIO has for one volume. Its ``repr`` shows no secret."""
-
-    #: Whether it changes the access of one initiator, and nothing that another stands
-    #: on.
-    personal = False
 
     @abc.abstractmethod
     def _after(self, observed: LioState) -> LioState: ...
@@ -71,6 +67,25 @@ class Step(abc.ABC):
         """
         if not possible:
             raise ImpossibleStepError(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class PersonalStep(Step):
+    """A change to one initiator's access, and to nothing that another stands on."""
+
+    initiator: Initiator
+
+
+@dataclasses.dataclass(frozen=True)
+class ChangeAcl(PersonalStep):
+    """A change to an ACL that there is."""
+
+    @abc.abstractmethod
+    def _changed(self, acl: AclState) -> AclState: ...
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(self.initiator in observed.acls)
+        return _with_acl(observed, self, self._changed(observed.acls[self.initiator]))
 
 
 def after(observed: LioState, step: Step) -> LioState:
@@ -223,11 +238,8 @@ class RemovePortal(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class CreateAcl(Step):
+class CreateAcl(PersonalStep):
     """Make an ACL without credentials and LUNs: nobody can log in by it yet."""
-
-    initiator: Initiator
-    personal = True
 
     def _after(self, observed: LioState) -> LioState:
         self.require(self.initiator not in observed.acls)
@@ -235,11 +247,8 @@ class CreateAcl(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class RemoveAcl(Step):
+class RemoveAcl(PersonalStep):
     """Remove an ACL with its mapped LUNs. Its session ends at once."""
-
-    initiator: Initiator
-    personal = True
 
     def _after(self, observed: LioState) -> LioState:
         tpg = _tpg(observed, self)
@@ -248,77 +257,54 @@ class RemoveAcl(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class SetCredentials(Step):
+class SetCredentials(ChangeAcl):
     """Let the initiator log in with these only. A live session goes on.
 
     The ACL's own ``authentication``, where the kernel has it, must be on afterwards.
     """
 
-    initiator: Initiator
     credentials: Credentials
-    personal = True
 
-    def _after(self, observed: LioState) -> LioState:
-        def change(acl: AclState) -> AclState:
-            return dataclasses.replace(acl, credentials=self.credentials)
-
-        return _change_acl(observed, self, change)
+    def _changed(self, acl: AclState) -> AclState:
+        return dataclasses.replace(acl, credentials=self.credentials)
 
 
 @dataclasses.dataclass(frozen=True)
-class MapLun(Step):
+class MapLun(ChangeAcl):
     """Show LUN 0 to the initiator, write-protected from the first moment if asked."""
 
-    initiator: Initiator
     write_protect: bool
-    personal = True
 
     def _after(self, observed: LioState) -> LioState:
         self.require(LUN in observed.luns)
+        return super()._after(observed)
 
-        def change(acl: AclState) -> AclState:
-            self.require(LUN not in acl.mapped)
-            made = MappedLunState(LUN, self.write_protect)
-            return dataclasses.replace(acl, mapped={**acl.mapped, LUN: made})
-
-        return _change_acl(observed, self, change)
+    def _changed(self, acl: AclState) -> AclState:
+        self.require(LUN not in acl.mapped)
+        made = MappedLunState(LUN, self.write_protect)
+        return dataclasses.replace(acl, mapped={**acl.mapped, LUN: made})
 
 
 @dataclasses.dataclass(frozen=True)
-class UnmapLun(Step):
+class UnmapLun(ChangeAcl):
     """Show the initiator nothing under this index."""
 
-    initiator: Initiator
     index: int
-    personal = True
 
-    def _after(self, observed: LioState) -> LioState:
-        def change(acl: AclState) -> AclState:
-            return dataclasses.replace(acl, mapped=_without(acl.mapped, self.index))
-
-        return _change_acl(observed, self, change)
+    def _changed(self, acl: AclState) -> AclState:
+        return dataclasses.replace(acl, mapped=_without(acl.mapped, self.index))
 
 
 @dataclasses.dataclass(frozen=True)
-class SetWriteProtect(Step):
+class SetWriteProtect(ChangeAcl):
     """Refuse writes of the initiator through its LUN 0, or refuse them no more."""
 
-    initiator: Initiator
     write_protect: bool
-    personal = True
 
-    def _after(self, observed: LioState) -> LioState:
-        def change(acl: AclState) -> AclState:
-            self.require(LUN in acl.mapped)
-            changed = dataclasses.replace(
-                acl.mapped[LUN], write_protect=self.write_protect
-            )
-            return dataclasses.replace(acl, mapped={**acl.mapped, LUN: changed})
-
-        return _change_acl(observed, self, change)
-
-
-_Personal = SetCredentials | MapLun | UnmapLun | SetWriteProtect
+    def _changed(self, acl: AclState) -> AclState:
+        self.require(LUN in acl.mapped)
+        changed = dataclasses.replace(acl.mapped[LUN], write_protect=self.write_protect)
+        return dataclasses.replace(acl, mapped={**acl.mapped, LUN: changed})
 
 
 def _plain(value: Any) -> Iterator[Any]:
@@ -330,16 +316,7 @@ def _plain(value: Any) -> Iterator[Any]:
         yield from _plain(getattr(value, field.name))
 
 
-def _change_acl(
-    observed: LioState, step: _Personal, change: Callable[[AclState], AclState]
-) -> LioState:
-    step.require(step.initiator in observed.acls)
-    return _with_acl(observed, step, change(observed.acls[step.initiator]))
-
-
-def _with_acl(
-    observed: LioState, step: CreateAcl | _Personal, acl: AclState
-) -> LioState:
+def _with_acl(observed: LioState, step: PersonalStep, acl: AclState) -> LioState:
     tpg = _tpg(observed, step)
     acls = {**tpg.acls, step.initiator: acl}
     return _with_tpg(observed, dataclasses.replace(tpg, acls=acls))
