@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one reader of Cinder's database: attachments and volumes, always read afresh."""
+"""Attachments and volumes in Cinder's database, always read afresh.
+
+No other module of the volume service talks to the database.
+"""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,6 @@ harm.
 
 import contextlib
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -57,7 +56,6 @@ class Exports:
         records: what is known beside Cinder's attachments.
         activate: makes a volume's block device appear.
         patience: how long a host without an attachment may need to log in, in seconds.
-        attachments: reads those of one volume; None for Cinder's database.
         clock: gives seconds, and only goes forward between two boots of the node.
     """
 
@@ -68,7 +66,6 @@ class Exports:
         records: Records,
         activate: Callable[[Any], None],
         patience: float = 300,
-        attachments: Callable[[str], tuple[Attachment, ...]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target = target
@@ -76,9 +73,6 @@ class Exports:
         self._records = records
         self._enforcement = Enforcement(target, layout, activate)
         self._patience = patience
-        self._attachments = attachments or functools.partial(
-            database.attachments_of, connector_key=target.connector_key
-        )
         self._clock = clock
         self._attaches = Batches[AttachRequest, tuple[Grant, Admission]](self._attach)
 
@@ -244,7 +238,8 @@ class Exports:
     @contextlib.contextmanager
     def _locked(self, volume: Any) -> Iterator[_Known]:
         with self._lock(volume):
-            attachments, now = self._attachments(volume["id"]), self._clock()
+            key, now = self.target.connector_key, self._clock()
+            attachments = database.attachments_of(volume["id"], key)
             record = self._records.load(volume["id"])
             if record is None:
                 hosts = self.target.read(self.layout.target(volume)).hosts
