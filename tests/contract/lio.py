@@ -13,11 +13,10 @@ import pytest
 from taikun_cinder.access.model import Credentials, Export, Mode
 from taikun_cinder.targets.base import Result
 from taikun_cinder.targets.lio import steps
-from taikun_cinder.targets.lio.kernel import Kernel
 from taikun_cinder.targets.lio.plan import personal, plan
 from taikun_cinder.targets.lio.steps import after
 from tests.contract.suite import A, B, C, Lab, TargetContract, grant
-from tests.contract.world import LioWorld
+from tests.contract.world import LioWorld, Readable
 
 
 class LioLab(Lab):
@@ -26,7 +25,7 @@ class LioLab(Lab):
     world: LioWorld
 
     @property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> Readable:
         """The LIO itself."""
         return self.world.kernel
 

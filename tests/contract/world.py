@@ -5,7 +5,7 @@ from typing import Protocol
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.targets.base import Target
-from taikun_cinder.targets.lio.kernel import Kernel
+from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
 
 
@@ -82,11 +82,19 @@ class World(Protocol):
         ...
 
 
+class Readable(Protocol):
+    """A LIO to look into, see ``targets.lio.kernel.Kernel``."""
+
+    def read(self, name: str, *, search: bool = False) -> LioState:
+        """Tell what there is for one volume."""
+        ...
+
+
 class LioWorld(World, Protocol):
     """One storage node with a LIO, and a clumsy administrator."""
 
     @property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> Readable:
         """The LIO."""
         ...
 

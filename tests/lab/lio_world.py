@@ -2,7 +2,7 @@
 """Our LIO target in the one-kernel node, and hosts that log in to it."""
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from lab.node import Call
@@ -25,38 +25,21 @@ _GUEST = "tests.lab.guest.lio"
 
 
 class KernelInNode:
-    """The node's LIO, asked inside the node; it is changed by the target alone."""
+    """The node's LIO, read inside the node; the target changes it there by itself."""
 
     def __init__(self, process: Call) -> None:
         self._process = process
 
-    def alone(self) -> contextlib.AbstractContextManager[object]:
-        raise NotImplementedError
-
-    def read(
-        self,
-        name: str,
-        *,
-        search: bool = False,
-        about: Collection[Initiator] | None = None,
-    ) -> LioState:
-        found: LioState = self._process(
-            _GUEST, "ask", "read", name, search=search, about=about
-        )
+    def read(self, name: str, **how: Any) -> LioState:
+        found: LioState = self._process(_GUEST, "ask", "read", name, **how)
         return found
-
-    def apply(self, name: str, steps: Sequence[Step]) -> None:
-        raise NotImplementedError
-
-    def names(self, prefix: str) -> frozenset[str]:
-        return frozenset(self._process(_GUEST, "ask", "names", prefix))
 
 
 class TargetInNode(LioTarget):
     """The contract's calls, made inside the node."""
 
     def __init__(self, process: Call) -> None:
-        super().__init__(KernelInNode(process))
+        super().__init__()
         self._process = process
 
     def read(self, name: str) -> ExportState:
