@@ -39,8 +39,9 @@ class InvalidExtraSpec(exception.VolumeDriverException):
     message = (
         "Volume %(volume)s cannot be used, because its type %(type)s has "
         "%(spec)s='%(value)s', and that has to be %(allowed)s. Cinder changes no "
-        "type that volumes have: make a type with a right value, retype the volume to "
-        "it, and repeat the request. Nothing was changed."
+        "type that volumes have, so make one with a right value. Retype the volume to "
+        "it, or make the volume anew if it is in error, and repeat the request. "
+        "Nothing was changed."
     )
 
 

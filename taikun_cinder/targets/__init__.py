@@ -37,7 +37,8 @@ def of(configuration: Any) -> Target:
     if kind is None:
         raise LookupError(
             f"section [{configuration.config_group}] of cinder.conf names no kind of "
-            f"target (target_helper = {configuration.target_helper}, target_protocol = "
-            f"{configuration.target_protocol})"
+            f"target: target_helper = {configuration.target_helper} with "
+            f"target_protocol = {configuration.target_protocol}. Set them to "
+            f"{' or '.join(' with '.join(pair) for pair in KINDS)}"
         )
     return kind()
