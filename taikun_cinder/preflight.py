@@ -77,11 +77,9 @@ def _configuration(configuration: Any) -> Iterator[Problem]:
             _set(configuration, "lvm_share_target", False),
         )
     for option in opts.BACKEND_OPTS:
-        try:
-            getattr(configuration, option.name)
-        except ValueError as error:  # oslo.config's, which tells the range
+        if error := _error_of(configuration, option.name):
             yield Problem(
-                str(error),
+                error,
                 f"Set {option.name} in section [{_section(configuration)}] of "
                 f"cinder.conf to a value that it may have, or leave it out "
                 f"({option.default}), and restart cinder-volume.",
@@ -97,6 +95,18 @@ def _configuration(configuration: Any) -> Iterator[Problem]:
 def _target(configuration: Any) -> Iterator[Problem]:
     """Refuse options that name no kind of target, each with what it may be."""
     helpers = sorted({helper for helper, _ in targets.KINDS})
+    known = {
+        "target_helper": helpers,
+        "target_protocol": sorted({protocol for _, protocol in targets.KINDS}),
+    }
+    unreadable = [
+        Problem(error, _set(configuration, option, " or ".join(values)))
+        for option, values in known.items()
+        if (error := _error_of(configuration, option))
+    ]
+    if unreadable:
+        yield from unreadable
+        return
     helper, protocol = configuration.target_helper, configuration.target_protocol
     if helper not in helpers:
         yield Problem(
@@ -105,13 +115,22 @@ def _target(configuration: Any) -> Iterator[Problem]:
             _set(configuration, "target_helper", " or ".join(helpers)),
         )
         helper = helpers[0]
-    protocols = sorted(known for by, known in targets.KINDS if by == helper)
+    protocols = sorted(spoken for by, spoken in targets.KINDS if by == helper)
     if protocol not in protocols:
         yield Problem(
             f"target_protocol is {protocol}, and by {helper} this driver speaks "
             f"{' or '.join(protocols)} only",
             _set(configuration, "target_protocol", " or ".join(protocols)),
         )
+
+
+def _error_of(configuration: Any, option: str) -> str | None:
+    """Give oslo.config's words on a value that an option may not have."""
+    try:
+        getattr(configuration, option)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _set(configuration: Any, option: str, value: object) -> str:

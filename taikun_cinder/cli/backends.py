@@ -55,7 +55,9 @@ class Backend:
     @property
     def host(self) -> str:
         """Its name in Cinder's database, as ``node@backend``."""
-        return f"{self.options.backend_host or cfg.CONF.host}@{self.name}"
+        # Not by self.options: cinder-volume does not look into [backend_defaults].
+        own = cfg.CONF[self.name].backend_host
+        return f"{own or cfg.CONF.host}@{self.name}"
 
     @functools.cached_property
     def exports(self) -> Exports:
@@ -84,9 +86,9 @@ def enabled() -> Iterator[Backend]:
         section = configuration.Configuration(
             manager.volume_backend_opts, config_group=name
         )
-        more = (driver.volume_opts, lvm.volume_opts, opts.BACKEND_OPTS, [_HOST])
-        for options in more:
+        for options in (driver.volume_opts, lvm.volume_opts, opts.BACKEND_OPTS):
             section.append_config_values(options)
+        cfg.CONF.register_opt(_HOST, group=name)
         if section.volume_driver == DRIVER:
             yield Backend(
                 name,

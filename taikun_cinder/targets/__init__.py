@@ -17,7 +17,10 @@ KINDS: Mapping[tuple[str, str], str] = {
 
 def kind_of(configuration: Any) -> type[Target] | None:
     """Give the class of a back end's target; None if its options name none."""
-    chosen = (configuration.target_helper, configuration.target_protocol)
+    try:
+        chosen = (configuration.target_helper, configuration.target_protocol)
+    except ValueError:  # oslo.config's, for a value that the option may not have
+        return None
     path = KINDS.get(chosen)
     return None if path is None else importutils.import_class(path)
 
@@ -28,17 +31,20 @@ def all_kinds() -> list[type[Target]]:
 
 
 def of(configuration: Any) -> Target:
-    """Make the target of a back end.
+    """Make the target of a back end: of the kind that it names, or the only one.
+
+    ``preflight`` keeps a back end that names none from starting. ``restore`` gives its
+    hosts their disks back all the same, by the only kind that can have exported them.
 
     Raises:
-        LookupError: its options name no kind; ``preflight`` refuses them at the start.
+        LookupError: it names none, and there are several.
     """
-    kind = kind_of(configuration)
-    if kind is None:
+    named = kind_of(configuration)
+    kinds = [named] if named else all_kinds()
+    if len(kinds) > 1:
         raise LookupError(
             f"section [{configuration.config_group}] of cinder.conf names no kind of "
-            f"target: target_helper = {configuration.target_helper} with "
-            f"target_protocol = {configuration.target_protocol}. Set them to "
+            "target. Set target_helper with target_protocol to "
             f"{' or '.join(' with '.join(pair) for pair in KINDS)}"
         )
-    return kind()
+    return kinds[0]()

@@ -200,19 +200,42 @@ def test_addresses_of_either_family_are_accepted(configure, node, options):
     preflight.refuse_configuration(configure(**options), node)
 
 
-def test_option_out_of_its_range_is_refused_by_name(node, tmp_path, monkeypatch):
-    file = tmp_path / "cinder.conf"
-    file.write_text(
-        "[lvm]\ntarget_helper = lioadm\ntarget_ip_address = 192.0.2.11\n"
-        "taikun_max_hosts = -2\ntaikun_secondary_mode = none\n"
-    )
-    conf = cfg.ConfigOpts()
-    conf(["--config-file", str(file)])
-    conf.register_opt(cfg.StrOpt("state_path", default=str(tmp_path)))
-    monkeypatch.setattr(configuration, "CONF", conf)
-    section = configuration.Configuration(manager.volume_backend_opts, "lvm")
+@pytest.fixture
+def section(tmp_path, monkeypatch):
+    """Return a function that gives a section [lvm] as a file has it."""
+
+    def read(text):
+        file = tmp_path / "cinder.conf"
+        file.write_text(f"[lvm]\ntarget_ip_address = 192.0.2.11\n{text}")
+        conf = cfg.ConfigOpts()
+        conf(["--config-file", str(file)])
+        conf.register_opt(cfg.StrOpt("state_path", default=str(tmp_path)))
+        monkeypatch.setattr(configuration, "CONF", conf)
+        return configuration.Configuration(manager.volume_backend_opts, "lvm")
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "cure"),
+    [("target_helper", "LIOADM", "lioadm"), ("target_protocol", "ISCSI", "iscsi")],
+)
+def test_value_that_cinder_does_not_know_is_refused_with_its_cure(
+    node, section, lvm_command, option, value, cure
+):
+    conf = section(f"{option} = {value}\n")
     with pytest.raises(BackendRefused) as refused:
-        preflight.refuse_configuration(section, node)
+        preflight.refuse_configuration(conf, node)
+    for words in (option, value, f"Set {option} = {cure} in section [lvm]"):
+        assert words in str(refused.value)
+
+
+def test_option_out_of_its_range_is_refused_by_name(node, section):
+    conf = section(
+        "target_helper = lioadm\ntaikun_max_hosts = -2\ntaikun_secondary_mode = none\n"
+    )
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_configuration(conf, node)
     said = str(refused.value)
     for words in (
         "taikun_max_hosts",

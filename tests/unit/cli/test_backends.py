@@ -3,9 +3,16 @@
 
 from pathlib import Path
 
+import pytest
+from cinder.volume import configuration
+from oslo_config import cfg
+
+from taikun_cinder import targets
+from taikun_cinder.cli import backends
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.records import Records
 from taikun_cinder.targets.lio.steps import RemoveAcl
+from taikun_cinder.targets.lio.target import LioTarget
 from taikun_cinder.volume_groups import Group
 from tests.unit.cloud import A, B
 from tests.unit.memory import name_of
@@ -42,3 +49,54 @@ def test_what_a_reconcile_would_do_is_told_and_not_done(cloud):
     assert cloud.target.kernel.read(name) == before
     cloud.reconcile()
     assert backend.exports.findings(cloud.load(volume)) == ()
+
+
+@pytest.fixture
+def enabled(monkeypatch, tmp_path):
+    """Return a function that gives the back ends of a cinder.conf, by name."""
+
+    def read(text):
+        file = tmp_path / "cinder.conf"
+        file.write_text(f"[DEFAULT]\nhost = node\n{text}")
+        conf = cfg.ConfigOpts()
+        conf.register_opts(
+            [
+                cfg.StrOpt("host"),
+                cfg.StrOpt("state_path", default=str(tmp_path)),
+                cfg.ListOpt("enabled_backends"),
+            ]
+        )
+        conf(["--config-file", str(file)])
+        monkeypatch.setattr(configuration, "CONF", conf)
+        monkeypatch.setattr(cfg, "CONF", conf)
+        return {backend.name: backend for backend in backends.enabled()}
+
+    return read
+
+
+OURS = f"volume_driver = {backends.DRIVER}\n"
+
+
+@pytest.mark.parametrize("helper", ["", "target_helper = LIOADM\n"])
+def test_section_that_names_no_kind_of_target_is_restored_by_the_only_one(
+    enabled, helper
+):
+    found = enabled(f"enabled_backends = lvm\n[lvm]\n{OURS}{helper}")
+    assert isinstance(found["lvm"].target, LioTarget)
+
+
+def test_where_there_are_several_kinds_it_says_which(enabled, monkeypatch):
+    path = targets.KINDS["lioadm", "iscsi"]
+    kinds = {**targets.KINDS, ("nvmet", "nvmet_tcp"): path}
+    monkeypatch.setattr(targets, "KINDS", kinds)
+    found = enabled(f"enabled_backends = lvm\n[lvm]\n{OURS}")
+    with pytest.raises(LookupError, match=r"\[lvm\].*lioadm with iscsi or nvmet with"):
+        assert found["lvm"].target
+
+
+def test_host_is_the_one_that_cinder_volume_has(enabled):
+    found = enabled(
+        "enabled_backends = one,two\n[backend_defaults]\nbackend_host = shared\n"
+        f"[one]\n{OURS}[two]\nbackend_host = own\n{OURS}"
+    )
+    assert {backend.host for backend in found.values()} == {"node@one", "own@two"}
