@@ -237,9 +237,12 @@ def _use_a_privileged_process() -> None:
         real(self, priv_context.Method.FORK)
 
     def finish(self: Any) -> None:
-        # As one that sudo started; broken off, LIO can keep a port for ever.
-        loop(self)
-        self.thread_pool.shutdown()
+        # As one that sudo started; broken off, LIO can keep a port for ever. Also when
+        # the loop ends by ECONNRESET, since its client died with an answer unread.
+        try:
+            loop(self)
+        finally:
+            self.thread_pool.shutdown()
 
     for owner, name, mine in (Context, "start", start), (daemon.Daemon, "loop", finish):
         setattr(owner, name, mine)
