@@ -9,20 +9,25 @@ from taikun_cinder.layout import Layout
 from taikun_cinder.targets.base import Target
 
 
-def model_update(target: Target, layout: Layout, volume: Any) -> dict[str, str]:
+def model_update(target: Target, layout: Layout, name: str) -> dict[str, str]:
     """Give what Cinder keeps with the volume.
+
+    Args:
+        target: what exports.
+        layout: how.
+        name: the name of the volume's target.
 
     It has no ``provider_auth``: each host has a pair of its own, and Cinder shows that
     field in debug logs and in the metadata of backups.
     """
-    location = target.location(layout.target(volume), layout.portals)
-    return {"provider_location": location}
+    return {"provider_location": target.location(name, layout.portals)}
 
 
 def of_grant(
     target: Target,
     layout: Layout,
     volume: Any,
+    name: str,
     grant: Grant,
     mode: Mode,
     *,
@@ -33,9 +38,7 @@ def of_grant(
     The mode is beside the data: there Cinder's manager overwrites it, and what is
     beside goes before (manager._connection_create).
     """
-    protocol, data = target.connection(
-        layout.target(volume), layout.portals, grant, multipath=multipath
-    )
+    protocol, data = target.connection(name, layout.portals, grant, multipath=multipath)
     return {
         "driver_volume_type": protocol,
         "access_mode": mode.value,

@@ -4,53 +4,117 @@
 No other module of the volume service talks to the database.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
-from cinder import context, objects
+from cinder import context, exception, objects
+from cinder.common import constants
 from cinder.db import api as db
 from cinder.db import models
 from cinder.objects.fields import VolumeAttachStatus
+from oslo_config import cfg
 
-from taikun_cinder import connectors, modes
+from taikun_cinder import attachment_rows
 from taikun_cinder.access.attachment import Attachment
-from taikun_cinder.access.identity import identity, is_made_for
 from taikun_cinder.access.model import Credentials, Initiator
-
-#: In use though no connector is written: Cinder's os-attach writes none.
-_IN_USE = (VolumeAttachStatus.ATTACHED, VolumeAttachStatus.ERROR_DETACHING)
+from taikun_cinder.targets.base import Target
 
 #: The admin metadata of a volume that all hosts may only read.
 READONLY = "readonly"
 
-_TABLE = models.VolumeAttachment
+_TABLE, _VOLUMES = models.VolumeAttachment, models.Volume
 
 _COUNTS = sqlalchemy.and_(
     _TABLE.deleted == sqlalchemy.false(),
     _TABLE.attach_status != VolumeAttachStatus.DETACHED,
 )
 
-_OF_VOLUME = sqlalchemy.select(
-    _TABLE.id,
-    _TABLE.volume_id,
-    _TABLE.instance_uuid,
-    _TABLE.attached_host,
-    _TABLE.attach_status,
-    _TABLE.attach_mode,
-    _TABLE.connector,
-    _TABLE.connection_info,
-    _TABLE.created_at,
-).where(_COUNTS, _TABLE.volume_id == sqlalchemy.bindparam("volume"))
+_AS_VOLUME = (
+    _VOLUMES.id.label("volume_id"),
+    _VOLUMES._name_id.label("volume_name_id"),
+    _VOLUMES.host.label("volume_host"),
+    _VOLUMES.status.label("volume_status"),
+)
+
+#: A volume, and the attachments that may be of its export. A migration of a volume in
+#: use ends with the destination's attachments under the destination's id, and the
+#: volume's own row with its name (manager.migrate_volume_completion).
+_OF_VOLUME = (
+    sqlalchemy.select(
+        *_AS_VOLUME,
+        _TABLE.id,
+        _TABLE.volume_id.label("attached_id"),
+        _TABLE.instance_uuid,
+        _TABLE.attached_host,
+        _TABLE.attach_status,
+        _TABLE.attach_mode,
+        _TABLE.connector,
+        _TABLE.connection_info,
+        _TABLE.created_at,
+    )
+    .outerjoin(
+        _TABLE,
+        sqlalchemy.and_(
+            _COUNTS,
+            _TABLE.volume_id.in_(
+                (sqlalchemy.bindparam("volume"), sqlalchemy.bindparam("name"))
+            ),
+        ),
+    )
+    .where(
+        _VOLUMES.deleted == sqlalchemy.false(),
+        _VOLUMES.id == sqlalchemy.bindparam("volume"),
+    )
+)
 
 
-def attachments_of(volume_id: str, connector_key: str) -> tuple[Attachment, ...]:
-    """Read the attachments of one volume: one query, however many volumes there are.
+@dataclasses.dataclass(frozen=True)
+class VolumeRow:
+    """A volume as its row says now.
+
+    Attributes:
+        id: of the volume.
+        name_id: what its logical volume and its target are named by.
+        host: its back end's, as ``node@backend``.
+        status: of the volume.
+    """
+
+    id: str
+    name_id: str
+    host: str
+    status: str
+
+    @property
+    def name(self) -> str:
+        """The name of its logical volume."""
+        return str(cfg.CONF.volume_name_template % self.name_id)
+
+    def __getitem__(self, key: str) -> str:
+        """Give an attribute, as Cinder's volumes give theirs."""
+        return str(getattr(self, key))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Cinder's knowledge of a volume, as of one moment.
+
+    Attributes:
+        volume: None if there is no such volume (any more).
+        attachments: of its export, oldest first.
+    """
+
+    volume: VolumeRow | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+
+def rows_of(volume: Any, target: Target) -> Rows:
+    """Read a volume and its attachments: one query, however many volumes there are.
 
     Args:
-        volume_id: the volume.
-        connector_key: of a connector for its host's name, see ``Target``.
+        volume: as a request has it, which may be older than the rows.
+        target: reads the attachments' connection_info.
 
     The list that hangs on the volume that a driver is given is as old as the request.
     Cinder's VolumeAttachmentList makes another query for each row, and an object of
@@ -58,9 +122,103 @@ def attachments_of(volume_id: str, connector_key: str) -> tuple[Attachment, ...]
     volume_attachment_get_all_by_volume_id reads the whole volume along with each row,
     which takes twice as long as this.
     """
-    rows = _read(_OF_VOLUME, volume=volume_id)
-    oldest_first = sorted(rows, key=lambda row: (str(row.created_at), row.id))
-    return tuple(_attachment(row, connector_key) for row in oldest_first)
+    rows = _read(_OF_VOLUME, volume=volume["id"], name=volume["name_id"])
+    if not rows:
+        return Rows()
+    now = _volume_row(rows[0])
+    attached = [row for row in rows if row.id is not None]
+    attached.sort(key=lambda row: (str(row.created_at), row.id))
+    found = (
+        (row.attached_id, attachment_rows.attachment(row, target, _flag_of))
+        for row in attached
+    )
+    name = volume["name"]
+    own = (
+        attachment for id_, attachment in found if _is_of(attachment, id_, now.id, name)
+    )
+    return Rows(now, tuple(own))
+
+
+def detached(volume: Any, target: Target) -> frozenset[tuple[Initiator, Credentials]]:
+    """Give the hosts of a volume's deleted attachments, with the credentials of each.
+
+    Cinder keeps the rows of what it has deleted. A row that is missing altogether says
+    nothing: the database may be an older copy, or lag behind.
+
+    Args:
+        volume: as a request has it.
+        target: reads the attachments' connection_info.
+    """
+    query = sqlalchemy.select(
+        _TABLE.id,
+        _TABLE.volume_id.label("attached_id"),
+        _TABLE.instance_uuid,
+        _TABLE.attached_host,
+        _TABLE.attach_status,
+        _TABLE.attach_mode,
+        _TABLE.connector,
+        _TABLE.connection_info,
+    ).where(_TABLE.deleted, _TABLE.volume_id.in_((volume["id"], volume["name_id"])))
+    found = (
+        attachment_rows.attachment(row, target, lambda _volume: None)
+        for row in _read(query)
+    )
+    return frozenset(
+        (attachment.initiator, attachment.credentials)
+        for attachment in found
+        if attachment.initiator and attachment.credentials
+    )
+
+
+def owners_of(name_id: str) -> tuple[VolumeRow, ...]:
+    """List the volumes, of any back end, whose logical volume is named by this id."""
+    query = sqlalchemy.select(*_AS_VOLUME).where(
+        _VOLUMES.deleted == sqlalchemy.false(),
+        sqlalchemy.or_(
+            sqlalchemy.and_(_VOLUMES.id == name_id, _VOLUMES._name_id.is_(None)),
+            _VOLUMES._name_id == name_id,
+        ),
+    )
+    return tuple(map(_volume_row, _read(query)))
+
+
+def knows_service(host: str) -> bool:
+    """Say whether the database has the row of this back end's own service.
+
+    One that is empty, or another cloud's, has not.
+    """
+    try:
+        objects.Service.get_by_args(
+            context.get_admin_context(), host, constants.VOLUME_BINARY
+        )
+    except exception.ServiceNotFound:
+        return False
+    return True
+
+
+def host_of_backend(host: object) -> str:
+    """Give a volume's host without its pool: ``node@backend``."""
+    return str(host or "").partition("#")[0]
+
+
+def _volume_row(row: Any) -> VolumeRow:
+    return VolumeRow(
+        row.volume_id,
+        row.volume_name_id or row.volume_id,
+        host_of_backend(row.volume_host),
+        row.volume_status,
+    )
+
+
+def _is_of(attachment: Attachment, attached: str, volume: str, name: str) -> bool:
+    """Say whether an attachment is of the export that a name stands for.
+
+    Its host was told a target by its name, which outlives a change of rows. One that
+    was told none yet is of the volume that its row names.
+    """
+    if attachment.told is None:
+        return attached == volume
+    return attachment.told.target.endswith(name)
 
 
 def attached_volumes(host: str) -> frozenset[str]:
@@ -69,27 +227,48 @@ def attached_volumes(host: str) -> frozenset[str]:
     Args:
         host: the back end's, as ``node@backend``.
     """
-    there = models.Volume.host
-    ours = sqlalchemy.or_(there == host, there.startswith(f"{host}#", autoescape=True))
     query = (
         sqlalchemy.select(_TABLE.volume_id)
-        .join(models.Volume, models.Volume.id == _TABLE.volume_id)
-        .where(_COUNTS, ours)
+        .join(_VOLUMES, _VOLUMES.id == _TABLE.volume_id)
+        .where(_COUNTS, _is_of_backend(host))
     )
     return frozenset(row.volume_id for row in _read(query))
 
 
-def volumes_of(host: str, **filters: Any) -> list[Any]:
+def volumes_of(host: str) -> list[VolumeRow]:
     """List the volumes of a back end: one query for all.
+
+    Cinder's VolumeList reads the attachments along, and fails for all volumes if one
+    of them cannot be read.
 
     Args:
         host: the back end's, as ``node@backend``.
-        filters: attributes that they have.
     """
-    return list(
-        objects.VolumeList.get_all_by_host(
-            context.get_admin_context(), host, filters or None
-        )
+    query = sqlalchemy.select(*_AS_VOLUME).where(_is_of_backend(host))
+    return list(map(_volume_row, _read(query)))
+
+
+def count_volumes(host: str, **having: Any) -> int:
+    """Count the volumes of a back end.
+
+    Args:
+        host: the back end's, as ``node@backend``.
+        having: attributes that they have.
+    """
+    query = (
+        sqlalchemy.select(sqlalchemy.func.count())
+        .select_from(_VOLUMES)
+        .where(_is_of_backend(host))
+        .filter_by(**having)
+    )
+    return int(_read(query)[0][0])
+
+
+def _is_of_backend(host: str) -> Any:
+    there = _VOLUMES.host
+    return sqlalchemy.and_(
+        _VOLUMES.deleted == sqlalchemy.false(),
+        sqlalchemy.or_(there == host, there.startswith(f"{host}#", autoescape=True)),
     )
 
 
@@ -119,42 +298,6 @@ def _read(query: Any, **values: str) -> Sequence[Any]:
         return list(session.execute(query, values).all())
 
 
-def _attachment(row: Any, connector_key: str) -> Attachment:
-    connector = _loaded(row.connector)
-    name = connectors.name_in(connector, connector_key)
-    initiator = Initiator(str(name)) if name else None
-    return Attachment(
-        id=row.id,
-        host=row.attached_host or connectors.host_of(connector),
-        initiator=initiator,
-        connected=initiator is not None or row.attach_status in _IN_USE,
-        identity=identity(connector) if connector else None,
-        mode=modes.of_attachment(
-            row.attach_mode, connector, lambda: _flag_of(row.volume_id)
-        ),
-        instance_uuid=row.instance_uuid,
-        credentials=_credentials(initiator, connector, _loaded(row.connection_info)),
-    )
-
-
-def _loaded(text: str | None) -> Mapping[str, Any]:
-    return (json.loads(text) if text else None) or {}
-
-
 def _flag_of(volume_id: str) -> str | None:
     admin = context.get_admin_context()
     return readonly_flag(objects.Volume.get_by_id(admin, volume_id))
-
-
-def _credentials(
-    initiator: Initiator | None,
-    connector: Mapping[str, Any],
-    information: Mapping[str, Any],
-) -> Credentials | None:
-    if not is_made_for(initiator, connector, information):
-        return None
-    username = information.get("auth_username")
-    password = information.get("auth_password")
-    if not username or not password:
-        return None
-    return Credentials(str(username), str(password))

@@ -23,6 +23,7 @@ from taikun_cinder import (
 )
 from taikun_cinder.access.model import Mode
 from taikun_cinder.admission import AttachRequest
+from taikun_cinder.exception import VolumeHeld
 from taikun_cinder.layout import Layout
 from taikun_cinder.node import Node
 from taikun_cinder.progress import Progress
@@ -57,14 +58,17 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         preflight.refuse_configuration(kwargs["configuration"], self.node)
         super().__init__(vg_obj, *args, **kwargs)
         # The LVM driver opens the group in check_for_setup_error.
-        group = volume_groups.Group(self.configuration.volume_group, lambda: self.vg)
+        self._group = volume_groups.Group(
+            self.configuration.volume_group, lambda: self.vg
+        )
         self._target = targets.of(self.configuration)
         self._layout = Layout.of(self.configuration)
         self._exports = exports.Exports(
             self._target,
             self._layout,
             Records(Path(self.configuration.taikun_state_path)),
-            lambda volume: group.activate(volume["name"]),
+            lambda volume: self._group.activate(volume["name"]),
+            self.host,
             self.configuration.taikun_login_patience,
         )
         self._restored = Progress(f"Exports of {self.host} are restored")
@@ -72,6 +76,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self._exports,
             lambda: database.volumes_of(self.host),
             lambda: database.attached_volumes(self.host),
+            lambda: database.knows_service(self.host),
+            self.configuration.taikun_database_patience,
+            self.configuration.taikun_max_revocations,
         )
 
     @classmethod
@@ -107,7 +114,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self.VERSION,
             self.configuration,
             self._target.capabilities,
-            lambda: len(database.volumes_of(self.host, multiattach=True)),
+            lambda: database.count_volumes(self.host, multiattach=True),
         )
 
     def _init_vendor_properties(self) -> tuple[dict[str, Any], str]:
@@ -165,15 +172,26 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         # Cinder's own attaches (driver._attach_volume) do not validate.
         self.validate_connector(connector)
-        return connection_info.model_update(self._target, self._layout, volume)
+        return self._model_update(volume)
 
     def ensure_export(self, context: Any, volume: Any) -> dict[str, str]:
-        """Export the volume again as its attachments say; Cinder asks at its start."""
-        self._exports.ensure(volume)
-        self._restored.step(
-            lambda: len(database.volumes_of(self.host, status=volume["status"]))
-        )
-        return connection_info.model_update(self._target, self._layout, volume)
+        """Export the volume again as its attachments say; Cinder asks at its start.
+
+        It never raises. Cinder would put the volume into the status ``error``, though
+        its hosts may well be logged in (manager._init_host).
+        """
+        try:
+            self._exports.ensure(volume)
+            self._restored.step(
+                lambda: database.count_volumes(self.host, status=volume["status"])
+            )
+        except Exception as error:
+            _log_left(volume, error)
+        return self._model_update(volume)
+
+    def _model_update(self, volume: Any) -> dict[str, str]:
+        name = self._exports.location(volume)
+        return connection_info.model_update(self._target, self._layout, name)
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
@@ -185,7 +203,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             modes.asked(volume, connector, flag),
             extra_specs.rule(self.configuration, volume),
         )
-        grant, admission = self._exports.attach(request)
+        export, grant, admission = self._exports.attach(request)
         if flag == modes.LIFTED:
             database.remove_readonly_flag(volume)
         if not admission.is_final(grant):
@@ -194,6 +212,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self._target,
             self._layout,
             volume,
+            export.target,
             grant,
             admission.mode or Mode.RW,
             multipath=bool(connector.get("multipath")),
@@ -216,16 +235,14 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """Remove the export, unless somebody needs it.
 
         Cinder also calls this after an attach that failed, and for os-detach of one
-        attachment of several (manager._connection_create, manager.detach_volume).
+        attachment of several (manager._connection_create, manager.detach_volume). So
+        it never raises: it would hide the error of that attach. A deletion is told by
+        :meth:`delete_volume`.
         """
-        deleted = volume["status"] in ("deleting", "unmanaging")
         try:
-            holders = self._exports.ensure(volume, deleted=deleted)
-        except exception.VolumeDriverException as error:
-            if deleted:
-                raise
-            # Raised, this would hide the error of an attach that failed.
-            LOG.error("%s The next reconcile tries again.", error.msg)
+            holders = self._exports.ensure(volume)
+        except Exception as error:
+            _log_left(volume, error)
             return
         if holders:
             LOG.info(
@@ -235,12 +252,39 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             )
 
     def delete_volume(self, volume: Any) -> Any:
-        """Delete the volume, and what is known about it."""
+        """Delete the volume, and what is known about it, unless somebody has it.
+
+        Raises:
+            VolumeHeld: somebody has it. Nothing was erased.
+        """
+        self._exports.release(volume)
+        if self._group.is_open(volume["name"]):
+            raise VolumeHeld(
+                volume=volume["id"],
+                holders="its logical volume is open on this node (lsof, dmsetup info)",
+            )
         result = super().delete_volume(volume)
         self._exports.forget(volume)
         return result
 
     def unmanage(self, volume: Any) -> None:
-        """Let the volume go, and forget it."""
+        """Let the volume go, and forget it, unless somebody has it.
+
+        Raises:
+            VolumeHeld: somebody has it.
+        """
+        self._exports.release(volume)
         super().unmanage(volume)
         self._exports.forget(volume)
+
+
+def _log_left(volume: Any, error: Exception) -> None:
+    """Say that an export could not be put right now, and who does it."""
+    said = getattr(error, "msg", None) or f"{type(error).__name__}: {error}"
+    LOG.error(
+        "The export of volume %(volume)s could not be made to agree with its "
+        "attachments: %(said)s Hosts that are logged in go on. The next reconcile "
+        "tries again.",
+        {"volume": volume["id"], "said": said},
+        exc_info=not isinstance(error, exception.CinderException),
+    )

@@ -31,6 +31,17 @@ class Enforced:
     export: Export | None
     result: Result
 
+    @property
+    def shown(self) -> Export:
+        """The export, where somebody was let in.
+
+        Raises:
+            LookupError: nothing is exported.
+        """
+        if self.export is None:
+            raise LookupError("nothing is exported")
+        return self.export
+
     def grant_of(self, volume: Any, initiator: Initiator) -> Grant:
         """Give the grant by which an initiator can log in.
 
@@ -66,6 +77,7 @@ class Enforcement:
     def ensure(
         self,
         volume: Any,
+        name: str,
         record: Record | None,
         grants: frozenset[Grant],
         about: Collection[Initiator] | None = None,
@@ -76,6 +88,7 @@ class Enforcement:
 
         Args:
             volume: whose export.
+            name: of its target.
             record: of what was made last, if there is one.
             grants: who may reach the volume.
             about: who just attached or detached it. The access of others that is as it
@@ -85,8 +98,7 @@ class Enforcement:
                 part that lost its target anywhere. It takes the longer, the more the
                 node exports.
         """
-        name = self._layout.target(volume)
-        desired = self._desired(volume, record, grants)
+        desired = self._desired(volume, name, record, grants)
         if desired is not None:
             self._activate(volume)
         had = record.export if record else None
@@ -101,14 +113,12 @@ class Enforcement:
         return Enforced(desired, result)
 
     def findings(
-        self, volume: Any, record: Record | None, grants: frozenset[Grant]
+        self, volume: Any, name: str, record: Record | None, grants: frozenset[Grant]
     ) -> tuple[Finding, ...]:
         """Tell what :meth:`ensure` would put right or leave, and change nothing."""
-        return self._target.findings(
-            self._layout.target(volume), self._desired(volume, record, grants)
-        )
+        return self._target.findings(name, self._desired(volume, name, record, grants))
 
-    def shows_another(self, volume: Any) -> bool:
+    def shows_another(self, volume: Any, name: str) -> bool:
         """Say whether what is exported by the volume's name is another volume.
 
         When Cinder has migrated a volume to another group of the node, the row of the
@@ -116,13 +126,17 @@ class Enforcement:
         """
         if volume["name_id"] == volume["id"]:
             return False
-        device = self._target.read(self._layout.target(volume)).device
+        device = self._target.read(name).device
         if device is None or device == self._layout.device(volume):
             return False
         return device.rpartition("/")[2] == volume["name"]
 
     def _desired(
-        self, volume: Any, record: Record | None, grants: frozenset[Grant]
+        self,
+        volume: Any,
+        name: str,
+        record: Record | None,
+        grants: frozenset[Grant],
     ) -> Export | None:
         """Give what the target must show.
 
@@ -130,13 +144,14 @@ class Enforcement:
         detached, also one that the in-tree driver made up. Else a reconcile that finds
         all of them cut off for a moment, or a reboot, would give them another disk.
         """
-        export = self._layout.export(volume, grants)
+        export = self._layout.export(volume, name, grants)
         if export is None:
             return None
         if record is not None:
             serial = record.export.serial if record.export else None
         else:
-            serial = self._target.read(export.target).serial
+            shown = self._target.read(name)
+            serial = shown.serial if shown.device == export.device else None
         return dataclasses.replace(export, serial=serial or export.serial)
 
 

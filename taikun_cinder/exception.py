@@ -45,6 +45,16 @@ class InvalidExtraSpec(exception.VolumeDriverException):
     )
 
 
+class VolumeMoved(exception.VolumeDriverException):
+    """A volume is no longer what the request took it for."""
+
+    message = (
+        "The request for volume %(volume)s is not carried out: %(cause)s since it was "
+        "made. Look at the volume (openstack volume show), and repeat the request. "
+        "Nothing was changed."
+    )
+
+
 class AttachmentRefused(exception.VolumeDriverException):
     """A volume's rules forbid an attachment."""
 
@@ -89,6 +99,17 @@ class GrantWithheld(exception.VolumeDriverException):
         "Volume %(volume)s cannot be attached for %(initiator)s, since its export has "
         "faults that cannot be put right while hosts are logged in to it: %(causes)s "
         "Detach those hosts, and attach again."
+    )
+
+
+class VolumeHeld(exception.VolumeIsBusy):
+    """A volume that is to be deleted or let go, and that somebody still has."""
+
+    message = (
+        "Volume %(volume)s cannot be deleted, nor let go, since %(holders)s. Detach it "
+        "there (openstack volume attachment list --os-volume-api-version 3.27; where "
+        "no attachment is left, log the host out with iscsiadm), and repeat the "
+        "request. Nothing of it was erased."
     )
 
 

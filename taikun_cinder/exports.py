@@ -24,27 +24,18 @@ from taikun_cinder.access.model import Export, Grant, Initiator
 from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
 from taikun_cinder.enforcement import Enforced, Enforcement
-from taikun_cinder.exception import RecordNotWritten
+from taikun_cinder.exception import VolumeHeld, VolumeMoved
+from taikun_cinder.known import Known, look
 from taikun_cinder.layout import Layout
-from taikun_cinder.records import Record, Records
+from taikun_cinder.orphans import Orphans
+from taikun_cinder.records import About, Record, Records
 from taikun_cinder.targets.base import Finding, Target
 
 LOG = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Known:
-    """The knowledge about a volume when its lock is taken.
-
-    Attributes:
-        attachments: Cinder's, read after the lock was taken.
-        ledger: what they do not show.
-        record: as it is on disk, None if there is none.
-    """
-
-    attachments: tuple[Attachment, ...]
-    ledger: Ledger
-    record: Record | None
+#: Tells which of a volume's lost grants stay for now, see ``Exports._lost``.
+_Hold = Callable[[str, Collection[Initiator]], Collection[Initiator]]
 
 
 class Exports:
@@ -55,6 +46,7 @@ class Exports:
         layout: how.
         records: what is known beside Cinder's attachments.
         activate: makes a volume's block device appear.
+        backend: the back end's name in Cinder's database, as ``node@backend``.
         patience: how long a host without an attachment may need to log in, in seconds.
         clock: gives seconds, and only goes forward between two boots of the node.
     """
@@ -65,50 +57,61 @@ class Exports:
         layout: Layout,
         records: Records,
         activate: Callable[[Any], None],
+        backend: str = "",
         patience: float = 300,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target = target
         self.layout = layout
+        self.backend = backend
         self._records = records
         self._enforcement = Enforcement(target, layout, activate)
+        self.orphans = Orphans(target, layout, records, backend, lock)
         self._patience = patience
         self._clock = clock
-        self._attaches = Batches[AttachRequest, tuple[Grant, Admission]](self._attach)
+        self._attaches = Batches[AttachRequest, tuple[Export, Grant, Admission]](
+            self._attach
+        )
 
-    def attach(self, request: AttachRequest) -> tuple[Grant, Admission]:
+    def attach(self, request: AttachRequest) -> tuple[Export, Grant, Admission]:
         """Let a host in.
 
         Its connector is marked, so that its detach can be told from others', and what
         the host may do is written there.
 
         Returns:
-            what the host has by all its connections, and what it has by this one.
+            the export, what the host has by all its connections, and what it has by
+            this one.
 
         Raises:
             AttachmentRefused: the volume's rule forbids it; nothing is changed.
+            VolumeMoved: the volume is not what it was; nothing is changed.
             GrantWithheld: the host cannot be let in as things are.
         """
         return self._attaches.do(request.volume["id"], request)
 
     def _attach(
         self, requests: Sequence[AttachRequest]
-    ) -> list[tuple[Grant, Admission]]:
+    ) -> list[tuple[Export, Grant, Admission]]:
         """Let hosts in to one volume, in this order; all of them, or raise."""
         volume = requests[0].volume
         with self._locked(volume) as known:
+            if cause := known.closed(volume):
+                raise VolumeMoved(volume=volume["id"], cause=cause)
             admissions, ledger = [], known.ledger
             for request in requests:
                 admission, ledger = self._admit(request, known.attachments, ledger)
                 admissions.append(admission)
-            enforced = self._enforce(
-                volume, known, ledger, {request.initiator for request in requests}
-            )
+            about = {request.initiator for request in requests}
+            enforced = self._enforce(volume, known, ledger, about)
             granted = [
                 enforced.grant_of(volume, request.initiator) for request in requests
             ]
-            self._keep(volume, known, Record(enforced.export, ledger))
-            return list(zip(granted, admissions, strict=True))
+            self._keep(volume, known, enforced.export, ledger, promised=True)
+            return [
+                (enforced.shown, *pair)
+                for pair in zip(granted, admissions, strict=True)
+            ]
 
     def _admit(
         self,
@@ -134,9 +137,9 @@ class Exports:
             the identities of the connections that the attachments do not show yet.
         """
         with self._locked(volume) as known:
-            had = known.record.export if known.record else None
-            now = grants(known.attachments, known.ledger)
-            if now != (had.grants if had else frozenset()):
+            if known.moved(volume):
+                return frozenset()
+            if grants(known.attachments, known.ledger) != known.had:
                 self._ensure(volume, known, known.ledger)
             return frozenset(
                 connection.identity for connection in known.ledger.connections
@@ -147,11 +150,12 @@ class Exports:
 
         Raises:
             UnknownInitiator: the connector names no initiator; nothing is changed.
+            VolumeMoved: it is not the volume any more that was asked for.
         """
         initiator = connectors.initiator_to_detach(
             volume["id"], connector, self.target.connector_key
         )
-        with self._locked(volume) as known:
+        with self._present(volume) as known:
             ledger = known.ledger.detach(
                 known.attachments,
                 initiator,
@@ -162,54 +166,96 @@ class Exports:
             return self._ensure(volume, known, ledger, {initiator}) is not None
 
     def detach_all(self, volume: Any) -> bool:
-        """End all connections; say whether any remains."""
-        with self._locked(volume) as known:
-            ended = (
-                str(grant.initiator)
-                for grant in grants(known.attachments, known.ledger)
-            )
+        """End all connections; say whether any remains.
+
+        Raises:
+            VolumeMoved: it is not the volume any more that was asked for.
+        """
+        with self._present(volume) as known:
+            granted = grants(known.attachments, known.ledger) | known.had
+            ended = {grant.initiator for grant in granted}
             LOG.warning(
                 "All connections of volume %s are ended at once, since the detach came "
                 "without a connector: %s",
                 volume["id"],
-                ", ".join(sorted(ended)) or "there are none",
+                ", ".join(sorted(map(str, ended))) or "there are none",
             )
             ledger = known.ledger.detach_all(known.attachments, self._clock())
-            return self._ensure(volume, known, ledger) is not None
+            return self._ensure(volume, known, ledger, ended) is not None
 
     def ensure(
         self,
         volume: Any,
         *,
-        deleted: bool = False,
         sweep: float = 0,
         search: bool = False,
+        hold: _Hold | None = None,
     ) -> tuple[str, ...]:
         """Make the export agree with Cinder; give the initiators that have access.
 
+        Nothing is done about a volume that has moved on meanwhile.
+
         Args:
             volume: whose export.
-            deleted: the volume itself goes. Then no connection counts that Cinder did
-                not write down, or one that it failed to write would keep it for ever.
             sweep: what rows should show by now and do not is forgotten when it is older
                 than this many seconds; 0 forgets nothing.
-            search: see ``Enforcement.ensure``. It is done for a deletion in any case.
+            search: see ``Enforcement.ensure``.
+            hold: tells which live initiators without an attachment keep their access,
+                see ``brake``. None for a request of Cinder's.
         """
         with self._locked(volume) as known:
-            if self._enforcement.shows_another(volume):
+            if known.closed(volume) or self._enforcement.shows_another(
+                volume, known.target
+            ):
                 return ()
-            ledger = Ledger(ended=known.ledger.ended) if deleted else known.ledger
-            ledger = self._swept(volume, known, ledger, sweep)
+            ledger = self._swept(known, known.ledger, sweep)
             export = self._enforce(
-                volume, known, ledger, search=search or deleted
+                volume, known, ledger, hold=hold, search=search
             ).export
-            try:
-                self._keep(volume, known, Record(export, ledger))
-            except RecordNotWritten as error:
-                # Nobody was promised anything, and the export is right. At its start
-                # Cinder would put the volume into an error status for this.
-                LOG.error(error.msg)
+            self._keep(volume, known, export, ledger)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
+
+    def release(self, volume: Any) -> None:
+        """Remove the export of a volume that is about to go, if nobody has it.
+
+        No connection counts that Cinder did not write down, and that nobody is logged
+        in by: one that it failed to write would keep the volume for ever.
+
+        Raises:
+            VolumeHeld: somebody has it; nothing is changed.
+        """
+        with self._present(volume) as known:
+            if self._enforcement.shows_another(volume, known.target):
+                return
+            if holders := self._holders(known):
+                raise VolumeHeld(volume=volume["id"], holders=", ".join(holders))
+            self._enforcement.ensure(
+                volume, known.target, known.record, frozenset(), search=True
+            )
+            self._keep(volume, known, None, Ledger(ended=known.ledger.ended))
+
+    def _holders(self, known: Known) -> list[str]:
+        """Tell who has the volume, each in words."""
+        written = dataclasses.replace(
+            known.ledger,
+            connections=tuple(
+                connection
+                for connection in known.ledger.connections
+                if connection.shown
+            ),
+        )
+        granted = grants(known.attachments, written)
+        attached = {grant.initiator for grant in granted}
+        live = self.target.read(known.target).connected - attached
+        return [
+            *(f"{initiator} has an attachment" for initiator in sorted(attached)),
+            *(f"{initiator} is logged in" for initiator in sorted(live)),
+            *(
+                f"attachment {attachment.id} cannot be read"
+                for attachment in known.attachments
+                if not attachment.readable
+            ),
+        ]
 
     def findings(self, volume: Any, *, sweep: float = 0) -> tuple[Finding, ...]:
         """Tell what :meth:`ensure` would put right or leave, and change nothing.
@@ -219,84 +265,161 @@ class Exports:
             sweep: as for :meth:`ensure`.
         """
         with self._locked(volume) as known:
-            if self._enforcement.shows_another(volume):
+            if known.closed(volume) or self._enforcement.shows_another(
+                volume, known.target
+            ):
                 return ()
-            ledger = self._swept(volume, known, known.ledger, sweep)
+            ledger = self._swept(known, known.ledger, sweep)
             granted = grants(known.attachments, ledger)
-            return self._enforcement.findings(volume, known.record, granted)
+            return self._enforcement.findings(
+                volume, known.target, known.record, granted
+            )
 
     def expects(self, volume: Any) -> bool:
         """Say whether the volume was left exported, whatever the target has now."""
-        record = self._records.load(volume["id"])
+        record = self._records.of(volume)
         return record is not None and record.export is not None
+
+    def location(self, volume: Any) -> str:
+        """Give the name of the target that a host of the volume will be told."""
+        record = self._records.of(volume)
+        if record is not None and record.export is not None:
+            return record.export.target
+        return self.layout.target(volume)
 
     def forget(self, volume: Any) -> None:
         """Forget a volume that is gone."""
         with self._lock(volume):
-            self._records.forget(volume["id"])
+            others = {
+                row.id
+                for row in database.owners_of(volume["name_id"])
+                if row.id != volume["id"]
+            }
+            # The source of a migration has, in the end, the name of the volume.
+            if not others:
+                self._records.forget(volume["name_id"])
 
     @contextlib.contextmanager
-    def _locked(self, volume: Any) -> Iterator[_Known]:
+    def _locked(self, volume: Any) -> Iterator[Known]:
         with self._lock(volume):
-            key, now = self.target.connector_key, self._clock()
-            attachments = database.attachments_of(volume["id"], key)
-            record = self._records.load(volume["id"])
-            if record is None:
-                hosts = self.target.read(self.layout.target(volume)).hosts
-                ledger = Ledger().adopt(attachments, hosts, now)
-            else:
-                ledger = record.ledger.not_after(now)
-            yield _Known(attachments, ledger.prune(attachments), record)
+            yield look(volume, self.target, self.layout, self._records, self._clock())
 
-    def _swept(
-        self, volume: Any, known: _Known, ledger: Ledger, sweep: float
-    ) -> Ledger:
+    @contextlib.contextmanager
+    def _present(self, volume: Any) -> Iterator[Known]:
+        """Do the same for a request that must mean the volume as it is now.
+
+        Raises:
+            VolumeMoved: it is another one now. One that is gone is not: what is left of
+                it can be ended.
+        """
+        with self._locked(volume) as found:
+            cause = found.moved(volume)
+            if cause and found.row is not None:
+                raise VolumeMoved(volume=volume["id"], cause=cause)
+            yield found
+
+    def _swept(self, known: Known, ledger: Ledger, sweep: float) -> Ledger:
         """Give a ledger without what is too old to be true still."""
         if not sweep:
             return ledger
         sessions: Collection[Initiator] = ()
         if ledger.connections:  # they count for what the attachments do not show only
-            sessions = self.target.read(self.layout.target(volume)).connected
+            sessions = self.target.read(known.target).connected
         return ledger.expire(
             known.attachments, sessions, self._clock(), sweep, self._patience
         )
 
     def _lock(self, volume: Any) -> Any:
         # By name_id, which two rows may share for a while.
-        return coordination.COORDINATOR.get_lock(lock_name(volume["name_id"]))
+        return lock(volume["name_id"])
 
     def _ensure(
         self,
         volume: Any,
-        known: _Known,
+        known: Known,
         ledger: Ledger,
         about: Collection[Initiator] | None = None,
     ) -> Export | None:
         """Make the export so, and keep it; give what the target must show by now."""
         export = self._enforce(volume, known, ledger, about).export
-        self._keep(volume, known, Record(export, ledger))
+        self._keep(volume, known, export, ledger)
         return export
 
     def _enforce(
         self,
         volume: Any,
-        known: _Known,
+        known: Known,
         ledger: Ledger,
         about: Collection[Initiator] | None = None,
         *,
+        hold: _Hold | None = None,
         search: bool = False,
     ) -> Enforced:
         """Make the export so; see ``Enforcement.ensure``."""
         granted = grants(known.attachments, ledger)
+        granted |= self._spared(volume, known, granted, about or (), hold)
         return self._enforcement.ensure(
-            volume, known.record, granted, about, search=search
+            volume, known.target, known.record, granted, about, search=search
         )
 
-    def _keep(self, volume: Any, known: _Known, record: Record) -> None:
+    def _spared(
+        self,
+        volume: Any,
+        known: Known,
+        granted: frozenset[Grant],
+        about: Collection[Initiator],
+        hold: _Hold | None,
+    ) -> frozenset[Grant]:
+        """Give the grants that nothing asks for any more, and that stay for now.
+
+        A request ends what it is about, and what Cinder says that it has deleted. All
+        else that is only missing is left to the reconcile and its brake.
+        """
+        named = {grant.initiator for grant in granted}.union(about)
+        lost = frozenset(grant for grant in known.had if grant.initiator not in named)
+        if not lost or not known.readable:
+            return lost
+        if hold is None:
+            gone = database.detached(volume, self.target)
+            return frozenset(
+                grant
+                for grant in lost
+                if (grant.initiator, grant.credentials) not in gone
+            )
+        live = self.target.read(known.target).connected
+        kept = hold(
+            volume["id"],
+            [grant.initiator for grant in lost if grant.initiator in live],
+        )
+        return frozenset(grant for grant in lost if grant.initiator in kept)
+
+    def _keep(
+        self,
+        volume: Any,
+        known: Known,
+        export: Export | None,
+        ledger: Ledger,
+        *,
+        promised: bool = False,
+    ) -> None:
+        record = Record(export, ledger, About(volume["id"], self.backend))
+        known_so_far = known.record or Record()
         # An empty record is not written where there is none: a reconcile that comes
         # just after a volume was deleted would leave it behind for ever.
-        if record != (known.record or Record()):
-            self._records.save(volume["id"], record)
+        if (export, ledger) == (known_so_far.export, known_so_far.ledger) and (
+            known.record is None
+            or (
+                known.record.about == record.about
+                and self._records.is_written(volume["name_id"])
+            )
+        ):
+            return
+        self._records.keep(volume, record, promised=promised)
+
+
+def lock(name_id: str) -> Any:
+    """Give the lock that is held for all work on a volume, on every node."""
+    return coordination.COORDINATOR.get_lock(lock_name(name_id))
 
 
 def lock_name(volume_id: str) -> str:

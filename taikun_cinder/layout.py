@@ -6,11 +6,16 @@ back.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from typing import Any
 
+from oslo_config import cfg
+
 from taikun_cinder import portals
 from taikun_cinder.access.model import Export, Grant, Portal
+
+_ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +26,14 @@ class Layout:
         prefix: of each target's name (target_prefix).
         group: the volume group.
         portals: where targets listen, the primary one first.
+        template: of a logical volume's name, by its ``name_id``
+            (volume_name_template).
     """
 
     prefix: str
     group: str
     portals: tuple[Portal, ...]
+    template: str = "volume-%s"
 
     @classmethod
     def of(cls, configuration: Any) -> "Layout":
@@ -38,18 +46,40 @@ class Layout:
             prefix=configuration.target_prefix,
             group=configuration.volume_group,
             portals=portals.of(configuration),
+            template=cfg.CONF.volume_name_template,
         )
 
     def target(self, volume: Any) -> str:
         """Give the name of a volume's target."""
         return f"{self.prefix}{volume['name']}"
 
+    def name(self, name_id: str) -> str:
+        """Give the name of a logical volume."""
+        return str(self.template % name_id)
+
+    def name_id(self, target: str) -> str | None:
+        """Give the ``name_id`` in the name of a target, whatever its prefix.
+
+        Returns:
+            None if the target is not named by a volume.
+        """
+        before, _, after = self.template.partition("%s")
+        found = re.search(f"{re.escape(before)}({_ID}){re.escape(after)}$", target)
+        return found.group(1) if found else None
+
     def device(self, volume: Any) -> str:
         """Give the path of a volume's block device."""
         return f"/dev/{self.group}/{volume['name']}"
 
-    def export(self, volume: Any, grants: Iterable[Grant]) -> Export | None:
+    def export(
+        self, volume: Any, target: str, grants: Iterable[Grant]
+    ) -> Export | None:
         """Give what the target must show: nothing for a volume that nobody may reach.
+
+        Args:
+            volume: Cinder's.
+            target: the target's name.
+            grants: who may reach the volume.
 
         The serial comes from ``name_id``, so the disk stays the same for its hosts
         over each new export, and over a migration that ends in another volume's name.
@@ -58,7 +88,7 @@ class Layout:
         if not granted:
             return None
         return Export(
-            target=self.target(volume),
+            target=target,
             device=self.device(volume),
             serial=volume["name_id"],
             portals=frozenset(self.portals),

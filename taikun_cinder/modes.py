@@ -31,6 +31,8 @@ GRANTED = "taikun_cinder_mode"
 #: The values of a volume's admin metadata ``readonly``.
 _SET, LIFTED = "True", "False"
 
+_MODES = tuple(mode.value for mode in Mode)
+
 #: What stands for no mode in Cinder's rows and requests.
 _NONE = ("null", "")
 
@@ -86,14 +88,16 @@ def of_attachment(
 ) -> Mode:
     """Give the mode of an attachment, of this driver or of another.
 
+    A mode that is none, in a row that was written by hand, is taken for ``ro``.
+
     Args:
         attach_mode: of its row.
         connector: of its row.
         flag: reads the volume's admin metadata ``readonly``.
     """
-    if is_marked(connector) and GRANTED in connector:
+    if is_marked(connector) and connector.get(GRANTED) in _MODES:
         return Mode(connector[GRANTED])
-    if attach_mode != Mode.RO.value:
+    if attach_mode is None or attach_mode in (Mode.RW.value, *_NONE):
         return Mode.RW
     if connector and not is_marked(connector):
         return Mode.RW if flag() == LIFTED else Mode.RO

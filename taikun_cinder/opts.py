@@ -33,6 +33,31 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "time makes backups fail when hosts are slow; a long one lets the access that "
         "a killed backup leaves behind live for longer.",
     ),
+    cfg.IntOpt(
+        "taikun_database_patience",
+        default=120,
+        min=5,
+        max=86400,
+        help="How long Cinder may need to write down what the driver answered, in "
+        "seconds. It counts for an attachment that was ended and whose row is still "
+        "there: after this time the row is believed again, and its host gets its "
+        "access back, for the detach failed on its way. Raise it if cinder-api is slow "
+        "or restarted for long (rpc_response_timeout, and some); a host whose detach "
+        "failed waits for as long. It does not depend on taikun_reconcile_interval.",
+    ),
+    cfg.IntOpt(
+        "taikun_max_revocations",
+        default=3,
+        min=0,
+        max=100000,
+        help="How many hosts that are logged in one pass of the reconcile may cut off "
+        "because their attachments are missing in the database. Cinder marks what it "
+        "deletes and asks the driver to detach, so a missing row is rare, and many at "
+        "once mean a database that was restored, lags behind or is empty. If there are "
+        "more, all keep their access, and the log says which, and how to confirm it "
+        "(taikun-cinder reconcile --yes). Each must be missing in two passes in any "
+        "case. 0 leaves every such decision to an operator.",
+    ),
     cfg.StrOpt(
         "taikun_secondary_mode",
         default=Secondary.RW.value,

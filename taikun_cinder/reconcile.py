@@ -6,13 +6,16 @@ does not export anew at its start: at the latest after one interval the kernel a
 with Cinder's attachments again.
 """
 
+import functools
 import threading
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
+from cinder import coordination
 from oslo_log import log as logging
 
+from taikun_cinder.brake import Brake
 from taikun_cinder.exports import Exports
 from taikun_cinder.progress import Progress
 
@@ -39,6 +42,9 @@ class Reconcile:
         exports: the back end's.
         volumes: lists the back end's volumes.
         attached: gives the ids of those that have an attachment.
+        trusted: says whether the database knows at least this service.
+        grace: how long Cinder may need to write down what was answered, in seconds.
+        limit: how many live hosts a pass may cut off, see ``brake``.
     """
 
     def __init__(
@@ -46,10 +52,16 @@ class Reconcile:
         exports: Exports,
         volumes: Callable[[], Iterable[Any]],
         attached: Callable[[], Container[str]],
+        trusted: Callable[[], bool] = lambda: True,
+        grace: float = 120,
+        limit: int = 3,
     ) -> None:
         self._exports = exports
         self._volumes = volumes
         self._attached = attached
+        self._trusted = trusted
+        self._grace = grace
+        self._brake = Brake(limit, trusted)
         self._interval: float = 0
         self._periodic: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -111,7 +123,7 @@ class Reconcile:
     def _watch(self, volume: Any, awaited: dict[str, float]) -> None:
         took = 0.0
         while (since := self._youngest(volume["id"], awaited)) is not None:
-            if self._stopped.is_set():
+            if self._ends():
                 return
             shortest, longest = _PAUSES
             # Half of its age, so that each pause is half as long again. And where many
@@ -147,24 +159,40 @@ class Reconcile:
                 return None
             return max(awaited.values())
 
-    def once(self) -> None:
-        """Put right every volume that is exported, or should be."""
-        ours = self.volumes()
+    def once(self, *, confirmed: bool = False) -> None:
+        """Put right every volume that is exported, or should be.
+
+        Args:
+            confirmed: whether an operator wants done what the brake holds back.
+        """
+        self._brake.begin(confirmed=confirmed)
+        everything = list(self._volumes())
+        ours = self._concerned(everything)
+        orphans = self._orphans(everything)
         group = self._exports.layout.group
         progress = Progress(f"Exports of {group} are compared with attachments")
-        for volume in ours:
-            self._ensure(volume)
-            progress.step(lambda: len(ours))
+        for work in (*self._looks(ours), *self._settlements(orphans)):
+            if self._ends():
+                return
+            work()
+            progress.step(lambda: len(ours) + len(orphans))
+        released = self._brake.end()
+        again = [volume for volume in ours if volume["id"] in released]
+        for work in (*self._looks(again), *self._settlements(released & orphans)):
+            work()
         progress.end()
 
     def volumes(self) -> list[Any]:
         """List the volumes of a pass: those that are exported, or should be."""
+        return self._concerned(list(self._volumes()))
+
+    def _concerned(self, everything: Iterable[Any]) -> list[Any]:
         layout = self._exports.layout
         exported = self._exports.target.names(layout.prefix)
         attached = self._attached()
         return [
             volume
-            for volume in self._volumes()
+            for volume in everything
             if volume["status"] not in _NOT_OURS
             and (
                 volume["id"] in attached
@@ -173,18 +201,49 @@ class Reconcile:
             )
         ]
 
+    def _orphans(self, everything: Iterable[Any]) -> frozenset[str]:
+        if not self._trusted():
+            LOG.error(
+                "The database does not have the row of this service, so nothing is "
+                "removed that has no volume there. Look whether cinder-volume and "
+                "cinder-api use the same database (connection in [database])."
+            )
+            return frozenset()
+        names = {volume["name_id"] for volume in everything}
+        return self._exports.orphans.find(self._exports.target.names(""), names)
+
+    def _looks(self, volumes: Iterable[Any]) -> Iterator[Callable[[], None]]:
+        for volume in volumes:
+            yield functools.partial(self._guarded, self._ensure, volume, volume["id"])
+
+    def _settlements(self, orphans: Iterable[str]) -> Iterator[Callable[[], None]]:
+        for name_id in sorted(orphans):
+            yield functools.partial(self._guarded, self._settle, name_id, name_id)
+
     def _ensure(self, volume: Any) -> None:
+        self._exports.ensure(
+            volume, sweep=self._grace, search=True, hold=self._brake.hold
+        )
+
+    def _settle(self, name_id: str) -> None:
+        self._exports.orphans.settle(name_id, self._brake.hold)
+
+    def _guarded(self, work: Callable[[Any], None], what: Any, volume_id: str) -> None:
         try:
-            self._exports.ensure(volume, sweep=self._interval, search=True)
+            work(what)
         except Exception:
             LOG.exception(
                 "The export of volume %s could not be put right; the next reconcile "
                 "tries again",
-                volume["id"],
+                volume_id,
             )
 
+    def _ends(self) -> bool:
+        """Say whether the service is being stopped: by then it gives no locks."""
+        return self._stopped.is_set() or not coordination.COORDINATOR.started
+
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        while not self._ends():
             try:
                 self.once()
             except Exception:

@@ -3,6 +3,7 @@
 
 import contextlib
 import functools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,24 @@ class Group:
         # An active volume has its device, and lvchange costs a process.
         if not (self.folder / name).exists():
             self._lvm_of().activate_lv(name)
+
+    def is_open(self, name: str, patience: float = 10) -> bool:
+        """Say whether somebody has a volume's block device open, as a file or a disk.
+
+        Args:
+            name: the volume's.
+            patience: how long to wait for who looks at a device only for a moment, as
+                udev does, in seconds.
+        """
+        deadline = time.monotonic() + patience
+        try:
+            while self._lvm_of().lv_is_open(name):
+                if time.monotonic() > deadline:
+                    return True
+                time.sleep(0.5)
+        except processutils.ProcessExecutionError:
+            return False  # there is none, or the deletion itself will tell
+        return False
 
 
 def names(configuration: Any) -> list[str]:

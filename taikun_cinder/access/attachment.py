@@ -5,7 +5,7 @@ import dataclasses
 import secrets
 from collections.abc import Collection, Iterable
 
-from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
+from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode, Told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Attachment:
             connection_info stays until the new one is written. So ours names the
             initiator that it is for, and one that names none is only believed beside
             a connector without a mark.
+        told: where its host was told to connect; None as long as it was not.
+        readable: whether all of its row could be read. If not, it may be anybody's.
     """
 
     id: str
@@ -36,6 +38,8 @@ class Attachment:
     mode: Mode = Mode.RW
     credentials: Credentials | None = None
     instance_uuid: str | None = None
+    told: Told | None = None
+    readable: bool = True
 
     @property
     def server(self) -> str:

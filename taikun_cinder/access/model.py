@@ -109,6 +109,19 @@ class Portal:
 
 
 @dataclasses.dataclass(frozen=True)
+class Told:
+    """The place where a host was told to connect, by its connection_info.
+
+    Attributes:
+        target: the target's name.
+        portals: all that it was told of.
+    """
+
+    target: str
+    portals: frozenset[Portal]
+
+
+@dataclasses.dataclass(frozen=True)
 class Export:
     """The wanted state of a target, for one volume.
 

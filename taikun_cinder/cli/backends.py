@@ -56,6 +56,7 @@ class Backend:
     def host(self) -> str:
         """Its name in Cinder's database, as ``node@backend``."""
         # Not by self.options: cinder-volume does not look into [backend_defaults].
+        cfg.CONF.register_opt(_HOST, group=self.name)
         own = cfg.CONF[self.name].backend_host
         return f"{own or cfg.CONF.host}@{self.name}"
 
@@ -67,6 +68,7 @@ class Backend:
             Layout.of(self.options),
             self.records,
             lambda volume: self.group.activate(volume["name"]),
+            self.host,
             self.options.taikun_login_patience,
         )
 
@@ -77,6 +79,9 @@ class Backend:
             self.exports,
             lambda: database.volumes_of(self.host),
             lambda: database.attached_volumes(self.host),
+            lambda: database.knows_service(self.host),
+            self.options.taikun_database_patience,
+            self.options.taikun_max_revocations,
         )
 
 
@@ -88,7 +93,6 @@ def enabled() -> Iterator[Backend]:
         )
         for options in (driver.volume_opts, lvm.volume_opts, opts.BACKEND_OPTS):
             section.append_config_values(options)
-        cfg.CONF.register_opt(_HOST, group=name)
         if section.volume_driver == DRIVER:
             yield Backend(
                 name,

@@ -29,6 +29,7 @@ from taikun_cinder.access.model import (
     Grant,
     Initiator,
     Portal,
+    Told,
 )
 from taikun_cinder.node import Node, Problem
 
@@ -130,6 +131,18 @@ class Target(Protocol):
 
         Returns:
             the ``driver_volume_type``, and what is particular to it of the ``data``.
+        """
+        ...
+
+    def told(self, data: Mapping[str, Any]) -> Told | None:
+        """Give where a connection_info, of this driver or another, sends its host.
+
+        Args:
+            data: of the connection_info, as ``connection`` gives it, or as it was
+                found.
+
+        Returns:
+            None if it does not say so.
         """
         ...
 

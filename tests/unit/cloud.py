@@ -63,6 +63,14 @@ class Cloud:
             host=f"node@{section}",
         )
         self._type = volume_type
+        # As cinder-volume makes at its start (cinder.service.Service).
+        objects.Service(
+            self.context,
+            host=self.manager.host,
+            binary="cinder-volume",
+            topic="cinder-volume",
+            report_count=0,
+        ).create()
         self.start_driver()
 
     def restart_driver(self):

@@ -80,7 +80,7 @@ def volume_type(cinder):
 
 
 @pytest.fixture
-def configure(cinder):
+def configure(cinder, tmp_path):
     """Return a function that writes a back end's section as cinder.conf would."""
 
     def section(**options):
@@ -93,6 +93,8 @@ def configure(cinder):
         conf.append_config_values(opts.BACKEND_OPTS)
         chosen = {"target_helper": "lioadm", "volume_clear": "none"} | options
         chosen.setdefault("target_ip_address", "192.0.2.11")
+        # A node's own: what another test left is no orphan of this one's.
+        chosen.setdefault("taikun_state_path", str(tmp_path / "taikun_cinder"))
         for option, value in chosen.items():
             cinder.set_override(option, value, name)
         return conf

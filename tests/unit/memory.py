@@ -68,6 +68,8 @@ class MemoryVolumeGroup:
 
     def __init__(self):
         self.volumes = set()
+        #: Those that somebody has open.
+        self.opened = set()
 
     def update_volume_group_info(self):
         pass
@@ -80,6 +82,9 @@ class MemoryVolumeGroup:
 
     def activate_lv(self, name, **kwargs):
         self.volumes.add(name)
+
+    def lv_is_open(self, name):
+        return name in self.opened
 
     def lv_has_snapshot(self, name):
         return False

@@ -22,7 +22,7 @@ def _in_tree(conf):
 
 
 def _location(conf):
-    update = connection_info.model_update(LioTarget(), Layout.of(conf), VOLUME)
+    update = connection_info.model_update(LioTarget(), Layout.of(conf), TARGET)
     return update["provider_location"]
 
 

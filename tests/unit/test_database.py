@@ -6,6 +6,7 @@ from cinder import objects
 
 from taikun_cinder import database
 from taikun_cinder.access.model import Initiator
+from taikun_cinder.targets.lio.target import LioTarget
 from tests.unit.cloud import Host
 
 A = Host("compute1").connector
@@ -18,7 +19,7 @@ def row(cloud):
     def write(**values):
         volume = cloud.volume()
         objects.VolumeAttachment(cloud.context, volume_id=volume, **values).create()
-        return database.attachments_of(volume, "initiator")
+        return database.rows_of(cloud.load(volume), LioTarget()).attachments
 
     return write
 
@@ -57,7 +58,7 @@ def test_detached_row_is_not_read(row):
 def test_rows_of_other_volumes_are_not_read(cloud):
     mine, other = cloud.volume(), cloud.volume()
     cloud.attach(other, A)
-    assert database.attachments_of(mine, "initiator") == ()
+    assert database.rows_of(cloud.load(mine), LioTarget()).attachments == ()
 
 
 def test_only_attached_volumes_of_the_back_end_are_named(cloud):

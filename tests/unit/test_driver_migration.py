@@ -8,6 +8,7 @@ export by the same LIO.
 
 import pytest
 
+from taikun_cinder.exception import VolumeHeld
 from tests.unit.cloud import A, Cloud
 
 
@@ -52,8 +53,11 @@ def test_a_source_that_could_not_be_deleted_takes_nothing_either(cloud, source):
 
 def test_deleting_the_source_removes_the_export_that_is_its_own(cloud, source):
     volume = cloud.volume()
-    left = _left_at(source, volume, "deleting")
+    left = _left_at(source, volume, "error")
     session = source.connect_only(source.load(left), A)
-    source.driver.remove_export(source.context, source.load(left))
-    assert not session.alive
+    with pytest.raises(VolumeHeld, match=A["initiator"]):
+        source.driver.delete_volume(source.load(left))
+    assert session.alive
+    session.logout()
+    source.driver.delete_volume(source.load(left))
     assert source.acls(left) is None

@@ -8,8 +8,8 @@ import pytest
 from cinder import exception
 from cinder.db import api as db
 
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.records import Record
 from taikun_cinder.targets.lio.states import LioState
 from tests.unit.cloud import A, B
 from tests.unit.memory import name_of
@@ -144,7 +144,8 @@ def test_record_is_empty_again_when_cinder_has_caught_up(cloud):
     cloud.detach(volume, first)
     cloud.detach(volume, second)
     cloud.manager.remove_export(cloud.context, volume)
-    assert cloud.driver._exports._records.load(volume) == Record()
+    record = cloud.driver._exports._records.load(volume)
+    assert (record.export, record.ledger) == (None, Ledger())
 
 
 def test_lock_of_a_deleted_volume_leaves_no_file(cloud, cinder):

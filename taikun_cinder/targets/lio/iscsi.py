@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The iSCSI side: the name of a host, and what it needs to connect."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtslib_fb import utils
 
 from taikun_cinder import connectors
-from taikun_cinder.access.model import Grant, Initiator, Portal
+from taikun_cinder.access.model import Grant, Initiator, Portal, Told
 from taikun_cinder.exception import InvalidInitiator
 from taikun_cinder.targets.lio.states import LUN
 
@@ -69,6 +69,24 @@ def connection(
         data["target_iqns"] = [name] * len(addresses)
         data["target_luns"] = [LUN] * len(addresses)
     return "iscsi", data
+
+
+def told(data: Mapping[str, Any]) -> Told | None:
+    """Give where a connection_info sends its host; see :func:`connection`."""
+    name = data.get("target_iqn")
+    if not name:
+        return None
+    listed = data.get("target_portals")
+    texts = [*(listed if isinstance(listed, list) else ()), data.get("target_portal")]
+    return Told(str(name), frozenset(filter(None, map(_portal, texts))))
+
+
+def _portal(text: object) -> Portal | None:
+    address, _, port = str(text).rpartition(":")
+    try:
+        return Portal(address, int(port))
+    except ValueError:
+        return None
 
 
 def _is_valid(name: str) -> bool:

@@ -12,6 +12,7 @@ from taikun_cinder.access.model import (
     Grant,
     Initiator,
     Portal,
+    Told,
 )
 from taikun_cinder.node import Node, Problem, missing_modules
 from taikun_cinder.targets.base import Finding, Result, refuse_another
@@ -72,6 +73,10 @@ class LioTarget:
     ) -> tuple[str, dict[str, Any]]:
         """Give what a host needs to know to connect."""
         return iscsi.connection(name, portals, grant, multipath=multipath)
+
+    def told(self, data: Mapping[str, Any]) -> Told | None:
+        """Give where a connection_info sends its host."""
+        return iscsi.told(data)
 
     def read(self, name: str) -> ExportState:
         """Read the state of one volume's export."""

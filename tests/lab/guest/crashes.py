@@ -169,7 +169,7 @@ class Walk:
         )
         if volume.status == "in-use":
             driver.ensure_export(self._backend.context, volume)
-        driver._reconcile._interval = 1e-9
+        driver._reconcile._grace = 1e-9
         self._backend.reconcile()
 
     def _restored(self, before: set[str]) -> list[str]:

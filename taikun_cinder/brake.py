@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The brake on mass revocation: what missing rows may take from live hosts.
+
+A database restored from last night, a replica that lags behind, an empty schema: to a
+reconcile all of these look as if attachments were gone. So a host that is logged in
+loses its access by a reconcile only if its rows were missing in two passes, if the
+database knows at least the service itself, and if it is one of a few. A request of
+Cinder's, or a row that Cinder has marked as deleted, needs none of this.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection
+
+from oslo_log import log as logging
+
+from taikun_cinder.access.model import Initiator
+
+LOG = logging.getLogger(__name__)
+
+#: What an operator does about it.
+_CURE = (
+    "If the database is at fault, put it right: nothing was changed, and the next pass "
+    "goes by it. If these hosts have no attachment by right, confirm it on this node "
+    "with taikun-cinder reconcile --yes, or raise taikun_max_revocations and restart "
+    "cinder-volume"
+)
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Revocation:
+    """The end of a live host's access, that only missing rows ask for."""
+
+    volume: str
+    initiator: Initiator
+
+    def __str__(self) -> str:
+        return f"volume {self.volume} for {self.initiator}"
+
+
+class Brake:
+    """Holds such revocations of one back end back until they may be.
+
+    Args:
+        limit: how many may be in one pass.
+        trusted: says whether the database can be believed.
+    """
+
+    def __init__(self, limit: int, trusted: Callable[[], bool]) -> None:
+        self._limit = limit
+        self._trusted = trusted
+        self._before: frozenset[Revocation] = frozenset()
+        self._now: set[Revocation] = set()
+        self._released: frozenset[Revocation] = frozenset()
+        self._confirmed = False
+
+    def begin(self, *, confirmed: bool = False) -> None:
+        """Begin a pass.
+
+        Args:
+            confirmed: whether an operator wants all of them done.
+        """
+        self._now, self._released = set(), frozenset()
+        self._confirmed = confirmed
+
+    def hold(
+        self, volume: str, initiators: Collection[Initiator]
+    ) -> frozenset[Initiator]:
+        """Give those of a volume's live initiators that keep their access for now."""
+        if self._confirmed:
+            return frozenset()
+        asked = {Revocation(volume, initiator) for initiator in initiators}
+        self._now |= asked
+        return frozenset(revocation.initiator for revocation in asked - self._released)
+
+    def end(self) -> frozenset[str]:
+        """End a pass; give the volumes that may be put right now, in another look."""
+        twice = sorted(self._before & self._now)
+        once = sorted(self._now - self._before)
+        self._before = frozenset(self._now)
+        if once:
+            LOG.warning(
+                "Attachments of hosts that are logged in are missing in the database, "
+                "and no detach was asked for. If they are missing in the next pass "
+                "too, these hosts lose their access: %s",
+                _words(once),
+            )
+        if not twice:
+            return frozenset()
+        if not self._trusted():
+            LOG.error(
+                "Attachments of %(count)d hosts that are logged in are missing in the "
+                "database, and it does not have the row of this service either, so it "
+                "is not believed. They keep their access: %(words)s. %(cure)s.",
+                {"count": len(twice), "words": _words(twice), "cure": _CURE},
+            )
+            return frozenset()
+        if len(twice) > self._limit:
+            LOG.error(
+                "Attachments of %(count)d hosts that are logged in are missing in the "
+                "database, more than the %(limit)d that taikun_max_revocations lets a "
+                "reconcile cut off. All of them keep their access: %(words)s. "
+                "%(cure)s.",
+                {
+                    "count": len(twice),
+                    "limit": self._limit,
+                    "words": _words(twice),
+                    "cure": _CURE,
+                },
+            )
+            return frozenset()
+        self._released = frozenset(twice)
+        return frozenset(revocation.volume for revocation in twice)
+
+
+def _words(revocations: Collection[Revocation]) -> str:
+    return ", ".join(map(str, revocations))

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that is known about a volume, read while its lock is held."""
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from taikun_cinder import database
+from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.access.model import Grant
+from taikun_cinder.database import VolumeRow
+from taikun_cinder.layout import Layout
+from taikun_cinder.records import Record, Records
+from taikun_cinder.targets.base import Target
+
+#: In these statuses a volume is about to be no volume of Cinder's any more.
+LEAVING = ("deleting", "unmanaging")
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What is known about a volume.
+
+    Attributes:
+        target: the name of its target.
+        row: Cinder's of the volume; None if there is none any more.
+        attachments: Cinder's, of its export.
+        ledger: what they do not show.
+        record: as it is on disk, None if there is none.
+    """
+
+    target: str
+    row: VolumeRow | None
+    attachments: tuple[Attachment, ...]
+    ledger: Ledger
+    record: Record | None
+
+    @property
+    def had(self) -> frozenset[Grant]:
+        """What was granted when the export was made last."""
+        export = self.record.export if self.record else None
+        return export.grants if export else frozenset()
+
+    @property
+    def readable(self) -> bool:
+        """Whether all attachments could be read."""
+        return all(attachment.readable for attachment in self.attachments)
+
+    def moved(self, volume: Any) -> str | None:
+        """Say why the volume is not what a request takes it for; None if it is.
+
+        Args:
+            volume: as the request has it, which may be older.
+        """
+        row = self.row
+        if row is None:
+            return "it was deleted"
+        if row.name_id != volume["name_id"]:
+            return "it was migrated, and has another logical volume"
+        if row.host != database.host_of_backend(volume["host"]):
+            return f"it was given to back end {row.host}"
+        return None
+
+    def closed(self, volume: Any) -> str | None:
+        """Say why nobody is let in to the volume any more; None if hosts are."""
+        leaving = self.row is not None and self.row.status in LEAVING
+        return self.moved(volume) or ("its deletion began" if leaving else None)
+
+
+def look(
+    volume: Any, target: Target, layout: Layout, records: Records, now: float
+) -> Known:
+    """Read all that is known about a volume. The caller holds its lock.
+
+    Args:
+        volume: as a request has it.
+        target: what exports it.
+        layout: how.
+        records: the node's.
+        now: by the clock of the ledgers.
+    """
+    rows = database.rows_of(volume, target)
+    record = records.of(volume)
+    name = _name(volume, layout, record, rows.attachments)
+    if record is None:
+        hosts = target.read(name).hosts
+        ledger = Ledger().adopt(rows.attachments, hosts, now)
+    else:
+        ledger = record.ledger.not_after(now)
+    return Known(
+        name, rows.volume, rows.attachments, ledger.prune(rows.attachments), record
+    )
+
+
+def _name(
+    volume: Any,
+    layout: Layout,
+    record: Record | None,
+    attachments: Collection[Attachment],
+) -> str:
+    """Give the name of a volume's target.
+
+    It is the name that its hosts were told, as long as there are any: a change of
+    target_prefix takes nobody's disk away, and leaves nobody in.
+    """
+    if record is not None and record.export is not None:
+        return record.export.target
+    told = (attachment.told for attachment in attachments if attachment.connected)
+    names = (place.target for place in told if place is not None)
+    return next(names, layout.target(volume))

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports and records without a volume of their back end, found from this side.
+
+A volume can leave its back end without a call to the driver: its row was deleted by
+hand, its host was renamed (backend_host, ``cinder-manage volume update_host``), a
+migration failed half-way. Then no list of the back end's volumes leads to what is left
+of it on the node. So a reconcile also goes from the records, and from the kernel's
+exports that are provably this back end's, to Cinder's rows.
+
+An export is provably a back end's if its device is a logical volume of the back end's
+group, and its target is named by that volume.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from oslo_log import log as logging
+
+from taikun_cinder import database
+from taikun_cinder.access.model import Export, Initiator
+from taikun_cinder.database import VolumeRow
+from taikun_cinder.layout import Layout
+from taikun_cinder.records import Record, Records
+from taikun_cinder.targets.base import Target
+
+LOG = logging.getLogger(__name__)
+
+_Hold = Callable[[str, Collection[Initiator]], Collection[Initiator]]
+
+
+class Orphans:
+    """The orphans of one back end.
+
+    Args:
+        target: what exports.
+        layout: how.
+        records: the node's.
+        backend: the back end's name in Cinder's database, as ``node@backend``.
+        lock: gives the lock of a ``name_id``.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        layout: Layout,
+        records: Records,
+        backend: str,
+        lock: Callable[[str], Any],
+    ) -> None:
+        self._target = target
+        self._layout = layout
+        self._records = records
+        self._backend = backend
+        self._lock = lock
+
+    def find(self, exported: Iterable[str], known: Collection[str]) -> frozenset[str]:
+        """List what may be an orphan, by ``name_id``.
+
+        Args:
+            exported: the names of all targets and backstores of the node.
+            known: the ``name_id`` of the back end's volumes.
+        """
+        by_name = map(self._layout.name_id, exported)
+        found = {*filter(None, by_name), *self._records.volumes()}
+        return frozenset(found.difference(known))
+
+    def settle(self, name_id: str, hold: _Hold) -> None:
+        """Remove what nobody owns of one volume.
+
+        Args:
+            name_id: of the volume.
+            hold: tells which initiators keep their access for now, see ``brake``.
+        """
+        with self._lock(name_id):
+            owners = database.owners_of(name_id)
+            if any(owner.host == self._backend for owner in owners):
+                return  # it is being made or removed, or the pass has it
+            record = self._records.load(name_id)
+            if record is not None and self._is_anothers(record, owners):
+                return
+            export = record.export if record else None
+            if export is None:
+                export = self._shown(name_id)
+            if export is not None and self._is_ours(export, name_id):
+                self._settle(name_id, owners, record, export, hold)
+            elif record is not None and export is None and not owners:
+                self._records.forget(name_id)
+
+    def _is_anothers(self, record: Record, owners: Collection[VolumeRow]) -> bool:
+        """Say whether another back end keeps this record."""
+        if record.about is None:
+            return bool(owners)
+        return not record.is_of_this_node or record.about.backend in {
+            owner.host for owner in owners
+        }
+
+    def _is_ours(self, export: Export, name_id: str) -> bool:
+        name = self._layout.name(name_id)
+        device = f"/dev/{self._layout.group}/{name}"
+        return export.device == device and export.target.endswith(name)
+
+    def _shown(self, name_id: str) -> Export | None:
+        """Give what the kernel has under a volume's name, without a record."""
+        name = self._layout.prefix + self._layout.name(name_id)
+        state = self._target.read(name)
+        if not state.device:
+            return None
+        serial, portals = state.serial or name_id, frozenset(self._layout.portals)
+        return Export(name, state.device, serial, portals)
+
+    def _settle(
+        self,
+        name_id: str,
+        owners: Collection[VolumeRow],
+        record: Record | None,
+        export: Export,
+        hold: _Hold,
+    ) -> None:
+        users = self._users(owners)
+        hosts = {*export.grant_of, *self._target.read(export.target).hosts}
+        kept = users.union(hold(name_id, hosts - users))
+        if kept:
+            self._keep(name_id, owners, record, export, kept)
+            return
+        changes = self._target.ensure(export.target, None).changes
+        self._records.forget(name_id)
+        LOG.warning(
+            "Nobody owns the export %(target)s of back end %(backend)s any more: "
+            "%(why)s. It is removed, with the access of %(hosts)s (%(changes)s). Its "
+            "logical volume is left as it is.",
+            {
+                "target": export.target,
+                "backend": self._backend,
+                "why": _why(owners),
+                "hosts": _words(hosts),
+                "changes": "; ".join(changes) or "there was only its record",
+            },
+        )
+
+    def _users(self, owners: Collection[VolumeRow]) -> frozenset[Initiator]:
+        """Give the hosts that another back end's volume sends to this node still.
+
+        When a back end was renamed, its volumes are another's until the operator has
+        moved them too. Their hosts are not cut off for that.
+        """
+        portals = frozenset(self._layout.portals)
+        return frozenset(
+            attachment.initiator
+            for owner in owners
+            for attachment in database.rows_of(owner, self._target).attachments
+            if attachment.initiator and attachment.connected
+            if attachment.told and attachment.told.portals & portals
+        )
+
+    def _keep(
+        self,
+        name_id: str,
+        owners: Collection[VolumeRow],
+        record: Record | None,
+        export: Export,
+        kept: Collection[Initiator],
+    ) -> None:
+        LOG.warning(
+            "The export %(target)s is kept for %(hosts)s, though %(why)s. If this back "
+            "end was renamed, give it its volumes with cinder-manage volume "
+            "update_host --newhost %(backend)s.",
+            {
+                "target": export.target,
+                "hosts": _words(kept),
+                "why": _why(owners),
+                "backend": self._backend,
+            },
+        )
+        if record is None or not export.grant_of.keys() - kept:
+            return
+        rest = export.only(kept)
+        self._target.ensure(export.target, rest)
+        self._records.save(name_id, dataclasses.replace(record, export=rest))
+
+
+def _words(initiators: Collection[Initiator]) -> str:
+    return ", ".join(sorted(map(str, initiators))) or "nobody"
+
+
+def _why(owners: Collection[VolumeRow]) -> str:
+    if not owners:
+        return "Cinder has no such volume"
+    hosts = ", ".join(sorted(owner.host for owner in owners))
+    return f"the volume is of back end {hosts}"

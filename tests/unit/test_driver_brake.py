@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A database that lost rows takes no live host's disk before somebody looked."""
+
+import pytest
+from cinder import context
+from cinder.db import api as db
+from cinder.db import models
+
+from tests.unit.cloud import A, B, Host
+
+HOSTS = [Host(f"compute{number}").connector for number in range(5)]
+
+
+def _lose(*attached, table=models.VolumeAttachment):
+    """Take rows out of the database, as one that was restored does not have them."""
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        for lost in attached:
+            session.query(table).filter_by(id=lost.id).delete()
+
+
+def _move(attached, volume):
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        rows = session.query(models.VolumeAttachment).filter_by(id=attached.id)
+        rows.update({"volume_id": volume})
+
+
+def test_row_that_is_missing_once_cuts_nobody_off(cloud, log):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    _lose(attached)
+    cloud.reconcile()
+    assert attached.session.alive
+    assert A["initiator"] in log.text
+    assert volume in log.text
+
+
+def test_row_that_is_missing_twice_ends_the_access(cloud):
+    volume = cloud.volume()
+    lost, other = cloud.attach(volume, A), cloud.attach(volume, B)
+    _lose(lost)
+    cloud.reconcile()
+    cloud.reconcile()
+    assert not lost.session.alive
+    assert other.session.alive
+
+
+def test_row_that_comes_back_begins_anew(cloud):
+    volume = cloud.volume()
+    attached, elsewhere = cloud.attach(volume, A), cloud.volume()
+    for now in (elsewhere, volume, elsewhere):
+        _move(attached, now)
+        cloud.reconcile()
+    assert attached.session.alive
+    cloud.reconcile()
+    assert not attached.session.alive
+
+
+def test_host_that_is_not_logged_in_loses_its_access_at_once(cloud):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    attached.session.logout()
+    _lose(attached)
+    cloud.reconcile()
+    assert cloud.acls(volume) is None
+
+
+@pytest.mark.options(taikun_max_revocations=3)
+def test_many_at_once_keep_their_access_until_it_is_confirmed(cloud, log):
+    first, second = cloud.volume(), cloud.volume()
+    attached = [cloud.attach(first, host) for host in HOSTS[:2]]
+    attached += [cloud.attach(second, host) for host in HOSTS[2:4]]
+    _lose(*attached)
+    for _ in range(4):
+        cloud.reconcile()
+    assert all(one.session.alive for one in attached)
+    [*_, told] = [
+        record.message for record in log.records if record.levelname == "ERROR"
+    ]
+    for volume in (first, second):
+        assert volume in told
+    for host in HOSTS[:4]:
+        assert host["initiator"] in told
+    assert "taikun-cinder reconcile --yes" in told
+    cloud.driver._reconcile.once(confirmed=True)
+    assert not any(one.session.alive for one in attached)
+    assert cloud.target.names("") == frozenset()
+
+
+def test_what_is_held_back_does_not_keep_other_things_from_being_put_right(cloud):
+    volume, other = cloud.volume(), cloud.volume()
+    attached = [cloud.attach(volume, host) for host in HOSTS]
+    fine = cloud.attach(other, A)
+    _lose(*attached)
+    for _ in range(3):
+        cloud.reconcile()
+    new = cloud.attach(volume, B)
+    assert new.session.alive
+    assert attached[0].session.alive
+    cloud.detach(other, fine)
+    assert cloud.acls(other) is None
+
+
+def test_empty_database_ends_and_removes_nothing(cloud, log):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        for table in (models.VolumeAttachment, models.Volume, models.Service):
+            session.query(table).delete()
+    for _ in range(4):
+        cloud.reconcile()
+    assert attached.session.alive
+    assert cloud.record(volume).exists()
+    assert "does not have the row of this service" in log.text
+
+
+def test_request_for_one_host_takes_nothing_from_one_whose_row_is_missing(cloud):
+    volume = cloud.volume()
+    lost, other = cloud.attach(volume, A), cloud.attach(volume, B)
+    _lose(lost)
+    cloud.detach(volume, other)
+    assert lost.session.alive
+    assert not other.session.alive
+
+
+def test_host_whose_row_cinder_has_deleted_is_cut_off_by_the_next_request(cloud):
+    volume = cloud.volume()
+    gone, other = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.forget(volume, gone)
+    cloud.driver.remove_export(cloud.context, cloud.load(volume))
+    assert not gone.session.alive
+    assert other.session.alive
+
+
+def test_detach_without_a_connector_ends_what_the_rows_do_not_show_too(cloud):
+    volume = cloud.volume()
+    lost, other = cloud.attach(volume, A), cloud.attach(volume, B)
+    _lose(lost)
+    cloud.driver.terminate_connection(cloud.load(volume), None, force=True)
+    assert not lost.session.alive
+    assert not other.session.alive

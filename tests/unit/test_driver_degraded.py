@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One broken thing takes nothing else with it (laws 1 and 3)."""
+
+import errno
+import pathlib
+import stat
+
+import pytest
+from cinder import context, coordination, exception, objects
+from cinder.db import api as db
+from cinder.db import models
+
+from taikun_cinder import database
+from tests.unit.cloud import A, B, Host
+
+C = Host("compute3").connector
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        (coordination.Coordinator, "get_lock"),
+        (database, "rows_of"),
+        (database, "count_volumes"),
+        (pathlib.Path, "read_bytes"),
+    ],
+)
+def test_start_with_something_broken_leaves_volumes_in_use(cloud, monkeypatch, broken):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+
+    def fail(*args, **named):
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*broken, fail)
+        update = cloud.driver.ensure_export(cloud.context, cloud.load(volume))
+    assert volume in update["provider_location"]
+    assert attached.session.alive
+    cloud.reconcile()
+    cloud.detach(volume, attached)
+    assert cloud.acls(volume) is None
+
+
+def _spoil(attached, **columns):
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        session.query(models.VolumeAttachment).filter_by(id=attached.id).update(columns)
+
+
+def _lose(attached):
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        session.query(models.VolumeAttachment).filter_by(id=attached.id).delete()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"connector": "{"},
+        {"connector": "[]"},
+        {"connector": '"text"'},
+        {"connection_info": "{"},
+        {"connection_info": "7"},
+        {"connector": "{", "connection_info": "["},
+        {"connector": "[" * 100_000},
+        {"attach_mode": "none"},
+    ],
+)
+def test_row_that_cannot_be_read_harms_no_other_host(cloud, log, columns):
+    volume = cloud.volume()
+    bad, good = cloud.attach(volume, A), cloud.attach(volume, B)
+    # Cinder's own objects cannot be loaded with such a row.
+    loaded = cloud.load(volume)
+    marked = objects.VolumeAttachment.get_by_id(cloud.context, good.id).connector
+    _spoil(bad, **columns)
+    for _ in range(3):
+        cloud.reconcile()
+    new = dict(C)
+    cloud.driver.initialize_connection(loaded, new)
+    assert cloud.driver.terminate_connection(loaded, marked) is True
+    assert not good.session.alive
+    _lose(good)
+    for _ in range(3):
+        cloud.reconcile()
+    assert bad.session.alive
+    assert cloud.driver.terminate_connection(loaded, new) is True
+    assert cloud.target.acls_of(loaded) == {A["initiator"]}
+    _lose(bad)
+    for _ in range(3):
+        cloud.reconcile()
+    assert cloud.acls(volume) is None
+
+
+def _full(*args, **named):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def full():
+    """A state folder whose disk is full until the context of this is left."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield lambda: patch.setattr("os.fsync", _full)
+
+
+def test_detach_holds_though_its_record_cannot_be_written(cloud, full, log):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    full()
+    cloud.terminate(volume, first)
+    assert not first.session.alive
+    for _ in range(3):
+        cloud.reconcile()
+    assert cloud.acls(volume) == {B["initiator"]}
+    assert second.session.alive
+    assert "No space left" in log.text
+
+
+def test_what_could_not_be_written_is_written_when_there_is_room(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    cloud.attach(volume, B)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", _full)
+        cloud.terminate(volume, first)
+    cloud.reconcile()
+    cloud.restart_driver()
+    cloud.reconcile()
+    assert cloud.acls(volume) == {B["initiator"]}
+
+
+def test_deletion_ends_though_the_state_folder_is_read_only(cloud, monkeypatch, log):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    cloud.detach(volume, attached)
+
+    def refuse(*args, **named):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "unlink", refuse)
+        loaded = cloud.load(volume)
+        loaded.status = "deleting"
+        loaded.save()
+        cloud.manager.delete_volume(cloud.context, loaded)
+    with pytest.raises(exception.VolumeNotFound):
+        cloud.load(volume)
+    assert "Read-only file system" in log.text
+    cloud.reconcile()
+    assert not cloud.record(volume).exists()
+
+
+def test_draft_that_could_not_be_written_does_not_stay_with_its_passwords(cloud, full):
+    volume = cloud.volume()
+    full()
+    reserved = cloud.reserve(volume)
+    with pytest.raises(exception.VolumeBackendAPIException):
+        cloud.connect(volume, A, reserved)
+    folder = cloud.record(volume).parent
+    assert list(folder.glob(f"{volume}*")) == []
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_failed_removal_does_not_hide_why_an_attach_failed(cloud, monkeypatch):
+    volume = cloud.volume()
+    reserved = cloud.reserve(volume)
+    cloud.target.fails_for = {A["initiator"]}
+
+    def fail(*args, **named):
+        raise ValueError("the removal failed as well")
+
+    monkeypatch.setattr(cloud.driver._exports, "ensure", fail)
+    with pytest.raises(exception.VolumeBackendAPIException) as caught:
+        cloud.connect(volume, A, reserved)
+    assert "removal" not in str(caught.value)
+    assert objects.Volume.get_by_id(cloud.context, volume)

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request is about is looked at under the lock, and not guessed from an id."""
+
+import json
+import shutil
+
+import pytest
+from cinder import exception, objects
+from cinder.db import api as db
+
+from taikun_cinder.exception import VolumeHeld
+from taikun_cinder.targets.lio.states import BackstoreState, LioState
+from tests.unit.cloud import A, B, Cloud
+from tests.unit.memory import name_of
+
+
+def _migrate(cloud, volume):
+    """End a migration of a volume in use, as migrate_volume_completion does.
+
+    Returns:
+        the destination's id, and what moves its attachments, which Cinder does last.
+    """
+    worker = cloud.volume(migration_status=f"target:{volume}")
+    attached = cloud.attach(worker, A)
+    source, destination = cloud.load(volume), cloud.load(worker)
+    source.update(
+        cloud.driver.update_migrated_volume(
+            cloud.context, source, destination, "in-use"
+        )
+    )
+    destination = source.finish_volume_migration(destination)
+
+    def move():
+        for row in objects.VolumeAttachmentList.get_all_by_volume_id(
+            cloud.context, destination.id
+        ):
+            row.volume_id = volume
+            row.save()
+
+    return worker, attached, move
+
+
+def test_migration_in_use_under_a_reconcile_takes_no_disk_away(cloud):
+    volume = cloud.volume()
+    listed = cloud.load(volume)
+    worker, attached, move = _migrate(cloud, volume)
+    stale = [listed, cloud.load(volume), cloud.load(worker)]
+    for _ in range(3):
+        for one in stale:
+            cloud.driver._exports.ensure(one, sweep=1, search=True)
+        cloud.reconcile()
+        assert attached.session.alive
+    move()
+    for one in stale:
+        cloud.driver._exports.ensure(one, sweep=1, search=True)
+    cloud.reconcile()
+    assert attached.session.alive
+    cloud.detach(volume, attached)
+    assert not attached.session.alive
+    cloud.reconcile()
+    assert cloud.target.names("") == frozenset()
+
+
+def test_source_of_a_migration_is_deleted_before_and_after_its_rows_move(cloud):
+    for first in (True, False):
+        volume = cloud.volume()
+        old = cloud.attach(volume, B)
+        cloud.detach(volume, old)
+        worker, attached, move = _migrate(cloud, volume)
+        if first:
+            move()
+        cloud.driver.remove_export(cloud.context, cloud.load(worker))
+        cloud.driver.delete_volume(cloud.load(worker))
+        if not first:
+            move()
+        cloud.reconcile()
+        assert attached.session.alive
+        cloud.detach(volume, attached)
+
+
+def test_request_with_a_volume_that_has_moved_is_refused(cloud):
+    volume = cloud.volume()
+    stale = cloud.load(volume)
+    _, attached, move = _migrate(cloud, volume)
+    move()
+    with pytest.raises(exception.VolumeDriverException, match="migrated"):
+        cloud.driver.initialize_connection(stale, dict(B))
+    with pytest.raises(exception.VolumeDriverException, match="migrated"):
+        cloud.driver.terminate_connection(stale, dict(A))
+    cloud.driver.remove_export(cloud.context, stale)
+    assert attached.session.alive
+    assert cloud.acls(volume) == {A["initiator"]}
+
+
+def test_volume_of_another_back_end_gets_nobody_in(cloud):
+    volume = cloud.volume()
+    stale = cloud.load(volume)
+    loaded = cloud.load(volume)
+    loaded.host = "elsewhere@lvm#pool"
+    loaded.save()
+    with pytest.raises(exception.VolumeDriverException, match="elsewhere@lvm"):
+        cloud.driver.initialize_connection(stale, dict(A))
+    assert cloud.target.names("") == frozenset()
+
+
+def _with_prefix(cloud, prefix):
+    layout = cloud.driver._layout
+    object.__setattr__(layout, "prefix", prefix)
+
+
+def test_change_of_target_prefix_takes_no_disk_and_leaves_nobody_in(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    _with_prefix(cloud, "iqn.2030-01.example:")
+    cloud.restart_driver()
+    _with_prefix(cloud, "iqn.2030-01.example:")
+    location = cloud.driver.ensure_export(cloud.context, cloud.load(volume))
+    cloud.reconcile()
+    assert first.session.alive
+    assert second.session.alive
+    assert "iqn.2010-10.org.openstack:" in location["provider_location"]
+    cloud.detach(volume, first)
+    assert not first.session.alive
+    third = cloud.reserve(volume)
+    information = cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), dict(A), third.id
+    )
+    assert information["target_iqn"] == name_of(cloud.load(volume))
+    cloud.detach(volume, third)
+    cloud.detach(volume, second)
+    assert cloud.target.names("") == frozenset()
+    fourth = cloud.reserve(volume)
+    information = cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), dict(A), fourth.id
+    )
+    assert information["target_iqn"].startswith("iqn.2030-01.example:")
+
+
+def test_change_of_target_prefix_is_survived_without_records(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.record(volume).unlink()
+    cloud.restart_driver()
+    _with_prefix(cloud, "iqn.2030-01.example:")
+    cloud.driver.ensure_export(cloud.context, cloud.load(volume))
+    cloud.reconcile()
+    assert first.session.alive
+    cloud.detach(volume, first)
+    assert not first.session.alive
+    assert second.session.alive
+
+
+def _passes(cloud, number=2):
+    for _ in range(number):
+        cloud.reconcile()
+
+
+def test_volume_that_left_the_database_leaves_no_export_and_no_record(cloud):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    db.volume_destroy(cloud.context, volume)
+    cloud.reconcile()
+    assert attached.session.alive  # seen once
+    cloud.reconcile()
+    assert not attached.session.alive
+    assert cloud.target.names("") == frozenset()
+    assert not cloud.record(volume).exists()
+
+
+def test_export_without_a_record_and_without_a_volume_is_removed(cloud, log):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    cloud.record(volume).unlink()
+    db.volume_destroy(cloud.context, volume)
+    _passes(cloud)
+    assert not attached.session.alive
+    assert cloud.target.names("") == frozenset()
+    assert "Cinder has no such volume" in log.text
+
+
+def test_export_of_another_group_is_never_an_orphan(cloud, configure, volume_type):
+    other = Cloud(configure(volume_group="cinder-old").config_group, volume_type)
+    volume = other.volume()
+    attached = other.attach(volume, A)
+    db.volume_destroy(other.context, volume)
+    _passes(cloud, 3)
+    assert attached.session.alive
+    other.end_driver()
+
+
+def test_volumes_of_a_back_end_that_was_renamed_keep_their_hosts(cloud, log):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    renamed = cloud.load(volume)
+    renamed.host = "renamed@lvm#pool"
+    renamed.save()
+    _passes(cloud, 3)
+    assert first.session.alive
+    assert "update_host" in log.text
+    # A detach that its service could not be told of any more.
+    cloud.forget(volume, first)
+    _passes(cloud)
+    assert not first.session.alive
+    assert second.session.alive
+    cloud.forget(volume, second)
+    _passes(cloud)
+    assert cloud.target.names("") == frozenset()
+    assert not cloud.record(volume).exists()
+
+
+def test_volumes_that_are_given_to_another_back_end_of_the_node_are_its_own(
+    cloud, configure, volume_type
+):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    other = Cloud(configure().config_group, volume_type)
+    moved = cloud.load(volume)
+    moved.host = f"{other.manager.host}#pool"
+    moved.save()
+    for _ in range(3):
+        cloud.reconcile()
+        other.reconcile()
+    assert attached.session.alive
+    other.detach(volume, attached)
+    assert not attached.session.alive
+    other.end_driver()
+
+
+def test_deletion_of_a_volume_that_is_attaching_erases_nothing(cloud):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    cloud.driver.vg.volumes.add(cloud.load(volume).name)
+    row = objects.VolumeAttachment.get_by_id(cloud.context, attached.id)
+    row.attach_status = "attaching"
+    row.save()
+    loaded = cloud.load(volume)
+    loaded.update({"status": "deleting", "attach_status": "attaching"})
+    loaded.save()
+    cloud.manager.delete_volume(cloud.context, loaded)
+    assert attached.session.alive
+    assert cloud.driver.vg.volumes == {loaded.name}
+    assert cloud.load(volume).status == "available"
+
+
+@pytest.mark.parametrize("call", ["delete_volume", "unmanage"])
+def test_volume_that_a_host_is_logged_in_to_is_not_let_go(cloud, call):
+    volume = cloud.volume()
+    session = cloud.connect_only(cloud.load(volume), A)
+    with pytest.raises(VolumeHeld, match=A["initiator"]):
+        getattr(cloud.driver, call)(cloud.load(volume))
+    assert session.alive
+
+
+def test_volume_that_is_open_on_the_node_is_not_erased(cloud, monkeypatch):
+    monkeypatch.setattr("taikun_cinder.volume_groups.time.sleep", lambda _: None)
+    ticks = iter(range(100))
+    monkeypatch.setattr(
+        "taikun_cinder.volume_groups.time.monotonic", lambda: next(ticks)
+    )
+    volume = cloud.volume()
+    name = cloud.load(volume).name
+    cloud.driver.vg.volumes.add(name)
+    cloud.driver.vg.opened.add(name)
+    with pytest.raises(VolumeHeld, match="open on this node"):
+        cloud.driver.delete_volume(cloud.load(volume))
+    assert cloud.driver.vg.volumes == {name}
+
+
+def test_status_that_looks_like_a_deletion_ends_nothing(cloud):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    loaded = cloud.load(volume)
+    loaded.status = "deleting"
+    loaded.save()
+    cloud.driver.remove_export(cloud.context, loaded)
+    _passes(cloud)
+    assert attached.session.alive
+
+
+def test_copy_of_another_volumes_record_is_not_believed(cloud, log):
+    volume, other = cloud.volume(), cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(other, B)
+    shutil.copy(cloud.record(other), cloud.record(volume))
+    cloud.reconcile()
+    assert first.session.alive
+    assert second.session.alive
+    assert cloud.acls(volume) == {A["initiator"]}
+    assert "speaks of another" in log.text
+    serials = {first.session.serial, second.session.serial}
+    assert serials == {volume, other}
+
+
+def test_record_of_another_node_is_not_believed(cloud, log):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    plain = json.loads(cloud.record(volume).read_text())
+    plain["about"]["node"] = "another"
+    plain["export"]["serial"] = "another"
+    cloud.record(volume).write_text(json.dumps(plain))
+    cloud.reconcile()
+    assert attached.session.alive
+    assert attached.session.serial == volume
+    assert "another node" in log.text
+
+
+def test_record_of_an_older_version_is_found_under_the_volumes_id(cloud):
+    volume = cloud.volume()
+    worker, attached, move = _migrate(cloud, volume)
+    move()
+    plain = json.loads(cloud.record(worker).read_text())
+    del plain["about"]
+    cloud.record(worker).unlink()
+    cloud.record(volume).write_text(json.dumps(plain))
+    cloud.restart_driver()
+    second = cloud.attach(volume, B)
+    assert attached.session.alive
+    assert second.session.serial == attached.session.serial
+    assert cloud.record(worker).exists()
+    assert not cloud.record(volume).exists()
+
+
+def test_serial_of_another_volumes_device_is_not_taken_over(cloud):
+    volume = cloud.volume()
+    other = BackstoreState("/dev/another/volume", "another", active=True)
+    cloud.target.kernel.put(LioState(name_of(cloud.load(volume)), other))
+    again = cloud.attach(volume, B)
+    assert again.session.serial == volume
