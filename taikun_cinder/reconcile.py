@@ -159,12 +159,16 @@ class Reconcile:
                 return None
             return max(awaited.values())
 
-    def once(self, *, confirmed: bool = False) -> None:
+    def once(self, *, confirmed: bool = False) -> int:
         """Put right every volume that is exported, or should be.
 
         Args:
             confirmed: whether an operator wants done what the brake holds back.
+
+        Returns:
+            how many could not be put right.
         """
+        failed = 0
         self._brake.begin(confirmed=confirmed)
         everything = list(self._volumes())
         ours = self._concerned(everything)
@@ -173,18 +177,23 @@ class Reconcile:
         progress = Progress(f"Exports of {group} are compared with attachments")
         for work in (*self._looks(ours), *self._settlements(orphans)):
             if self._ends():
-                return
-            work()
+                return failed
+            failed += not work()
             progress.step(lambda: len(ours) + len(orphans))
         released = self._brake.end()
         again = [volume for volume in ours if volume["id"] in released]
         for work in (*self._looks(again), *self._settlements(released & orphans)):
-            work()
+            failed += not work()
         progress.end()
+        return failed
 
     def volumes(self) -> list[Any]:
         """List the volumes of a pass: those that are exported, or should be."""
         return self._concerned(list(self._volumes()))
+
+    def orphans(self) -> frozenset[str]:
+        """List what is exported or recorded, and is no volume's of this back end."""
+        return self._orphans(list(self._volumes()))
 
     def _concerned(self, everything: Iterable[Any]) -> list[Any]:
         layout = self._exports.layout
@@ -212,11 +221,11 @@ class Reconcile:
         names = {volume["name_id"] for volume in everything}
         return self._exports.orphans.find(self._exports.target.names(""), names)
 
-    def _looks(self, volumes: Iterable[Any]) -> Iterator[Callable[[], None]]:
+    def _looks(self, volumes: Iterable[Any]) -> Iterator[Callable[[], bool]]:
         for volume in volumes:
             yield functools.partial(self._guarded, self._ensure, volume, volume["id"])
 
-    def _settlements(self, orphans: Iterable[str]) -> Iterator[Callable[[], None]]:
+    def _settlements(self, orphans: Iterable[str]) -> Iterator[Callable[[], bool]]:
         for name_id in sorted(orphans):
             yield functools.partial(self._guarded, self._settle, name_id, name_id)
 
@@ -228,7 +237,8 @@ class Reconcile:
     def _settle(self, name_id: str) -> None:
         self._exports.orphans.settle(name_id, self._brake.hold)
 
-    def _guarded(self, work: Callable[[Any], None], what: Any, volume_id: str) -> None:
+    def _guarded(self, work: Callable[[Any], None], what: Any, volume_id: str) -> bool:
+        """Do it; say whether it could be done."""
         try:
             work(what)
         except Exception:
@@ -237,6 +247,8 @@ class Reconcile:
                 "tries again",
                 volume_id,
             )
+            return False
+        return True
 
     def _ends(self) -> bool:
         """Say whether the service is being stopped: by then it gives no locks."""

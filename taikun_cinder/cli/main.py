@@ -19,9 +19,10 @@ from oslo_utils import importutils  # noqa: E402
 
 CONF = cfg.CONF
 
-#: The module of each verb. It has ``HELP``, a line for users, and ``run``, which gives
-#: the exit status.
+#: The module of each verb. It has ``HELP``, a line for users, ``run``, which gives the
+#: exit status, and ``arguments``, which adds its own to a parser.
 _VERBS: Mapping[str, str] = {
+    "reconcile": "taikun_cinder.cli.reconcile",
     "restore": "taikun_cinder.cli.restore",
 }
 
@@ -42,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parsers(subparsers: Any) -> None:
     for name in _VERBS:
-        text = _verb(name).HELP
-        subparsers.add_parser(name, help=text, description=text)
+        verb = _verb(name)
+        parser = subparsers.add_parser(name, help=verb.HELP, description=verb.HELP)
+        verb.arguments(parser)
 
 
 def _verb(name: str) -> Any:

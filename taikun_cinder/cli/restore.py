@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from cinder import coordination
 from oslo_log import log as logging
@@ -33,6 +34,10 @@ HELP = (
 
 #: After how many volumes the progress is told.
 _EVERY = 50
+
+
+def arguments(_parser: Any) -> None:
+    """Add the arguments of the verb: there are none."""
 
 
 def run() -> int:
@@ -117,18 +122,46 @@ class Restore:
     ) -> None:
         try:
             with self._lock(volume_id):
-                export = (records.read(volume_id) or Record()).export
-                if export is None:
+                record = records.read(volume_id) or Record()
+                if record.export is None:
                     return
-                device = Path(export.device)
+                device = Path(record.export.device)
                 backend = by_folder.get(str(device.parent))
-                if backend is not None:
-                    backend.group.activate(device.name)
-                    self._export(backend.target, volume_id, export)
-                    self._exported += 1
+                if backend is None or self._is_strange(volume_id, record, backend):
+                    return
+                backend.group.activate(device.name)
+                self._export(backend.target, volume_id, record.export)
+                self._exported += 1
         except Exception as error:
             self._failed += 1
             self._say(f"volume {volume_id} is not exported: {error}")
+
+    def _is_strange(self, volume_id: str, record: Record, backend: Backend) -> bool:
+        """Say whether a record is not what its place says; tell the operator.
+
+        Disks that another node exports by now, or a volume that was given to another
+        back end, would be let out twice.
+        """
+        about, export = record.about, record.export
+        if about is None or export is None:
+            return False  # an older version did not say
+        if not record.is_of_this_node:
+            cause = f"its record is of the node {about.node}"
+        elif not Path(export.device).name.endswith(volume_id):
+            cause = f"its record speaks of {export.device}"
+        elif about.backend != backend.host:
+            cause = (
+                f"its record is of the back end {about.backend}, and the one with its "
+                f"volume group is {backend.host}"
+            )
+        else:
+            return False
+        self._failed += 1
+        self._say(
+            f"volume {volume_id} is not exported: {cause}. Start cinder-volume: it "
+            "goes by Cinder's attachments, and writes the record anew or deletes it"
+        )
+        return True
 
     def _lock(self, volume_id: str) -> contextlib.AbstractContextManager[object]:
         if not self._coordinator.started:

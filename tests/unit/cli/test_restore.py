@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from cinder import coordination
+from oslo_config import cfg
 
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Mode
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
-from taikun_cinder.records import Record, Records
+from taikun_cinder.records import About, Record, Records
 from tests.contract.memory import MemoryTarget
 from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, PORTALS
 
@@ -98,6 +99,37 @@ def test_other_volume_groups_are_left_alone(records, restore):
     records.save("1", Record(_export("volume-1", group="another")))
     assert restore(records, Group(), target=target)[0]
     assert target.names("") == frozenset()
+
+
+def _about(**changed):
+    own = {"volume": "1", "backend": f"{cfg.CONF.host}@lvm"}
+    return About(**own | changed)
+
+
+def test_record_that_says_what_it_is_about_is_restored(records, restore):
+    target = MemoryTarget()
+    records.save("1", Record(_export("volume-1"), about=_about()))
+    assert restore(records, Group(), target=target)[0]
+    assert len(target.names("")) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "about"),
+    [
+        ("1", {"node": "another"}),
+        ("1", {"backend": "renamed@lvm"}),
+        ("2", {}),
+    ],
+)
+def test_record_of_something_else_is_told_and_not_exported(
+    records, restore, file, about
+):
+    target = MemoryTarget()
+    records.save(file, Record(_export("volume-1"), about=_about(**about)))
+    well, said = restore(records, Group(), target=target)
+    assert not well
+    assert target.names("") == frozenset()
+    assert f"volume {file} is not exported: its record" in said
 
 
 def test_node_that_never_exported_has_nothing_to_restore(records, restore):

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``taikun-cinder reconcile``: what differs from Cinder's attachments, and its end.
+
+The service reconciles by itself. This command shows what a pass would do, and, with
+``--yes``, does it, including what the service holds back because so many hosts would
+lose their access at once (see ``brake``).
+"""
+
+from typing import Any
+
+from cinder import coordination
+from oslo_config import cfg
+
+from taikun_cinder.cli import backends
+from taikun_cinder.cli.backends import Backend
+
+#: The line for users.
+HELP = (
+    "compare the exports of this node with Cinder's attachments; with --yes, put them "
+    "right, also where cinder-volume holds back because many hosts would lose a disk"
+)
+
+
+def arguments(parser: Any) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="do it; without this nothing is changed",
+    )
+
+
+def run() -> int:
+    """Reconcile all back ends of this node; give the exit status.
+
+    It is 0 if all is right, or was put right; 1 if something differs or failed.
+    """
+    found = list(backends.enabled())
+    if not found:
+        print("no back end in enabled_backends has volume_driver = " + backends.DRIVER)
+        return 1
+    coordination.COORDINATOR.start()
+    try:
+        work = _put_right if cfg.CONF.verb.yes else _tell
+        return max(work(backend) for backend in found)
+    finally:
+        coordination.COORDINATOR.stop()
+
+
+def _put_right(backend: Backend) -> int:
+    failed = backend.reconcile.once(confirmed=True)
+    print(f"{backend.host}: reconciled, {failed} volume(s) failed (see the log)")
+    return 1 if failed else 0
+
+
+def _tell(backend: Backend) -> int:
+    told = 0
+    for volume in backend.reconcile.volumes():
+        for finding in backend.exports.findings(volume):
+            told += 1
+            print(f"volume {volume['id']}: {finding}")
+    for orphan in sorted(backend.reconcile.orphans()):
+        told += 1
+        print(f"volume {orphan}: exported or recorded, and not of {backend.host}")
+    print(f"{backend.host}: {told} difference(s) from Cinder's attachments")
+    return 1 if told else 0
