@@ -161,3 +161,8 @@ def _log(volume: Any, result: Result) -> None:
             "Export of volume %(volume)s put right: %(steps)s",
             {"volume": volume["id"], "steps": "; ".join(result.changes)},
         )
+    for finding in result.left:
+        LOG.warning(
+            "Export of volume %(volume)s is not all right: %(finding)s",
+            {"volume": volume["id"], "finding": finding},
+        )

@@ -91,6 +91,9 @@ class StepFailed(exception.VolumeDriverException):
         "there."
     )
 
+    #: Which of the steps it was, counted from 0; None if that cannot be told.
+    number: int | None = None
+
 
 class GrantWithheld(exception.VolumeDriverException):
     """A host cannot be let in without harm to another host."""

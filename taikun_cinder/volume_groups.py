@@ -43,8 +43,22 @@ class Group:
             ProcessExecutionError: LVM refused.
         """
         # An active volume has its device, and lvchange costs a process.
-        if not (self.folder / name).exists():
+        device = self.folder / name
+        if not device.exists():
             self._lvm_of().activate_lv(name)
+        if not device.exists():
+            self.refresh(name)
+
+    def refresh(self, name: str) -> None:
+        """Let udev look again at a volume that is active; its I/O goes on.
+
+        Otherwise LVM does nothing about an active volume whose link was lost.
+
+        Raises:
+            ProcessExecutionError: LVM refused.
+        """
+        volume = f"{self.folder.name}/{name}"
+        utils.execute("lvchange", "--refresh", volume, run_as_root=True)
 
     def is_open(self, name: str, patience: float = 10) -> bool:
         """Say whether somebody has a volume's block device open, as a file or a disk.

@@ -16,6 +16,9 @@ from cinder import objects
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
 from cinder import context, coordination, exception, policy, privsep, rpc  # noqa: E402
+from cinder.db import api as db_api  # noqa: E402
+from cinder.db import models  # noqa: E402
+from cinder.objects import base as objects_base  # noqa: E402
 from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
 from cinder.volume import manager as volume_manager  # noqa: E402
@@ -34,6 +37,23 @@ from taikun_cinder import privsep as our_privsep  # noqa: E402
 from taikun_cinder.privsep import lio as lio_calls  # noqa: E402
 
 OURS = "taikun_cinder.driver.MultiattachLVMDriver"
+
+
+def _know_the_service() -> None:
+    """Write the service's own row, as cinder-volume does at its start."""
+    admin = context.get_admin_context()
+    try:
+        objects.Service.get_by_args(admin, HOST, "cinder-volume")
+    except exception.ServiceNotFound:
+        objects.Service(
+            admin,
+            host=HOST,
+            binary="cinder-volume",
+            topic="cinder-volume",
+            report_count=0,
+            rpc_current_version=volume_manager.VolumeManager.RPC_API_VERSION,
+            object_current_version=objects_base.OBJ_VERSIONS.get_current(),
+        ).create()
 
 
 class Backend:
@@ -60,6 +80,7 @@ class Backend:
         self._owner = uuid.uuid4().hex
         self._driver = driver
         self.api = volume_api.API()
+        _know_the_service()
         self.restart()
 
     def _become_privileged(self) -> None:
@@ -249,6 +270,14 @@ class Backend:
             self.manager.driver.terminate_connection(volume, connector, force=True)
         )
 
+    def terminate_by_row(self, volume_id: str, connector: dict[str, Any]) -> bool:
+        """Do the same with a row of the database, as parts of Cinder do.
+
+        Cinder has no object for a volume with an attachment that it cannot read.
+        """
+        volume = db_api.volume_get(self.context, volume_id)
+        return bool(self.manager.driver.terminate_connection(volume, connector))
+
     def set_status(self, volume_id: str, status: str) -> None:
         """Give a volume the status that it has in the middle of something."""
         volume = self.volume(volume_id)
@@ -262,6 +291,38 @@ class Backend:
     def reconcile(self) -> None:
         """Let one interval of our driver's reconcile pass."""
         self.manager.driver._reconcile.once()
+
+    def lose_rows(self, attachments: Sequence[str]) -> None:
+        """Take attachments out of the database, as one that was restored lacks them."""
+        with db_api.main_context_manager.writer.using(self.context) as session:
+            for attachment in attachments:
+                table = session.query(models.VolumeAttachment)
+                table.filter_by(id=attachment).delete()
+
+    def lose_volume(self, volume_id: str) -> None:
+        """Take a volume out of the database, as an operator does by hand."""
+        db_api.volume_destroy(self.context, volume_id)
+
+    def spoil_row(self, attachment: str) -> None:
+        """Let an attachment's row be one that cannot be read."""
+        with db_api.main_context_manager.writer.using(self.context) as session:
+            table = session.query(models.VolumeAttachment)
+            table.filter_by(id=attachment).update({"connector": "{"})
+
+    def force_delete(self, volume_id: str) -> str:
+        """Delete a volume as os-force_delete of one that is attaching; give its status.
+
+        Returns:
+            the status that it has then; empty if it is gone.
+        """
+        volume = self.volume(volume_id)
+        volume.update({"status": "deleting", "attach_status": "attaching"})
+        volume.save()
+        self.manager.delete_volume(self.context, volume)
+        try:
+            return str(self.volume(volume_id).status)
+        except exception.VolumeNotFound:
+            return ""
 
     def rows(self, volume_id: str) -> list[dict[str, Any]]:
         """Give the volume's attachment rows."""

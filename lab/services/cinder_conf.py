@@ -83,6 +83,7 @@ def _paths() -> dict[str, str]:
         target_port=str(PATHS_PORT),
         taikun_reconcile_interval=str(PATHS_INTERVAL),
         taikun_login_patience=str(PATHS_PATIENCE),
+        taikun_database_patience="15",
     )
 
 

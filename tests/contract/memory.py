@@ -6,10 +6,10 @@ import dataclasses
 import threading
 from collections.abc import Collection, Sequence
 
-from taikun_cinder.access.model import Credentials, Initiator
+from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
 from taikun_cinder.targets.lio.states import LUN, AclState, LioState
-from taikun_cinder.targets.lio.steps import Step, after
+from taikun_cinder.targets.lio.steps import AddPortal, Step, after
 from taikun_cinder.targets.lio.target import LioTarget
 
 
@@ -29,6 +29,8 @@ class MemoryKernel:
         self._sessions: dict[tuple[str, Initiator], Session] = {}
         self._devices: dict[str, bytes] = {}
         self._steps_until_fault: int | None = None
+        #: Portals that somebody else listens at.
+        self.taken: set[Portal] = set()
         self._lock = threading.RLock()
 
     def alone(self) -> contextlib.AbstractContextManager[object]:
@@ -49,11 +51,13 @@ class MemoryKernel:
 
     def apply(self, name: str, steps: Sequence[Step]) -> None:
         """Take some steps."""
-        for step in steps:
+        for number, step in enumerate(steps):
             try:
                 self._step(name, step)
             except Exception as error:
-                raise StepFailed(target=name, step=step, cause=error) from error
+                failure = StepFailed(target=name, step=step, cause=error)
+                failure.number = number
+                raise failure from error
 
     def names(self, prefix: str) -> frozenset[str]:
         """List the names with a prefix of all that exists, wholly or in part."""
@@ -139,6 +143,8 @@ class MemoryKernel:
         self._devices[device] = content
 
     def _step(self, name: str, step: Step) -> None:
+        if isinstance(step, AddPortal) and step.portal in self.taken:
+            raise FaultError("address in use")
         if self._steps_until_fault is not None:
             self._steps_until_fault -= 1
             if self._steps_until_fault < 0:

@@ -29,6 +29,7 @@ from taikun_cinder import opts, reconcile, targets  # noqa: E402
 from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
 from taikun_cinder.node import Node  # noqa: E402
 from taikun_cinder.targets.lio.target import MODULES  # noqa: E402
+from taikun_cinder.volume_groups import Group  # noqa: E402
 from tests.unit.cloud import Cloud  # noqa: E402
 from tests.unit.memory import InTreeTarget, MemoryTarget, MemoryVolumeGroup  # noqa: E402
 
@@ -145,6 +146,7 @@ def lvm_command(tmp_path, monkeypatch):
 def make_driver(configure, node, monkeypatch):
     """Return a function that starts a driver over memory instead of LIO and LVM."""
     monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
+    monkeypatch.setattr(Group, "refresh", lambda self, name: None)
     target = MemoryTarget()
     monkeypatch.setattr(targets, "of", lambda configuration: target)
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)
@@ -173,6 +175,7 @@ def cloud(configure, node, volume_type, monkeypatch, request):
     marker = request.node.get_closest_marker("options")
     options = marker.kwargs if marker else {}
     monkeypatch.setattr(lio, "LioAdm", InTreeTarget)
+    monkeypatch.setattr(Group, "refresh", lambda self, name: None)
     target = MemoryTarget()
     monkeypatch.setattr(targets, "of", lambda configuration: target)
     monkeypatch.setattr(MultiattachLVMDriver, "node", node)

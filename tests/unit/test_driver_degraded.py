@@ -11,7 +11,9 @@ from cinder.db import api as db
 from cinder.db import models
 
 from taikun_cinder import database
+from taikun_cinder.access.model import Portal
 from tests.unit.cloud import A, B, Host
+from tests.unit.memory import name_of
 
 C = Host("compute3").connector
 
@@ -172,3 +174,27 @@ def test_failed_removal_does_not_hide_why_an_attach_failed(cloud, monkeypatch):
         cloud.connect(volume, A, reserved)
     assert "removal" not in str(caught.value)
     assert objects.Volume.get_by_id(cloud.context, volume)
+
+
+@pytest.mark.options(target_secondary_ip_addresses=["192.0.2.12", "192.0.2.13"])
+@pytest.mark.parametrize("taken", [["192.0.2.11"], ["192.0.2.12", "192.0.2.13"]])
+def test_portal_that_cannot_be_had_keeps_hosts_from_no_other(cloud, log, taken):
+    volume = cloud.volume()
+    cloud.target.kernel.taken = set(map(Portal, taken))
+    attached = cloud.attach(volume, A)
+    assert attached.session.alive
+    attached.session.write(b"by the other portal")
+    assert "address in use" in log.text
+    assert taken[0] in log.text
+    cloud.target.kernel.taken = set()
+    cloud.reconcile()
+    tpg = cloud.target.kernel.read(name_of(cloud.load(volume))).tpg
+    assert len(tpg.portals) == 3
+    assert attached.session.alive
+
+
+def test_attach_fails_where_no_portal_can_be_had(cloud):
+    volume = cloud.volume()
+    cloud.target.kernel.taken = {Portal("192.0.2.11")}
+    with pytest.raises(exception.VolumeBackendAPIException, match="address in use"):
+        cloud.attach(volume, A)

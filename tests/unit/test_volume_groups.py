@@ -25,6 +25,7 @@ def test_lvm_is_opened_once_for_all_volumes_of_a_group(configure, monkeypatch):
             activated.append(name)
 
     monkeypatch.setattr("cinder.brick.local_dev.lvm.LVM", Lvm)
+    monkeypatch.setattr(volume_groups.Group, "refresh", lambda self, name: None)
     group = volume_groups.Group.of(configure(volume_group="missing"))
     group.activate("volume-1")
     group.activate("volume-2")

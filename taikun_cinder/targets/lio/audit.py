@@ -4,11 +4,13 @@
 import dataclasses
 from collections.abc import Iterable
 
-from taikun_cinder.access.model import Export
+from taikun_cinder.access.model import Export, Portal
+from taikun_cinder.exception import StepFailed
 from taikun_cinder.targets.base import Finding
-from taikun_cinder.targets.lio.differences import Difference, differences
+from taikun_cinder.targets.lio.differences import Difference, Kind, differences
 from taikun_cinder.targets.lio.plan import plan
 from taikun_cinder.targets.lio.states import LioState
+from taikun_cinder.targets.lio.steps import AddPortal
 
 
 def audit(observed: LioState, desired: Export | None) -> tuple[Finding, ...]:
@@ -33,6 +35,20 @@ def audit(observed: LioState, desired: Export | None) -> tuple[Finding, ...]:
 def remaining(name: str, left: Iterable[Difference]) -> tuple[Finding, ...]:
     """Explain what a plan leaves as it is."""
     return tuple(finding(name, difference, waits=True) for difference in left)
+
+
+def refused(name: str, portal: Portal, cause: StepFailed) -> Finding:
+    """Tell of a portal that the kernel does not let the target have."""
+    return Finding(
+        kind=Kind.PORTAL,
+        target=name,
+        initiator=None,
+        found=f"none, since the kernel refused it ({cause.msg})",
+        wanted=str(portal),
+        means=Kind.PORTAL.means,
+        step=str(AddPortal(portal)),
+        waits=False,
+    )
 
 
 def finding(name: str, difference: Difference, *, waits: bool) -> Finding:

@@ -139,7 +139,9 @@ def _ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
 def _failure(name: str, steps: Sequence[Step], cause: Exception) -> StepFailed:
     number = cause.step if isinstance(cause, KernelRefused) else -1
     failed = repr(steps[number]) if number >= 0 else f"one of {list(steps)}"
-    return StepFailed(target=name, step=failed, cause=_words(cause))
+    failure = StepFailed(target=name, step=failed, cause=_words(cause))
+    failure.number = number if number >= 0 else None
+    return failure
 
 
 def _words(failure: Exception) -> str:

@@ -14,13 +14,14 @@ from taikun_cinder.access.model import (
     Portal,
     Told,
 )
+from taikun_cinder.exception import StepFailed
 from taikun_cinder.node import Node, Problem, missing_modules
 from taikun_cinder.targets.base import Finding, Result, refuse_another
 from taikun_cinder.targets.lio import iscsi
-from taikun_cinder.targets.lio.audit import audit, remaining
+from taikun_cinder.targets.lio.audit import audit, refused, remaining
 from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
 from taikun_cinder.targets.lio.plan import personal, plan
-from taikun_cinder.targets.lio.steps import Step
+from taikun_cinder.targets.lio.steps import AddPortal, Step
 
 LOG = logging.getLogger(__name__)
 
@@ -132,17 +133,43 @@ class LioTarget:
                 observed = self._kernel.read(name, about=about)
                 steps = personal(observed, desired, about)
                 if steps is not None:
-                    return Result(self._apply(name, steps))
+                    return Result(tuple(map(str, self._take(name, steps))))
             # A backstore that does not exist yet is made where it belongs.
             observed = self._kernel.read(name, search=search and desired is None)
             whole = plan(observed, desired)
-            return Result(
-                self._apply(name, whole.steps),
-                remaining(name, whole.left),
-                whole.withheld,
-            )
+            done, deaf = self._apply(name, whole.steps, desired)
+            left = (*remaining(name, whole.left), *deaf)
+            return Result(tuple(map(str, done)), left, whole.withheld)
 
-    def _apply(self, name: str, steps: Sequence[Step]) -> tuple[str, ...]:
+    def _take(self, name: str, steps: Sequence[Step]) -> Sequence[Step]:
         if steps:
             self._kernel.apply(name, steps)
-        return tuple(map(str, steps))
+        return steps
+
+    def _apply(
+        self, name: str, steps: Sequence[Step], desired: Export | None
+    ) -> tuple[Sequence[Step], Sequence[Finding]]:
+        """Take the steps. A portal that cannot be had keeps nothing else from its way.
+
+        Returns:
+            the steps that were taken, and the portals that the kernel refused.
+
+        Raises:
+            StepFailed: another step failed, or no portal can be had.
+        """
+        done: list[Step] = []
+        deaf: list[Finding] = []
+        rest = steps
+        while rest:
+            try:
+                done.extend(self._take(name, rest))
+                break
+            except StepFailed as failure:
+                failed = None if failure.number is None else rest[failure.number]
+                all_deaf = desired is None or len(desired.portals) == len(deaf) + 1
+                if not isinstance(failed, AddPortal) or all_deaf:
+                    raise
+                done.extend(rest[: failure.number])
+                deaf.append(refused(name, failed.portal, failure))
+                rest = rest[(failure.number or 0) + 1 :]
+        return done, deaf
