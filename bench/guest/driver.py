@@ -278,7 +278,8 @@ class Measured(Backend):
 
     def query(self, volume_id: str) -> Taken:
         """Measure one look at Cinder's attachments, which each attach needs."""
-        return timed(lambda: database.attachments_of(volume_id, "initiator"))[1]
+        volume, target = self.volume(volume_id), self.manager.driver._target
+        return timed(lambda: database.rows_of(volume, target))[1]
 
     def round_trip(self) -> Taken:
         """Measure a privileged call that finds nothing and changes nothing."""
