@@ -31,6 +31,9 @@ _PATIENCE = 60.0
 #: The shortest and the longest pause between two looks for it, in seconds.
 _PAUSES = 0.02, 1.0
 
+#: How often it is looked whether the service ends, in seconds.
+_LOOK = 1.0
+
 #: How many times as long as a look the pause before the next one is, at least.
 _SHARE = 5
 
@@ -262,4 +265,10 @@ class Reconcile:
                 LOG.exception("A reconcile failed; the next one tries again")
             if not self._interval:
                 return
-            self._stopped.wait(self._interval)
+            self._pause()
+
+    def _pause(self) -> None:
+        """Wait for the next pass, or for the end of the service."""
+        deadline = time.monotonic() + self._interval
+        while not self._ends() and time.monotonic() < deadline:
+            self._stopped.wait(_LOOK)

@@ -48,6 +48,7 @@ def test_the_longer_a_look_takes_the_fewer_there_are(
 ) -> None:
     time = _Time()
     monkeypatch.setattr(reconcile, "time", time)
+    monkeypatch.setattr(reconcile.coordination, "COORDINATOR", _Started())
     exports: Any = _Exports(time, looks=3)
     watcher = reconcile.Reconcile(exports, list, frozenset)
     watcher.watch({"id": "volume"}, "connection")
@@ -56,3 +57,30 @@ def test_the_longer_a_look_takes_the_fewer_there_are(
     assert first < LOOK  # Cinder writes a connection down in a moment, as a rule
     assert len(later) == 2
     assert min(later) == pytest.approx(5 * LOOK)
+
+
+class _Started:
+    """Stands for Cinder's coordinator, which is stopped with its service."""
+
+    started = True
+
+
+def test_reconcile_ends_with_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "_LOOK", 0.01)
+    service = _Started()
+    monkeypatch.setattr(reconcile.coordination, "COORDINATOR", service)
+    passed = threading.Event()
+
+    class Volumes(reconcile.Reconcile):
+        def once(self, *, confirmed: bool = False) -> int:
+            passed.set()
+            return 0
+
+    nothing: Any = None
+    periodic = Volumes(nothing, list, frozenset)
+    periodic.start(3600)
+    assert passed.wait(10)
+    assert periodic._periodic is not None
+    service.started = False
+    periodic._periodic.join(10)
+    assert not periodic._periodic.is_alive()
