@@ -105,6 +105,23 @@ def test_failed_detach_leaves_the_attachment_counted(cloud, monkeypatch):
     assert cloud.acls(volume) is None
 
 
+@pytest.mark.options(taikun_reconcile_interval=1, taikun_database_patience=90)
+def test_detached_host_stays_out_while_cinder_deletes_its_row_slowly(
+    cloud, monkeypatch
+):
+    volume = cloud.volume()
+    first, other = cloud.attach(volume, A), cloud.attach(volume, B)
+    now = cloud.driver._exports._clock()
+    cloud.terminate(volume, first)
+    for seconds, out in ((5, True), (80, True), (100, False)):
+        monkeypatch.setattr(
+            cloud.driver._exports, "_clock", lambda later=now + seconds: later
+        )
+        cloud.reconcile()
+        assert (A["initiator"] not in cloud.acls(volume)) is out
+    assert other.session.alive
+
+
 def test_deletion_removes_the_export(cloud):
     volume = cloud.volume()
     # Cinder made a connection and died before it wrote it anywhere.
