@@ -13,6 +13,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from taikun_cinder.exception import StepUnfinished, TargetBusy
 from taikun_cinder.exports import Exports
 from taikun_cinder.progress import Progress
 
@@ -123,6 +124,9 @@ class Reconcile:
             began = time.monotonic()
             try:
                 hidden = self._exports.refresh(volume)
+            except (TargetBusy, StepUnfinished) as error:
+                LOG.warning("Volume %s: %s", volume["id"], error.msg)
+                hidden = frozenset()
             except Exception:
                 LOG.exception(
                     "The export of volume %s could not be made to agree with its "
@@ -152,10 +156,22 @@ class Reconcile:
         ours = self.volumes()
         group = self._exports.layout.group
         progress = Progress(f"Exports of {group} are compared with attachments")
+        busy = []
         for volume in ours:
-            self._ensure(volume)
+            try:
+                self._ensure(volume)
+            except (TargetBusy, StepUnfinished) as error:
+                busy.append(f"volume {volume['id']}: {error.msg}")
             progress.step(lambda: len(ours))
         progress.end()
+        if busy:
+            LOG.warning(
+                "%d exports of %s are left until the next reconcile, since the kernel "
+                "has not come back from them. %s",
+                len(busy),
+                group,
+                " ".join(busy),
+            )
 
     def volumes(self) -> list[Any]:
         """List the volumes of a pass: those that are exported, or should be."""
@@ -176,6 +192,8 @@ class Reconcile:
     def _ensure(self, volume: Any) -> None:
         try:
             self._exports.ensure(volume, sweep=self._interval, search=True)
+        except (TargetBusy, StepUnfinished):
+            raise
         except Exception:
             LOG.exception(
                 "The export of volume %s could not be put right; the next reconcile "

@@ -5,6 +5,8 @@ All input is checked here again, by the process that has the power. All values a
 plain, since they cross a socket, and lists arrive there as tuples.
 """
 
+import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,12 +15,16 @@ from taikun_cinder.privsep import (
     changes,
     checks,
     context,
+    deadline,
     files,
     modules,
     reservations,
     state,
+    turns,
 )
 from taikun_cinder.privsep.refusal import KernelRefused
+
+LOG = logging.getLogger(__name__)
 
 #: The changes that can be asked for, see ``privsep.changes``.
 CHANGES = changes.CHANGES
@@ -48,13 +54,17 @@ def read(
         WRITE_PROTECT)}, "session"}}}``.
 
     Raises:
+        Busy: another call on this target has not come back.
         KernelRefused: it could not be read.
+        TooLate: the caller waits no more.
         ValueError: the target's name is not an IQN.
     """
+    deadline.check()
     name = checks.iqn(target)
     asked = None if initiators is None else frozenset(map(checks.folder, initiators))
     try:
-        return state.read(name, key, search=search, initiators=asked)
+        with turns.of_target(name, "read"):
+            return state.read(name, key, search=search, initiators=asked)
     except OSError as error:
         raise KernelRefused.of(-1, "read", error) from None
 
@@ -68,27 +78,51 @@ def apply(target: str, steps: Sequence[tuple[Any, ...]]) -> None:
         steps: each the name of one of ``CHANGES``, with its arguments.
 
     Raises:
+        Busy: another call on this target has not come back; no step was done.
         KernelRefused: a step failed; those before it were done.
+        TooLate: the caller waits no more; what was not done by then is left undone.
         ValueError: one of the steps cannot be asked for; none was done.
     """
+    deadline.check()
     name = checks.iqn(target)
     ready = [_checked(*step) for step in steps]
     _prepare()
-    for number, (what, change, arguments) in enumerate(ready):
-        try:
-            change(name, *arguments)
-        except OSError as error:
-            doing = what.replace("_", " ")
-            raise KernelRefused.of(number, doing, error) from None
+    with turns.of_target(name, "begin") as turn:
+        for number, (what, change, arguments) in enumerate(ready):
+            turn.doing = what.replace("_", " ")
+            try:
+                change(name, *arguments)
+            except OSError as error:
+                raise KernelRefused.of(number, turn.doing, error) from None
+            except deadline.TooLate as late:
+                _tell(name, turn.doing, len(ready) - number, late)
+                raise
+
+
+def _tell(target: str, doing: str, left: int, late: deadline.TooLate) -> None:
+    with contextlib.suppress(OSError):  # it is the caller's log, who may be gone
+        LOG.warning(
+            "A change of %s came back from the kernel too late (%s). %d step(s) from "
+            "'%s' on are left undone.",
+            target,
+            late,
+            left,
+            doing,
+        )
 
 
 @context.entrypoint
 def names(prefix: str) -> list[str]:
     """List the targets and the block backstores whose names begin with a prefix.
 
+    What is in an HBA that is being changed is left out: the kernel does not let anybody
+    look there meanwhile.
+
     Raises:
         KernelRefused: they could not be listed.
+        TooLate: the caller waits no more.
     """
+    deadline.check()
     try:
         found = {*files.entries(backstores.ISCSI), *backstores.names()}
     except OSError as error:

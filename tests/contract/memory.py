@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A LIO in memory, with hosts that log in: what the kernel does, without a kernel."""
 
-import contextlib
 import dataclasses
 import threading
 from collections.abc import Collection, Sequence
@@ -31,10 +30,6 @@ class MemoryKernel:
         self._steps_until_fault: int | None = None
         self._lock = threading.RLock()
 
-    def alone(self) -> contextlib.AbstractContextManager[object]:
-        """Keep everybody else from changing it meanwhile."""
-        return self._lock
-
     def read(
         self,
         name: str,
@@ -49,11 +44,12 @@ class MemoryKernel:
 
     def apply(self, name: str, steps: Sequence[Step]) -> None:
         """Take some steps."""
-        for step in steps:
-            try:
-                self._step(name, step)
-            except Exception as error:
-                raise StepFailed(target=name, step=step, cause=error) from error
+        with self._lock:
+            for step in steps:
+                try:
+                    self._step(name, step)
+                except Exception as error:
+                    raise StepFailed(target=name, step=step, cause=error) from error
 
     def names(self, prefix: str) -> frozenset[str]:
         """List the names with a prefix of all that exists, wholly or in part."""

@@ -122,20 +122,19 @@ class LioTarget:
         *,
         search: bool,
     ) -> Result:
-        with self._kernel.alone():
-            if about is not None and desired is not None:
-                observed = self._kernel.read(name, about=about)
-                steps = personal(observed, desired, about)
-                if steps is not None:
-                    return Result(self._apply(name, steps))
-            # A backstore that does not exist yet is made where it belongs.
-            observed = self._kernel.read(name, search=search and desired is None)
-            whole = plan(observed, desired)
-            return Result(
-                self._apply(name, whole.steps),
-                remaining(name, whole.left),
-                whole.withheld,
-            )
+        if about is not None and desired is not None:
+            observed = self._kernel.read(name, about=about)
+            steps = personal(observed, desired, about)
+            if steps is not None:
+                return Result(self._apply(name, steps))
+        # A backstore that does not exist yet is made where it belongs.
+        observed = self._kernel.read(name, search=search and desired is None)
+        whole = plan(observed, desired)
+        return Result(
+            self._apply(name, whole.steps),
+            remaining(name, whole.left),
+            whole.withheld,
+        )
 
     def _apply(self, name: str, steps: Sequence[Step]) -> tuple[str, ...]:
         if steps:

@@ -7,6 +7,7 @@ The driver's own code runs over it, from ``NodesKernel`` down to ``privsep.files
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from unittest import mock
@@ -14,9 +15,9 @@ from unittest import mock
 from taikun_cinder import privsep
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.privsep import modules
+from taikun_cinder.privsep import modules, turns
 from taikun_cinder.privsep.refusal import KernelRefused
-from taikun_cinder.targets.lio.kernel import LostError, NodesKernel
+from taikun_cinder.targets.lio.kernel import LostError, NodesKernel, _Work
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
 from tests.contract.world import LoginRefused
@@ -48,6 +49,8 @@ class ImitatedNode:
         self.configfs = Configfs()
         self.mount = Mount(self.configfs, self.machine.devices)
         self._fabric = Fabric()
+        # The imitated configfs has no locks of the kernel's.
+        self._turns = tempfile.NamedTemporaryFile()  # noqa: SIM115 - as long as this
 
     def modprobe(self) -> None:
         """Load the modules of LIO, as ``privsep.modules.load`` does.
@@ -76,7 +79,10 @@ class ImitatedNode:
         """Let this process see the node, and act as its privileged process."""
         with (
             self.mount.mounted(),
+            # The kernel has no calls that hang, and hypothesis no second thread.
+            mock.patch.object(_Work, "_begin", _Work._run),
             mock.patch.object(modules, "load", self.modprobe),
+            mock.patch.object(turns, "FILE", Path(self._turns.name)),
             mock.patch.object(privsep.context, "client_mode", False),
         ):
             yield
