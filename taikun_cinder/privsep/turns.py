@@ -77,7 +77,7 @@ def of_target(target: str, doing: str) -> Iterator[Turn]:
             yield turn
         finally:
             with _guard:
-                del _turns[target]
+                _turns.pop(target, None)
 
 
 @contextlib.contextmanager

@@ -130,13 +130,15 @@ class _Volumes:
 
     def __init__(self, story: Story, count: int) -> None:
         self._story = story
-        self.ids = [str(story.driver("create_volume")) for _ in range(count)]
         self.attachments: list[str] = []
         self.disks: dict[str, str] = {}
-        for volume in self.ids:
+        for _ in range(count):
+            volume = story.driver("create_volume")
+            logical = f"/dev/{VOLUME_GROUP}/volume-{volume}"
+            story.guest(HANGING, "shrink", logical)
             told = story.driver("attach", volume, story.connector("a"))
             disk = story.guest("lab.guest.initiators", "login", "a", told)
-            self.disks[f"/dev/{VOLUME_GROUP}/volume-{volume}"] = str(disk)
+            self.disks[logical] = str(disk)
             self.attachments.append(str(told["attachment_id"]))
 
     @contextlib.contextmanager
@@ -161,20 +163,16 @@ def test_many_sick_volumes_cost_anothers_attach_nothing(node: SingleNode) -> Non
             begun = story.inside(
                 HANGING, "detach_beside", volumes.attachments, story.volume, connector
             )
-            print("usual", usual, "begun", begun)
             assert all("busy" in error for error in begun["errors"])
             assert begun["attach"] < usual["attach"] + 3
             again = story.inside(HANGING, "detach_beside", [], story.volume, connector)
-            print("beside them", again)
             assert again["attach"] < 2 * usual["attach"] + 0.5
             assert again["detach"] < 2 * usual["detach"] + 0.5
             refused = story.inside(
                 HANGING, "detach_beside", volumes.attachments, story.volume, connector
             )
-            print("busy", refused["attach"], refused["slowest"])
             assert all("is busy" in error for error in refused["errors"])
             passed = story.inside(HANGING, "timed", "reconcile")
-            print("reconcile", passed)
             assert passed < MANY
             story.attach("b")  # and its host logs in, too
         _settle(story, volumes)

@@ -2,11 +2,13 @@
 """The watch of a volume does not take the time of those that attach it."""
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from taikun_cinder import reconcile
+from taikun_cinder.exception import StepUnfinished, TargetBusy
 
 #: What a look takes where many attach at once, in seconds.
 LOOK = 0.1
@@ -56,3 +58,42 @@ def test_the_longer_a_look_takes_the_fewer_there_are(
     assert first < LOOK  # Cinder writes a connection down in a moment, as a rule
     assert len(later) == 2
     assert min(later) == pytest.approx(5 * LOOK)
+
+
+class _Sick:
+    """Exports of which some do not come back."""
+
+    def __init__(self, errors: dict[str, Exception]) -> None:
+        self._errors = errors
+        self.done: list[str] = []
+        self.layout = SimpleNamespace(
+            group="vg", prefix="iqn.", target=lambda volume: volume["id"]
+        )
+        self.target = SimpleNamespace(names=lambda prefix: frozenset())
+
+    def ensure(self, volume: Any, **_how: Any) -> None:
+        if error := self._errors.get(volume["id"]):
+            raise error
+        self.done.append(volume["id"])
+
+
+def test_busy_exports_are_left_for_later_in_one_line_and_the_others_are_done(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    exports: Any = _Sick(
+        {
+            "a": TargetBusy(target="iqn.a", cause="it hangs"),
+            "c": StepUnfinished(target="iqn.c", step="s", cause="it hangs"),
+        }
+    )
+    volumes = [{"id": name, "status": "in-use"} for name in "abcd"]
+    once = reconcile.Reconcile(exports, lambda: volumes, lambda: "abcd").once
+    once()
+    assert exports.done == ["b", "d"]
+    (told,) = log.records
+    assert told.exc_info is None
+    for word in ("2 exports", "volume a", "iqn.a", "volume c", "iqn.c"):
+        assert word in told.getMessage()
+    exports._errors.clear()
+    once()
+    assert exports.done == ["b", "d", *"abcd"]

@@ -79,6 +79,11 @@ def end(number: int) -> dict[str, Any]:
     return dict(_outcomes[number])
 
 
+def shrink(device: str) -> None:
+    """Let a logical volume take less of a small volume group."""
+    run("lvreduce", "--force", "--yes", "-L", "8m", device)
+
+
 def suspend(device: str) -> None:
     """Let a logical volume answer nothing more."""
     run("dmsetup", "suspend", "--noflush", "--nolockfs", device)
