@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from taikun_cinder.privsep import files, modules, reservations, turns
+from taikun_cinder.privsep import files, modules, ours, reservations, turns
 
 ROOT = Path("/sys/kernel/config/target")
 CORE = ROOT / "core"
@@ -123,11 +123,15 @@ def create(name: str, path: str, unit_serial: str) -> None:
 
 
 def _configure(folder: Path, path: str, unit_serial: str) -> None:
+    try:
+        node = ours.node(path)
+    except ValueError:  # it was one when the call was checked
+        raise PermissionError(errno.EPERM, "", path) from None
     with turns.of_hba(folder.parent.name):
         _make_hba(folder.parent)
         files.make(folder)
         files.put(folder / "wwn" / "vpd_unit_serial", unit_serial)
-        files.put(folder / "control", f"udev_path={path}")
+        files.put(folder / "control", f"udev_path={node}")
         files.put(folder / "udev_path", path)
         reservations.restore(folder, unit_serial)
         files.put(folder / "enable", "1")

@@ -57,10 +57,10 @@ def read(
         Busy: another call on this target has not come back.
         KernelRefused: it could not be read.
         TooLate: the caller waits no more.
-        ValueError: the target's name is not an IQN.
+        ValueError: the target is not ours.
     """
     deadline.check()
-    name = checks.iqn(target)
+    name = checks.target(target)
     asked = None if initiators is None else frozenset(map(checks.folder, initiators))
     try:
         with turns.of_target(name, "read"):
@@ -84,7 +84,7 @@ def apply(target: str, steps: Sequence[tuple[Any, ...]]) -> None:
         ValueError: one of the steps cannot be asked for; none was done.
     """
     deadline.check()
-    name = checks.iqn(target)
+    name = checks.target(target)
     ready = [_checked(*step) for step in steps]
     _prepare()
     with turns.of_target(name, "begin") as turn:
@@ -113,7 +113,7 @@ def _tell(target: str, doing: str, left: int, late: deadline.TooLate) -> None:
 
 @context.entrypoint
 def names(prefix: str) -> list[str]:
-    """List the targets and the block backstores whose names begin with a prefix.
+    """List our targets and block backstores whose names begin with a prefix.
 
     What is in an HBA that is being changed is left out: the kernel does not let anybody
     look there meanwhile.
@@ -121,13 +121,15 @@ def names(prefix: str) -> list[str]:
     Raises:
         KernelRefused: they could not be listed.
         TooLate: the caller waits no more.
+        ValueError: targets with that prefix are not ours.
     """
     deadline.check()
+    ours = checks.prefixes(prefix)
     try:
         found = {*files.entries(backstores.ISCSI), *backstores.names()}
     except OSError as error:
         raise KernelRefused.of(-1, "list", error) from None
-    return sorted(name for name in found if name.startswith(prefix))
+    return sorted(name for name in found if name.startswith(ours))
 
 
 def _checked(what: object, *given: object) -> tuple[str, Callable[..., None], Any]:

@@ -15,7 +15,7 @@ from unittest import mock
 from taikun_cinder import privsep
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.privsep import modules, turns
+from taikun_cinder.privsep import modules, ours, turns
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio.kernel import LostError, NodesKernel, _Work
 from taikun_cinder.targets.lio.states import LioState
@@ -33,6 +33,15 @@ TARGET = Path(POINT) / "target"
 
 #: A folder that nobody can make, for who needs no persistent reservations.
 _NOWHERE = "/proc/no-db-root"
+
+
+#: What root of such a node lets the driver use.
+_OURS = ours.Ours(volume_groups=("vg",))
+
+
+def _mapped(real: Path, _number: int | None) -> str:
+    """Give the device mapper's name of an imitated logical volume."""
+    return "-".join(part.replace("-", "--") for part in real.parts[-2:])
 
 
 class ImitatedNode:
@@ -83,6 +92,8 @@ class ImitatedNode:
             mock.patch.object(_Work, "_begin", _Work._run),
             mock.patch.object(modules, "load", self.modprobe),
             mock.patch.object(turns, "FILE", Path(self._turns.name)),
+            mock.patch.object(ours, "current", return_value=_OURS),
+            mock.patch.object(ours, "mapped", _mapped),
             mock.patch.object(privsep.context, "client_mode", False),
         ):
             yield
