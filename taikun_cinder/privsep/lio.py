@@ -41,7 +41,7 @@ def read(
 
     Args:
         target: the name of its target and its backstore.
-        key: made by ``cipher.new_key``, to read the passwords in the answer.
+        key: made by ``cipher.new_key``, to compare the passwords in the answer.
         search: look for its backstore among all others, however many there are.
         initiators: whose ACLs to read, in lower case; None for all.
 
@@ -50,7 +50,7 @@ def read(
         "target": None | {"tpg", "other_tpgs": [TAG]}}``, with ``tpg`` None or
         ``{"enabled", "attributes": {NAME: VALUE}, "luns": {INDEX: NAME | None},
         "portals": [(ADDRESS, PORT)], "acls": {INITIATOR: {"credentials":
-        None | (USERNAME, ENCRYPTED PASSWORD), "mapped": {INDEX: (LUN | None,
+        None | (USERNAME, DIGEST OF PASSWORD), "mapped": {INDEX: (LUN | None,
         WRITE_PROTECT)}, "session"}}}``.
 
     Raises:

@@ -132,7 +132,7 @@ def _credentials(folder: Path, key: bytes) -> tuple[str, bytes] | None:
     mutual = files.get(auth / "authenticate_target") == "1"
     if not username or not password or open_to_all or mutual:
         return None
-    return username, cipher.encrypt(password, key, folder.name)
+    return username, cipher.digest(password, key, folder.name)
 
 
 def _mapped(acl: Path) -> dict[int, tuple[int | None, bool]]:

@@ -41,6 +41,9 @@ _FAILURES = (
     OSError,
 )
 
+#: One for all calls of this process, so that the states that it read can be compared.
+_KEY = cipher.new_key()
+
 #: How long a change may keep all others of this node waiting, in seconds. One that
 #: takes longer hangs, as a rule: no longer can those who change LIO by rtslib be kept
 #: from seeing it half done.
@@ -121,10 +124,9 @@ class NodesKernel:
         about: Collection[Initiator] | None = None,
     ) -> LioState:
         """Read what LIO has for one volume."""
-        key = cipher.new_key()
         whose = None if about is None else [initiator.name for initiator in about]
-        plain = _ask(name, privileged.read, name, key, search, whose)
-        return answers.state(name, plain, key)
+        plain = _ask(name, privileged.read, name, _KEY, search, whose)
+        return answers.state(name, plain, _KEY)
 
     def apply(self, name: str, steps: Sequence[Step]) -> None:
         """Take some steps; nobody else changes this node's LIO meanwhile.
