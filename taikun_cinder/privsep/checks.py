@@ -50,6 +50,13 @@ def prefixes(value: object) -> tuple[str, ...]:
     return ours.prefixes(_text("prefix", value))
 
 
+def group(value: object) -> str:
+    """Check the name of a volume group of ours."""
+    name = _text("volume group", value)
+    ours.refuse_group(name)
+    return name
+
+
 def initiator(value: object) -> str:
     """Check the name of an initiator that is to get access, in LIO's lower case."""
     name = iqn(value)

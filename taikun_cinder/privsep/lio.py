@@ -132,6 +132,26 @@ def names(prefix: str) -> list[str]:
     return sorted(name for name in found if name.startswith(ours))
 
 
+@context.entrypoint
+def refusals(prefix: str, group: str) -> list[str]:
+    """Tell why root would not let a back end export, for the checks at its start.
+
+    Args:
+        prefix: what the names of its targets begin with.
+        group: its volume group.
+
+    Returns:
+        each with the file, the option and the cure; none if root lets it.
+    """
+    found = []
+    for check, value in (checks.prefixes, prefix), (checks.group, group):
+        try:
+            check(value)
+        except ValueError as refused:
+            found.append(str(refused))
+    return list(dict.fromkeys(found))
+
+
 def _checked(what: object, *given: object) -> tuple[str, Callable[..., None], Any]:
     if not isinstance(what, str) or what not in CHANGES:
         raise ValueError(f"there is no step {what!r}")

@@ -74,6 +74,17 @@ def prefixes(prefix: str) -> tuple[str, ...]:
     return found
 
 
+def refuse_group(group: str) -> None:
+    """Refuse a volume group that is not ours.
+
+    Raises:
+        ValueError: with the file, the option and the cure.
+    """
+    allowed = current().volume_groups
+    if group not in allowed:
+        raise ValueError(_refused(group, "volume group", "volume_groups", allowed))
+
+
 def refuse_target(name: str) -> None:
     """Refuse the name of a target that is not ours: a prefix and a volume's name.
 

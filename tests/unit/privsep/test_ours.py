@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from taikun_cinder import privsep
 from taikun_cinder.privsep import backstores, cipher, lio, ours
 from tests.contract.suite import A, grant
 
+_ROOT = Path(__file__).resolve().parents[3]
 PREFIX = "iqn.2010-10.org.openstack:"
 
 
@@ -157,3 +159,27 @@ def test_a_removal_touches_nobodys_backstore_by_a_pattern(lab):
             backstores.remove(name)
         found = backstores.names()
     assert sorted(found) == sorted([lab.name, "volume-by-hand"])
+
+
+def test_a_back_end_can_ask_at_its_start(file, monkeypatch):
+    monkeypatch.setattr(privsep.context, "client_mode", False)
+    assert lio.refusals(PREFIX, "cinder-volumes") == []
+    told = lio.refusals("iqn.other:", "fast")
+    assert ["target_prefixes" in text for text in told] == [True, False]
+    assert ["volume_groups" in text for text in told] == [False, True]
+    assert all(str(file) in text for text in told)
+    _write(file, volume_groups="fast", target_prefixes="iqn.other:")
+    assert lio.refusals("iqn.other:", "fast") == []
+    _writable(file)
+    assert len(lio.refusals("iqn.other:", "fast")) == 1
+
+
+def test_the_sample_says_what_holds_without_a_file(file):
+    sample = (_ROOT / "etc/taikun_cinder/privileged.conf.sample").read_text()
+    options = [line for line in sample.splitlines() if line.startswith("#t")]
+    options += [line for line in sample.splitlines() if line.startswith("#v")]
+    assert len(options) == 2
+    file.write_text(sample)
+    assert ours.current() == ours.Ours()
+    file.write_text("[taikun_cinder]\n" + "\n".join(one[1:] for one in options))
+    assert ours.current() == ours.Ours()
