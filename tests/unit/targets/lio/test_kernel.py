@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A change that hangs keeps nobody else from this node's LIO."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -66,3 +68,29 @@ def test_a_target_that_cannot_be_read_now_is_busy(nodes, monkeypatch):
     monkeypatch.setattr(privileged, "read", read)
     with pytest.raises(TargetBusy, match=r"another process.*Nothing was changed"):
         nodes.read(NAME)
+
+
+_GREEN = """
+import eventlet
+eventlet.monkey_patch()
+import sys, time
+from oslo_concurrency import lockutils
+from taikun_cinder.privsep import lio
+from taikun_cinder.targets.lio import kernel
+lockutils.set_defaults(sys.argv[1])
+lio.apply = lambda name, steps: time.sleep(3 * kernel.GRACE)
+ticks = []
+def tick():
+    while True:
+        ticks.append(1)
+        time.sleep(0.01)
+eventlet.spawn(tick)
+kernel.NodesKernel().apply("iqn.2010-10.org.openstack:volume-1", [])
+print(len(ticks))
+"""
+
+
+def test_a_monkey_patched_service_does_other_things_meanwhile(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", _GREEN, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 20
