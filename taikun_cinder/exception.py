@@ -82,6 +82,18 @@ class TargetUnreadable(exception.VolumeDriverException):
     )
 
 
+class TargetBusy(TargetUnreadable):
+    """Another call on an export has not come back from the kernel."""
+
+    message = (
+        "The export %(target)s is busy: %(cause)s. Nothing was changed. As a rule the "
+        "volume's disk does not answer: see whether its logical volume is suspended "
+        "(dmsetup info --columns), and what the kernel's log says (dmesg). The call "
+        "comes back by itself when the disk answers. Then repeat the request; the "
+        "reconcile puts the export right in any case."
+    )
+
+
 class StepFailed(exception.VolumeDriverException):
     """One step on the way to an export's desired state failed."""
 
@@ -93,6 +105,18 @@ class StepFailed(exception.VolumeDriverException):
 
     #: Which of the steps it was, counted from 0; None if that cannot be told.
     number: int | None = None
+
+
+class StepUnfinished(StepFailed):
+    """A step has not come back from the kernel in time."""
+
+    message = (
+        "The export %(target)s could not be put right: %(cause)s (%(step)s). As a rule "
+        "the volume's disk does not answer: see whether its logical volume is "
+        "suspended (dmsetup info --columns), and what the kernel's log says (dmesg). "
+        "Until it answers the export is busy, and no other is held up. Then repeat the "
+        "request; the reconcile puts the export right in any case."
+    )
 
 
 class GrantWithheld(exception.VolumeDriverException):

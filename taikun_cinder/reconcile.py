@@ -16,6 +16,7 @@ from cinder import coordination
 from oslo_log import log as logging
 
 from taikun_cinder.brake import Brake
+from taikun_cinder.exception import StepUnfinished, TargetBusy
 from taikun_cinder.exports import Exports
 from taikun_cinder.progress import Progress
 
@@ -65,6 +66,8 @@ class Reconcile:
         self._trusted = trusted
         self._grace = grace
         self._brake = Brake(limit, trusted)
+        #: The exports that a pass could not look at, as the kernel hangs there.
+        self._busy: list[str] = []
         self._interval: float = 0
         self._periodic: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -138,6 +141,9 @@ class Reconcile:
             began = time.monotonic()
             try:
                 hidden = self._exports.refresh(volume)
+            except (TargetBusy, StepUnfinished) as error:
+                LOG.warning("Volume %s: %s", volume["id"], error.msg)
+                hidden = frozenset()
             except Exception:
                 LOG.exception(
                     "The export of volume %s could not be made to agree with its "
@@ -172,6 +178,7 @@ class Reconcile:
             how many could not be put right.
         """
         failed = 0
+        self._busy.clear()
         self._brake.begin(confirmed=confirmed)
         everything = list(self._volumes())
         ours = self._concerned(everything)
@@ -188,6 +195,14 @@ class Reconcile:
         for work in (*self._looks(again), *self._settlements(released & orphans)):
             failed += not work()
         progress.end()
+        if self._busy:
+            LOG.warning(
+                "%d exports of %s are left until the next reconcile, since the kernel "
+                "has not come back from them. %s",
+                len(self._busy),
+                group,
+                " ".join(self._busy),
+            )
         return failed
 
     def volumes(self) -> list[Any]:
@@ -244,6 +259,9 @@ class Reconcile:
         """Do it; say whether it could be done."""
         try:
             work(what)
+        except (TargetBusy, StepUnfinished) as error:
+            self._busy.append(f"volume {volume_id}: {error.msg}")
+            return False
         except Exception:
             LOG.exception(
                 "The export of volume %s could not be put right; the next reconcile "

@@ -42,9 +42,19 @@ def bring_up_volume_groups(plan: NodePlan) -> None:
     if not plan.disk:
         return
     Path("/etc/lvm/lvm.conf").write_text(LVM_CONF)
+    _allow_exports()
     if not run("pvs", "--noheadings", "-o", "vg_name", "--select", "vg_name!=''"):
         for group, disk in DISKS.items():
             run("vgcreate", "--yes", group, disk)
+
+
+def _allow_exports() -> None:
+    """Let the driver's privileged process export volumes of all groups."""
+    folder = Path("/etc/taikun_cinder")
+    folder.mkdir(mode=0o755, exist_ok=True)
+    groups = f"[taikun_cinder]\nvolume_groups = {', '.join(DISKS)}\n"
+    (folder / "privileged.conf").write_text(groups)
+    (folder / "privileged.conf").chmod(0o644)
 
 
 def mount_state(folder: Path) -> None:

@@ -56,7 +56,14 @@ from taikun_cinder.access.attachment import (
     new_credentials,
     read_only_by_nameless,
 )
-from taikun_cinder.access.model import Credentials, Grant, HostState, Initiator, Mode
+from taikun_cinder.access.model import (
+    Credentials,
+    Grant,
+    HostState,
+    Initiator,
+    Mode,
+    Sealed,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +122,13 @@ class Ledger:
             attachment.connected and attachment.initiator is None
             for attachment in attachments
         )
+        # The in-tree driver has one pair for all hosts of a volume.
+        pairs = [one.credentials for one in attachments if one.credentials is not None]
+        had = {
+            initiator: _opened(host.credentials, pairs)
+            for initiator, host in hosts.items()
+            if host.credentials
+        }
         ledger = self
         for attachment in attachments:
             initiator = attachment.initiator
@@ -123,8 +137,9 @@ class Ledger:
                 and initiator is not None
                 and attachment.credentials is None
             ):
-                host = hosts.get(initiator, HostState())
-                credentials = host.credentials or _known(attachments).get(initiator)
+                credentials = had.get(initiator)
+                if credentials is None or not credentials.known:
+                    credentials = _known(attachments).get(initiator, credentials)
                 if attachment.identity is not None and credentials is not None:
                     grant = Grant(initiator, credentials, attachment.mode)
                     ledger = ledger._with(Connection(attachment.identity, grant, now))
@@ -133,15 +148,10 @@ class Ledger:
         ):
             host = hosts[initiator]
             uses_it = host.connected and host.mode is not None
-            if host.credentials and (nameless or uses_it):
-                grant = Grant(initiator, host.credentials, host.mode or Mode.RW)
+            if initiator in had and (nameless or uses_it):
+                grant = Grant(initiator, had[initiator], host.mode or Mode.RW)
                 ledger = ledger._with(Connection(f"adopted {initiator}", grant, now))
-        current = {
-            initiator: host.credentials
-            for initiator, host in hosts.items()
-            if host.credentials
-        }
-        return dataclasses.replace(ledger, current=current).prune(attachments)
+        return dataclasses.replace(ledger, current=had).prune(attachments)
 
     def not_after(self, now: float) -> "Ledger":
         """Give the same ledger for a clock that started again: no time is ahead."""
@@ -178,7 +188,8 @@ class Ledger:
         """
         before = {grant.initiator: grant for grant in grants(attachments, self)}
         known = before.get(initiator)
-        credentials = known.credentials if known else fresh()
+        told = known is not None and known.credentials.known
+        credentials = known.credentials if known and told else fresh()
         grant = Grant(initiator, credentials, mode or Mode.RO)
         return self._with(
             Connection(identity, grant, now, server=server, undecided=mode is None)
@@ -326,13 +337,21 @@ def grants(attachments: Iterable[Attachment], ledger: Ledger) -> frozenset[Grant
     return frozenset(
         Grant(
             initiator,
-            ledger.current[initiator]
-            if ledger.current.get(initiator) in pairs
-            else pairs[-1],
+            _chosen(pairs, ledger.current.get(initiator)),
             Mode.RW if Mode.RW in modes[initiator] else Mode.RO,
         )
         for initiator, pairs in known.items()
     )
+
+
+def _chosen(pairs: Sequence[Credentials], current: Credentials | None) -> Credentials:
+    """Give the pair that a host uses, of those that its connections have."""
+    told = [pair for pair in pairs if pair.known] or pairs
+    return current if current is not None and current in told else told[-1]
+
+
+def _opened(shown: Credentials | Sealed, known: Iterable[Credentials]) -> Credentials:
+    return shown.opened(known) if isinstance(shown, Sealed) else shown
 
 
 def _known(attachments: Iterable[Attachment]) -> Mapping[Initiator, Credentials]:
@@ -355,5 +374,6 @@ def _not_shown(
         elif (
             attachment is not None
             and attachment.credentials != connection.grant.credentials
+            and (connection.grant.credentials.known or attachment.credentials is None)
         ):
             yield dataclasses.replace(connection, shown=True)

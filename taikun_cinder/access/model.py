@@ -3,10 +3,11 @@
 
 import dataclasses
 import enum
+import hmac
 import ipaddress
 import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 _LAST_PORT = 65535
 
@@ -47,10 +48,65 @@ class Credentials:
     """The name and password that a host logs in with.
 
     Neither ``repr`` nor ``str`` shows the password.
+
+    Attributes:
+        username: the name.
+        password: empty if it is not known, see :meth:`Sealed.opened`.
     """
 
     username: str
     password: str = dataclasses.field(repr=False)
+
+    def __hash__(self) -> int:
+        """Give the same as for these when they are sealed."""
+        return hash(self.username)
+
+    @property
+    def known(self) -> bool:
+        """Whether a host can be told these."""
+        return bool(self.password)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sealed:
+    """The name and password that a target has for a host, which tells no password.
+
+    They equal the credentials that they are, and those of that name whose password is
+    not known.
+
+    Attributes:
+        username: the name.
+        digest: of the password (HMAC-SHA256).
+        key: of the digest.
+    """
+
+    username: str
+    digest: bytes = dataclasses.field(repr=False)
+    key: bytes = dataclasses.field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with such, or with credentials."""
+        if isinstance(other, Sealed):
+            mine = self.username, self.digest, self.key
+            return mine == (other.username, other.digest, other.key)
+        if not isinstance(other, Credentials):
+            return NotImplemented
+        digest = hmac.digest(self.key, other.password.encode(), "sha256")
+        same = not other.known or hmac.compare_digest(digest, self.digest)
+        return self.username == other.username and same
+
+    def __hash__(self) -> int:
+        """Give the same as for the credentials that they are."""
+        return hash(self.username)
+
+    def opened(self, known: Iterable[Credentials]) -> Credentials:
+        """Give the credentials that these are, if they are among those known.
+
+        Otherwise those of this name whose password is not known. Whoever has a grant
+        with such keeps the ACL that it has, and gets no other by it.
+        """
+        unknown = Credentials(self.username, "")
+        return next((own for own in known if own.known and self == own), unknown)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +240,7 @@ class HostState:
     """
 
     mode: Mode | None = None
-    credentials: Credentials | None = None
+    credentials: Credentials | Sealed | None = None
     connected: bool = False
 
 

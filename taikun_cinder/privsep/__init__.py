@@ -9,10 +9,11 @@ from oslo_privsep import capabilities
 
 from taikun_cinder.privsep.client import Context
 
-#: The longest that a call may take, in seconds. LIO has been seen to hang while targets
-#: came and went in a churn (targetcli-fb issue 178); then the call fails and names the
-#: target, instead of holding every other attach up for ever.
-TIMEOUT = 120.0
+#: How long a caller waits for a call, in seconds; what has not begun by then is never
+#: done. A call hangs in the kernel while a disk does not answer, and LIO has been seen
+#: to hang while targets came and went in a churn (targetcli-fb issue 178). It is less
+#: than the minute that Cinder's API waits for an answer (rpc_response_timeout).
+TIMEOUT = 30.0
 
 #: Root with one capability: LIO shows and takes CHAP secrets only with CAP_SYS_ADMIN
 #: (drivers/target/iscsi/iscsi_target_configfs.c). All else belongs to root already:

@@ -8,10 +8,10 @@ the name, and only a backstore that is not where it should be is searched for.
 
 import errno
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from taikun_cinder.privsep import files, modules, reservations
+from taikun_cinder.privsep import files, modules, ours, reservations, turns
 
 ROOT = Path("/sys/kernel/config/target")
 CORE = ROOT / "core"
@@ -57,12 +57,30 @@ def find(
     for folder in (*filter(None, known.values()), place(name)):
         if folder.name == name and is_block(folder) and folder.is_dir():
             return folder
-    return next(CORE.glob(f"{_KIND}*/{name}"), None) if search else None
+    return next(_named(name), None) if search else None
 
 
 def names() -> list[str]:
-    """List the names of all block backstores on this node."""
-    return [folder.name for folder in CORE.glob(f"{_KIND}*/*") if folder.is_dir()]
+    """List the names of all block backstores on this node, but for HBAs at work."""
+    return [
+        folder.name
+        for hba in _hbas()
+        for folder in map(hba.joinpath, files.entries(hba))
+        if folder.is_dir()
+    ]
+
+
+def _named(name: str) -> Iterator[Path]:
+    """Give all block backstores with a name, wherever they are."""
+    return (hba / name for hba in _hbas() if (hba / name).is_dir())
+
+
+def _hbas() -> Iterator[Path]:
+    """Give the HBAs of block devices, but for those at work."""
+    with turns.HbasAtWork() as at_work:
+        for name in files.entries(CORE, _KIND):
+            if name not in at_work:
+                yield CORE / name
 
 
 def active(folder: Path) -> bool:
@@ -96,8 +114,7 @@ def create(name: str, path: str, unit_serial: str) -> None:
         _configure(folder, path, unit_serial)
     except OSError as error:
         # One that the in-tree driver left behind may hold the device.
-        found = CORE.glob(f"{_KIND}*/{name}")
-        strays = [stray for stray in found if stray != folder]
+        strays = [stray for stray in _named(name) if stray != folder]
         if error.errno != errno.EBUSY or not strays:
             raise
         for stray in strays:
@@ -106,13 +123,18 @@ def create(name: str, path: str, unit_serial: str) -> None:
 
 
 def _configure(folder: Path, path: str, unit_serial: str) -> None:
-    _make_hba(folder.parent)
-    files.make(folder)
-    files.put(folder / "wwn" / "vpd_unit_serial", unit_serial)
-    files.put(folder / "control", f"udev_path={path}")
-    files.put(folder / "udev_path", path)
-    reservations.restore(folder, unit_serial)
-    files.put(folder / "enable", "1")
+    try:
+        node = ours.node(path)
+    except ValueError:  # it was one when the call was checked
+        raise PermissionError(errno.EPERM, "", path) from None
+    with turns.of_hba(folder.parent.name):
+        _make_hba(folder.parent)
+        files.make(folder)
+        files.put(folder / "wwn" / "vpd_unit_serial", unit_serial)
+        files.put(folder / "control", f"udev_path={node}")
+        files.put(folder / "udev_path", path)
+        reservations.restore(folder, unit_serial)
+        files.put(folder / "enable", "1")
 
 
 def _make_hba(folder: Path) -> None:
@@ -136,9 +158,10 @@ def remove(name: str) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Remove a backstore, and its HBA if no other is in it."""
-    files.remove(folder)
-    try:
-        files.remove(folder.parent)
-    except OSError as error:
-        if error.errno != errno.ENOTEMPTY:
-            raise
+    with turns.of_hba(folder.parent.name):
+        files.remove(folder)
+        try:
+            files.remove(folder.parent)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from taikun_cinder.privsep import backstores, checks, files, state
+from taikun_cinder.privsep import backstores, checks, files, names, state
 
 _PROTECT_NEW = "prod_mode_write_protect"
 
@@ -56,8 +56,9 @@ def create_target(target: str) -> None:
 @_change()
 def remove_target(target: str) -> None:
     """Remove the target with all that is in it."""
-    for name in files.entries(_target(target), "tpgt_"):
-        _remove_tpg(_target(target) / name)
+    for name in files.entries(_target(target)):
+        if names.tag(name) is not None:
+            _remove_tpg(_target(target) / name)
     files.remove(_target(target))
 
 
@@ -71,8 +72,10 @@ def create_tpg(target: str) -> None:
 
 @_change(checks.other_tag)
 def remove_tpg(target: str, tag: int) -> None:
-    """Remove a TPG with all that is in it."""
-    _remove_tpg(_target(target) / f"tpgt_{tag}")
+    """Remove another TPG than the volume's, with all that is in it."""
+    for name in files.entries(_target(target)):
+        if names.tag(name) == tag and _target(target) / name != _tpg(target):
+            _remove_tpg(_target(target) / name)
 
 
 @_change(checks.attribute)
@@ -106,10 +109,10 @@ def add_lun(target: str) -> None:
 @_change(checks.lun)
 def remove_lun(target: str, index: int) -> None:
     """Remove a LUN that no initiator sees."""
-    lun = _tpg(target) / "lun" / f"lun_{index}"
-    for acl in files.entries(_tpg(target) / "acls"):
-        _forget_dead(_tpg(target) / "acls" / acl, lun)
-    _remove_lun(lun)
+    for lun in _luns(_tpg(target) / "lun", index):
+        for acl in files.entries(_tpg(target) / "acls"):
+            _forget_dead(_tpg(target) / "acls" / acl, lun)
+        _remove_lun(lun)
 
 
 @_change(checks.address, checks.port)
@@ -122,7 +125,7 @@ def add_portal(target: str, address: str, port: int) -> None:
     files.make(portals / f"{host}:{port}")
 
 
-@_change(checks.address, checks.port)
+@_change(checks.any_address, checks.port)
 def remove_portal(target: str, address: str, port: int) -> None:
     """Listen there no more."""
     for folder, portal in state.portals(_tpg(target) / "np").items():
@@ -192,7 +195,8 @@ def map_lun(target: str, initiator: str, write_protect: bool) -> None:
 @_change(checks.folder, checks.lun)
 def unmap_lun(target: str, initiator: str, index: int) -> None:
     """Show the initiator nothing under this index."""
-    _remove_lun(_acl(target, initiator) / f"lun_{index}")
+    for lun in _luns(_acl(target, initiator), index):
+        _remove_lun(lun)
 
 
 @_change(checks.initiator, checks.flag)
@@ -214,6 +218,12 @@ def _tpg(target: str) -> Path:
 
 def _acl(target: str, initiator: str) -> Path:
     return _tpg(target) / "acls" / initiator
+
+
+def _luns(folder: Path, index: int) -> list[Path]:
+    """Give the folders that the kernel takes for a LUN, however they are called."""
+    there = files.entries(folder)
+    return [folder / name for name in there if names.lun(name) == index]
 
 
 def _bit(value: bool) -> str:

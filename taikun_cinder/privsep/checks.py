@@ -7,8 +7,8 @@ Each check gives the value back, or raises ValueError, which never shows a secre
 import ipaddress
 import os
 import re
-import stat
-from pathlib import Path
+
+from taikun_cinder.privsep import ours
 
 #: What the TPG must say. There is no way to ask for another value.
 ATTRIBUTES = {
@@ -31,10 +31,29 @@ _LAST_LUN = 65535
 
 
 def iqn(value: object) -> str:
-    """Check a target's name."""
-    name = _text("target", value)
+    """Check the form of an iSCSI name."""
+    name = _text("name", value)
     if not _IQN.fullmatch(name):
         raise ValueError(f"{name!r} is no iSCSI name")
+    return name
+
+
+def target(value: object) -> str:
+    """Check the name of a target of ours."""
+    name = iqn(value)
+    ours.refuse_target(name)
+    return name
+
+
+def prefixes(value: object) -> tuple[str, ...]:
+    """Check the beginning of the names of targets, and give those of ours."""
+    return ours.prefixes(_text("prefix", value))
+
+
+def group(value: object) -> str:
+    """Check the name of a volume group of ours."""
+    name = _text("volume group", value)
+    ours.refuse_group(name)
     return name
 
 
@@ -56,16 +75,12 @@ def folder(value: object) -> str:
 
 
 def device(value: object) -> str:
-    """Check the path of a block device below /dev."""
+    """Check the path of a logical volume of ours."""
     path = _text("device", value)
     if not _DEVICE.fullmatch(path) or os.path.normpath(path) != path:
         raise ValueError(f"{path!r} is no path below /dev")
-    real = Path(os.path.realpath(path))
-    if not real.is_relative_to("/dev"):
-        raise ValueError(f"{path} leads out of /dev, to {real}")
     try:
-        if not stat.S_ISBLK(real.stat().st_mode):
-            raise ValueError(f"{path} is no block device")
+        ours.node(path)
     except FileNotFoundError:
         raise ValueError(f"the device {path} does not exist") from None
     return path
@@ -81,14 +96,19 @@ def serial(value: object) -> str:
 
 def address(value: object) -> str:
     """Check an IP address and give the shortest form, without brackets."""
+    found = any_address(value)
+    if "%" in found:
+        raise ValueError(f"{found!r} has a scope, which LIO does not take")
+    return found
+
+
+def any_address(value: object) -> str:
+    """Check the IP address of something that is to go; it may have a scope."""
     text = _text("address", value)
     try:
-        found = ipaddress.ip_address(text)
+        return str(ipaddress.ip_address(text))
     except ValueError:
         raise ValueError(f"{text!r} is no IP address") from None
-    if "%" in str(found):
-        raise ValueError(f"{text!r} has a scope, which LIO does not take")
-    return str(found)
 
 
 def port(value: object) -> int:

@@ -1,33 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps passwords out of what oslo.privsep logs.
+"""Lets passwords be compared, and told to nobody.
 
-Its daemon writes each answer to the log at debug level (oslo_privsep/daemon.py,
-_create_done_callback), but not what it was asked. So the caller makes a key for each
-call, and the answer is readable with that key only.
+No caller needs the password that the kernel has: it knows the one that should be there.
+So the privileged process tells a digest under the caller's key. oslo.privsep's daemon
+writes each answer to the log at debug level (oslo_privsep/daemon.py,
+_create_done_callback), but not what it was asked, so not the key.
 """
 
-import hashlib
+import hmac
 import secrets
 
 KEY_BYTES = 32
 
 
 def new_key() -> bytes:
-    """Make a key for one call."""
+    """Make a key for a caller."""
     return secrets.token_bytes(KEY_BYTES)
 
 
-def encrypt(text: str, key: bytes, label: str) -> bytes:
-    """Make a text unreadable without the key; no two labels of a key look alike."""
-    plain = text.encode()
-    return bytes(a ^ b for a, b in zip(plain, _stream(key, label, plain), strict=True))
+def labelled(key: bytes, label: str) -> bytes:
+    """Give the key for one label, so that no two labels' digests look alike."""
+    return hmac.digest(key, label.encode(), "sha256")
 
 
-def decrypt(hidden: bytes, key: bytes, label: str) -> str:
-    """Make it readable again."""
-    stream = _stream(key, label, hidden)
-    return bytes(a ^ b for a, b in zip(hidden, stream, strict=True)).decode()
-
-
-def _stream(key: bytes, label: str, like: bytes) -> bytes:
-    return hashlib.shake_256(key + label.encode()).digest(len(like))
+def digest(password: str, key: bytes, label: str) -> bytes:
+    """Give the digest of a password that was read from what the label names."""
+    return hmac.digest(labelled(key, label), password.encode(), "sha256")

@@ -1,18 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes oslo.privsep notice that its privileged process was killed.
+"""Makes oslo.privsep fit for calls that hang, and for a privileged process that dies.
 
-Its reader (``oslo_privsep.comm.ClientChannel._reader_main``, seen in 3.12) ends itself
-properly when the connection ends, but dies of ConnectionResetError when the privileged
-process is killed with a request still unread. Then its caller waits for ever, and
-the process is never started again. Two callers that notice at once are trouble too: the
-second may stop what the first has just started. This module can go when both are mended
-there.
+- A call goes on when its caller has given up (oslo_privsep.daemon), so each call brings
+  the time until which its caller waits (``deadline``).
+- The privileged process serves as many calls at once as there are processors, so a few
+  that hang would keep it from all others. Here it serves ``CALLS``.
+- Its reader (``oslo_privsep.comm.ClientChannel._reader_main``, seen in 3.12) ends
+  itself properly when the connection ends, but dies of ConnectionResetError when the
+  privileged process is killed with a request still unread. Then its caller waits for
+  ever, and the process is never started again. Two callers that notice at once are
+  trouble too: the second may stop what the first has just started. This can go when
+  both are mended there.
 """
 
+import socket
 import threading
 from typing import Any
 
-from oslo_privsep import priv_context
+from oslo_config import cfg
+from oslo_privsep import comm, daemon, priv_context
+
+from taikun_cinder.privsep import deadline
+
+#: How many calls the privileged process serves at once. One that hangs takes one of
+#: these until it comes back; a target has one at most. A thread is made when it is
+#: needed first. The operator's own thread_pool_size goes before this.
+CALLS = 1000
+
+_UNTIL = "_until"
 
 
 class Context(priv_context.PrivContext):
@@ -20,10 +35,16 @@ class Context(priv_context.PrivContext):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        cfg.CONF.set_default("thread_pool_size", CALLS, group=self.cfg_section)
         self._restarting = threading.Lock()
 
     def start(self, *args: Any, **named: Any) -> None:
-        """Start the privileged process, and watch it."""
+        """Start the privileged process, and watch it.
+
+        Raises:
+            FailedToDropPrivileges: it could not be started.
+        """
+        _refuse_unknown_privsep()
         super().start(*args, **named)
         watch = threading.Thread(
             name="privsep_watch", target=_tidy_up, args=(self.channel,), daemon=True
@@ -32,8 +53,11 @@ class Context(priv_context.PrivContext):
 
     def _wrap(self, *args: Any, **named: Any) -> Any:
         if not self.client_mode:
-            return super()._wrap(*args, **named)
+            with deadline.kept(named.pop(_UNTIL, None)):
+                return super()._wrap(*args, **named)
         channel = self._connected()
+        if self.timeout is not None:
+            named[_UNTIL] = deadline.now() + self.timeout
         try:
             return super()._wrap(*args, **named)
         except ConnectionError:
@@ -57,3 +81,24 @@ def _tidy_up(channel: Any) -> None:
         for waiting in channel.outstanding_msgs.values():
             waiting.set_exception(ConnectionError("the privileged process was lost"))
         channel.running = False
+
+
+def _refuse_unknown_privsep() -> None:
+    """Refuse an oslo.privsep that is built otherwise than this package knows it.
+
+    Raises:
+        FailedToDropPrivileges: it is.
+    """
+    ours, its = socket.socketpair()
+    with ours, its:
+        try:
+            handler = daemon.PrivsepLogHandler(comm.ServerChannel(ours))
+            known = handler.channel.writer.writesock is ours  # see deadline
+        except (AttributeError, TypeError):
+            known = False
+    if not known:
+        raise daemon.FailedToDropPrivileges(
+            "the privileged process is not started: the installed oslo.privsep is "
+            "built otherwise than taikun_cinder knows it, so a call whose caller died "
+            "could not be stopped. Install the release that constraints.txt names"
+        )

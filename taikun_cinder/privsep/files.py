@@ -4,6 +4,9 @@
 configfs shows the kernel's objects as folders: mkdir makes one, rmdir removes one, a
 symbolic link binds one to another, an attribute is a file
 (Documentation/filesystems/configfs.rst).
+
+What changes something looks first whether its caller still waits (``deadline``), and
+raises TooLate if not.
 """
 
 import contextlib
@@ -11,6 +14,8 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from taikun_cinder.privsep import deadline
 
 _PAGE = 4096
 _LINE = "\n"
@@ -34,6 +39,7 @@ def put(attribute: Path, value: str) -> None:
 
     LIO keeps what follows a CHAP secret as part of it, a line's end too.
     """
+    deadline.check()
     # Never O_CREAT: what is no attribute must not become a file of that name.
     handle = os.open(attribute, os.O_WRONLY | os.O_CLOEXEC)
     try:
@@ -46,23 +52,27 @@ def put(attribute: Path, value: str) -> None:
 
 def make(folder: Path) -> None:
     """Make an object, unless it is there."""
+    deadline.check()
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
 
 
 def remove(folder: Path) -> None:
     """Remove an object, unless it is gone."""
+    deadline.check()
     with _absent_is_fine():
         folder.rmdir()
 
 
 def link(source: Path, to: Path) -> None:
     """Bind one object to another by a link that is not there yet."""
+    deadline.check()
     source.symlink_to(to)
 
 
 def unlink(source: Path) -> None:
     """Undo a binding, unless it is gone."""
+    deadline.check()
     source.unlink(missing_ok=True)
 
 

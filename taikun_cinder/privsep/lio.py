@@ -5,6 +5,8 @@ All input is checked here again, by the process that has the power. All values a
 plain, since they cross a socket, and lists arrive there as tuples.
 """
 
+import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,12 +15,16 @@ from taikun_cinder.privsep import (
     changes,
     checks,
     context,
+    deadline,
     files,
     modules,
     reservations,
     state,
+    turns,
 )
 from taikun_cinder.privsep.refusal import KernelRefused
+
+LOG = logging.getLogger(__name__)
 
 #: The changes that can be asked for, see ``privsep.changes``.
 CHANGES = changes.CHANGES
@@ -35,7 +41,7 @@ def read(
 
     Args:
         target: the name of its target and its backstore.
-        key: made by ``cipher.new_key``, to read the passwords in the answer.
+        key: made by ``cipher.new_key``, to compare the passwords in the answer.
         search: look for its backstore among all others, however many there are.
         initiators: whose ACLs to read, in lower case; None for all.
 
@@ -44,17 +50,21 @@ def read(
         "target": None | {"tpg", "other_tpgs": [TAG]}}``, with ``tpg`` None or
         ``{"enabled", "attributes": {NAME: VALUE}, "luns": {INDEX: NAME | None},
         "portals": [(ADDRESS, PORT)], "acls": {INITIATOR: {"credentials":
-        None | (USERNAME, ENCRYPTED PASSWORD), "mapped": {INDEX: (LUN | None,
+        None | (USERNAME, DIGEST OF PASSWORD), "mapped": {INDEX: (LUN | None,
         WRITE_PROTECT)}, "session"}}}``.
 
     Raises:
+        Busy: another call on this target has not come back.
         KernelRefused: it could not be read.
-        ValueError: the target's name is not an IQN.
+        TooLate: the caller waits no more.
+        ValueError: the target is not ours.
     """
-    name = checks.iqn(target)
+    deadline.check()
+    name = checks.target(target)
     asked = None if initiators is None else frozenset(map(checks.folder, initiators))
     try:
-        return state.read(name, key, search=search, initiators=asked)
+        with turns.of_target(name, "read"):
+            return state.read(name, key, search=search, initiators=asked)
     except OSError as error:
         raise KernelRefused.of(-1, "read", error) from None
 
@@ -68,32 +78,78 @@ def apply(target: str, steps: Sequence[tuple[Any, ...]]) -> None:
         steps: each the name of one of ``CHANGES``, with its arguments.
 
     Raises:
+        Busy: another call on this target has not come back; no step was done.
         KernelRefused: a step failed; those before it were done.
+        TooLate: the caller waits no more; what was not done by then is left undone.
         ValueError: one of the steps cannot be asked for; none was done.
     """
-    name = checks.iqn(target)
+    deadline.check()
+    name = checks.target(target)
     ready = [_checked(*step) for step in steps]
     _prepare()
-    for number, (what, change, arguments) in enumerate(ready):
-        try:
-            change(name, *arguments)
-        except OSError as error:
-            doing = what.replace("_", " ")
-            raise KernelRefused.of(number, doing, error) from None
+    with turns.of_target(name, "begin") as turn:
+        for number, (what, change, arguments) in enumerate(ready):
+            turn.doing = what.replace("_", " ")
+            try:
+                change(name, *arguments)
+            except OSError as error:
+                raise KernelRefused.of(number, turn.doing, error) from None
+            except deadline.TooLate as late:
+                _tell(name, turn.doing, len(ready) - number, late)
+                raise
+
+
+def _tell(target: str, doing: str, left: int, late: deadline.TooLate) -> None:
+    with contextlib.suppress(OSError):  # it is the caller's log, who may be gone
+        LOG.warning(
+            "A change of %s came back from the kernel too late (%s). %d step(s) from "
+            "'%s' on are left undone.",
+            target,
+            late,
+            left,
+            doing,
+        )
 
 
 @context.entrypoint
 def names(prefix: str) -> list[str]:
-    """List the targets and the block backstores whose names begin with a prefix.
+    """List our targets and block backstores whose names begin with a prefix.
+
+    What is in an HBA that is being changed is left out: the kernel does not let anybody
+    look there meanwhile.
 
     Raises:
         KernelRefused: they could not be listed.
+        TooLate: the caller waits no more.
+        ValueError: targets with that prefix are not ours.
     """
+    deadline.check()
+    ours = checks.prefixes(prefix)
     try:
         found = {*files.entries(backstores.ISCSI), *backstores.names()}
     except OSError as error:
         raise KernelRefused.of(-1, "list", error) from None
-    return sorted(name for name in found if name.startswith(prefix))
+    return sorted(name for name in found if name.startswith(ours))
+
+
+@context.entrypoint
+def refusals(prefix: str, group: str) -> list[str]:
+    """Tell why root would not let a back end export, for the checks at its start.
+
+    Args:
+        prefix: what the names of its targets begin with.
+        group: its volume group.
+
+    Returns:
+        each with the file, the option and the cure; none if root lets it.
+    """
+    found = []
+    for check, value in (checks.prefixes, prefix), (checks.group, group):
+        try:
+            check(value)
+        except ValueError as refused:
+            found.append(str(refused))
+    return list(dict.fromkeys(found))
 
 
 def _checked(what: object, *given: object) -> tuple[str, Callable[..., None], Any]:

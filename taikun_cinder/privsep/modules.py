@@ -8,7 +8,7 @@ from taikun_cinder.privsep.refusal import KernelRefused
 
 _MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-_PATIENCE = 60
+_PATIENCE = 25
 
 
 def load() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error that the privileged process gives when the kernel refuses a change."""
+"""The errors that the privileged process gives when it cannot do what is asked."""
 
 import errno
 import os
@@ -32,4 +32,25 @@ class KernelRefused(Exception):  # noqa: N818 - it says what happened
         return (
             f"{self.doing}: {os.strerror(self.number)} ({name}) at {self.path}; "
             "the kernel's log (dmesg) may say more"
+        )
+
+
+class Busy(Exception):  # noqa: N818 - it says what is so
+    """Another call on the same target has not come back from the kernel.
+
+    Attributes:
+        doing: what that call does, in words; empty if it is another process's.
+        since: how long it has been doing it, in seconds; 0 if it is another process's.
+    """
+
+    def __init__(self, doing: str, since: float) -> None:
+        super().__init__(doing, since)
+        self.doing, self.since = doing, since
+
+    def __str__(self) -> str:
+        if not self.doing:
+            return "a call of another process has not come back from the kernel"
+        return (
+            f"what was begun {self.since:.0f} s ago ({self.doing}) has not come back "
+            "from the kernel"
         )

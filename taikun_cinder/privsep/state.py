@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells what LIO has for one volume, as plain values, and changes nothing."""
 
-import ipaddress
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from taikun_cinder.privsep import backstores, checks, cipher, files
+from taikun_cinder.privsep import backstores, checks, cipher, files, names
 
+_TPG = "tpgt_1"
 _NO_SESSION = "No active iSCSI Session"
 
 #: The access of an initiator that is logged in without an ACL.
@@ -50,10 +50,11 @@ def _backstore(name: str, luns: _Luns, *, search: bool) -> dict[str, Any] | None
 
 
 def _target(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, Any]:
-    tags = [int(name.removeprefix("tpgt_")) for name in files.entries(folder, "tpgt_")]
+    there = files.entries(folder)
+    tags = [names.tag(name) for name in there if name != _TPG]
     return {
-        "tpg": _tpg(folder / "tpgt_1", luns, key, asked) if 1 in tags else None,
-        "other_tpgs": [tag for tag in tags if tag != 1],
+        "tpg": _tpg(folder / _TPG, luns, key, asked) if _TPG in there else None,
+        "other_tpgs": [tag for tag in tags if tag is not None],
     }
 
 
@@ -67,7 +68,7 @@ def _tpg(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, Any]
     return {
         "enabled": files.get(folder / "enable") == "1",
         "attributes": _attributes(folder / "attrib"),
-        "luns": {_index(name): _lun(backstore) for name, backstore in luns.items()},
+        "luns": _luns(luns),
         "portals": list(portals(folder / "np").values()),
         "acls": uninvited | invited,
     }
@@ -88,6 +89,18 @@ def _attributes(folder: Path) -> dict[str, int]:
     return {name: int(value) for name, value in found.items() if value}
 
 
+def _luns(bound: _Luns) -> dict[int, str | None]:
+    """Give the LUNs; one whose folder has another name than its index leads nowhere."""
+    found: dict[int, str | None] = {}
+    for name, backstore in bound.items():
+        index = names.lun(name)
+        if index is not None and names.is_plain(name, index):
+            found[index] = _lun(backstore)
+        elif index is not None:
+            found.setdefault(index, None)
+    return found
+
+
 def _lun(backstore: Path | None) -> str | None:
     if backstore is None:
         return None
@@ -98,23 +111,15 @@ def _lun(backstore: Path | None) -> str | None:
 
 def portals(folder: Path) -> dict[Path, tuple[str, int]]:
     """Give each portal's folder, its address in the shortest form, and its port."""
-    found = {}
-    for name in files.entries(folder):
-        host, _, port = name.rpartition(":")
-        # The kernel takes only names that are an address and a port.
-        address = str(ipaddress.ip_address(host.strip("[]")))
-        found[folder / name] = (address, int(port))
-    return found
+    read = {name: names.portal(name) for name in files.entries(folder)}
+    return {folder / name: portal for name, portal in read.items() if portal}
 
 
 def _acl(folder: Path, key: bytes) -> dict[str, Any]:
     info = files.get(folder / "info") or _NO_SESSION
     return {
         "credentials": _credentials(folder, key),
-        "mapped": {
-            _index(name): _mapping(folder / name)
-            for name in files.entries(folder, "lun_")
-        },
+        "mapped": _mapped(folder),
         "session": not info.startswith(_NO_SESSION),
     }
 
@@ -127,7 +132,18 @@ def _credentials(folder: Path, key: bytes) -> tuple[str, bytes] | None:
     mutual = files.get(auth / "authenticate_target") == "1"
     if not username or not password or open_to_all or mutual:
         return None
-    return username, cipher.encrypt(password, key, folder.name)
+    return username, cipher.digest(password, key, folder.name)
+
+
+def _mapped(acl: Path) -> dict[int, tuple[int | None, bool]]:
+    found: dict[int, tuple[int | None, bool]] = {}
+    for name in files.entries(acl):
+        index = names.lun(name)
+        if index is not None and names.is_plain(name, index):
+            found[index] = _mapping(acl / name)
+        elif index is not None:
+            found.setdefault(index, (None, True))
+    return found
 
 
 def _mapping(folder: Path) -> tuple[int | None, bool]:
@@ -136,9 +152,7 @@ def _mapping(folder: Path) -> tuple[int | None, bool]:
     # and leaves the links. Then write_protect is empty.
     protect = files.get(folder / "write_protect")
     for lun in files.links(folder).values() if protect else ():
-        return _index(lun.name), protect == "1"
+        index = names.lun(lun.name)
+        if index is not None and names.is_plain(lun.name, index):
+            return index, protect == "1"
     return None, True
-
-
-def _index(name: str) -> int:
-    return int(name.removeprefix("lun_"))

@@ -11,6 +11,9 @@ What an implementation must do:
   before grants. What a live host that keeps its access stands on is not torn down, not
   even to put it right: an attached host never loses its disk because of someone else
   (law 1). No host has more access at any moment on the way than before or after.
+- A call that hangs holds nobody up but those who ask for the same target: they get
+  ``TargetBusy`` at once, until it has come back. What its caller did not wait for is
+  not begun any more.
 - A change that fails raises ``StepFailed`` with the target, the step and the cause.
   Nothing is undone: what was done before was right, and the next ``ensure`` goes on
   from what is then. So ``read`` must not take a half-made change for a finished one.
@@ -153,6 +156,7 @@ class Target(Protocol):
             name: the target's.
 
         Raises:
+            TargetBusy: a call on this target has not come back.
             TargetUnreadable: the kernel could not be asked. That something is missing
                 is an answer, not an error.
         """
@@ -178,7 +182,9 @@ class Target(Protocol):
                 exports for parts that are not where they belong.
 
         Raises:
+            TargetBusy: a call on this target has not come back; nothing was changed.
             TargetUnreadable: the kernel could not be asked; nothing was changed.
+            StepUnfinished: a step has not come back; no other will be begun.
             StepFailed: a step failed; what was done before it stays.
             ValueError: ``desired`` is for another target; nothing was changed.
         """

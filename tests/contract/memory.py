@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A LIO in memory, with hosts that log in: what the kernel does, without a kernel."""
 
-import contextlib
 import dataclasses
 import threading
 from collections.abc import Collection, Sequence
@@ -33,10 +32,6 @@ class MemoryKernel:
         self.taken: set[Portal] = set()
         self._lock = threading.RLock()
 
-    def alone(self) -> contextlib.AbstractContextManager[object]:
-        """Keep everybody else from changing it meanwhile."""
-        return self._lock
-
     def read(
         self,
         name: str,
@@ -51,13 +46,14 @@ class MemoryKernel:
 
     def apply(self, name: str, steps: Sequence[Step]) -> None:
         """Take some steps."""
-        for number, step in enumerate(steps):
-            try:
-                self._step(name, step)
-            except Exception as error:
-                failure = StepFailed(target=name, step=step, cause=error)
-                failure.number = number
-                raise failure from error
+        with self._lock:
+            for number, step in enumerate(steps):
+                try:
+                    self._step(name, step)
+                except Exception as error:
+                    failure = StepFailed(target=name, step=step, cause=error)
+                    failure.number = number
+                    raise failure from error
 
     def names(self, prefix: str) -> frozenset[str]:
         """List the names with a prefix of all that exists, wholly or in part."""

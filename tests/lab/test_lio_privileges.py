@@ -114,3 +114,20 @@ def test_it_loads_the_modules_by_itself(process: Call, lab: NodeLab) -> None:
     assert told["results"][0] == ExportState(lab.name)
     assert told["results"][1].changes, told["results"][1]
     lab.login(grant(A)).write(b"modules and all")
+
+
+def test_sudoers_can_let_the_user_start_our_privileged_process_and_no_other(
+    process: Call, lab: NodeLab
+) -> None:
+    """The lines of the security page."""
+    export = lab.export(grant(A))
+    assert not as_user(process, ("read", (lab.name,)))["results"][0].hosts
+    assert len(process("tests.lab.guest.plain_user", "attempts")) == 3  # it can fail
+    before = process("tests.lab.guest.plain_user", "close")
+    try:
+        assert process("tests.lab.guest.plain_user", "attempts") == []
+        told = as_user(process, ("ensure", (lab.name, export)))
+    finally:
+        process("tests.lab.guest.plain_user", "reopen", before)
+    assert told["results"][0].changes, told["results"]
+    lab.login(grant(A)).write(b"exported by the one process that is let through")

@@ -2,11 +2,13 @@
 """The watch of a volume does not take the time of those that attach it."""
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from taikun_cinder import reconcile
+from taikun_cinder.exception import StepUnfinished, TargetBusy
 
 #: What a look takes where many attach at once, in seconds.
 LOOK = 0.1
@@ -84,3 +86,44 @@ def test_reconcile_ends_with_its_service(monkeypatch: pytest.MonkeyPatch) -> Non
     service.started = False
     periodic._periodic.join(10)
     assert not periodic._periodic.is_alive()
+class _Sick:
+    """Exports of which some do not come back."""
+
+    def __init__(self, errors: dict[str, Exception]) -> None:
+        self._errors = errors
+        self.done: list[str] = []
+        self.layout = SimpleNamespace(
+            group="vg", prefix="iqn.", target=lambda volume: volume["id"]
+        )
+        self.target = SimpleNamespace(names=lambda prefix: frozenset())
+        self.orphans = SimpleNamespace(find=lambda exported, known: frozenset())
+
+    def ensure(self, volume: Any, **_how: Any) -> None:
+        if error := self._errors.get(volume["id"]):
+            raise error
+        self.done.append(volume["id"])
+
+
+def test_busy_exports_are_left_for_later_in_one_line_and_the_others_are_done(
+    log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile.coordination, "COORDINATOR", _Started())
+    exports: Any = _Sick(
+        {
+            "a": TargetBusy(target="iqn.a", cause="it hangs"),
+            "c": StepUnfinished(target="iqn.c", step="s", cause="it hangs"),
+        }
+    )
+    volumes: list[Any] = [
+        {"id": name, "name_id": name, "status": "in-use"} for name in "abcd"
+    ]
+    once = reconcile.Reconcile(exports, lambda: volumes, lambda: "abcd").once
+    once()
+    assert exports.done == ["b", "d"]
+    (told,) = log.records
+    assert told.exc_info is None
+    for word in ("2 exports", "volume a", "iqn.a", "volume c", "iqn.c"):
+        assert word in told.getMessage()
+    exports._errors.clear()
+    once()
+    assert exports.done == ["b", "d", *"abcd"]

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from taikun_cinder.access.model import Credentials, Initiator, Portal
+from taikun_cinder.access.model import Initiator, Portal, Sealed
 from taikun_cinder.privsep import cipher
 from taikun_cinder.targets.lio.states import (
     AclState,
@@ -56,8 +56,8 @@ def _tpg(plain: Plain, key: bytes) -> TpgState:
 def _acl(name: str, plain: Plain, key: bytes) -> AclState:
     credentials = None
     if plain["credentials"] is not None:
-        username, hidden = plain["credentials"]
-        credentials = Credentials(username, cipher.decrypt(hidden, key, name))
+        username, digest = plain["credentials"]
+        credentials = Sealed(username, digest, cipher.labelled(key, name))
     return AclState(
         credentials=credentials,
         mapped={

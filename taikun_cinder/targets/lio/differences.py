@@ -18,7 +18,7 @@ import dataclasses
 import enum
 from collections.abc import Iterator
 
-from taikun_cinder.access.model import Credentials, Export, Grant, Initiator
+from taikun_cinder.access.model import Credentials, Export, Grant, Initiator, Sealed
 from taikun_cinder.targets.lio import steps
 from taikun_cinder.targets.lio.states import (
     ATTRIBUTES,
@@ -98,6 +98,7 @@ def differences(observed: LioState, desired: Export | None) -> Iterator[Differen
     if desired is None:
         yield from _unwanted(observed)
         return
+    desired = _servable(observed, desired)
     view = View(observed, desired)
     yield from _logins(view)
     for initiator in view.kept:
@@ -108,6 +109,20 @@ def differences(observed: LioState, desired: Export | None) -> Iterator[Differen
         yield from _too_little(view, observed.acls.get(initiator), grant)
     if observed.tpg is not None and not observed.tpg.enabled:
         yield Difference(Kind.DISABLED, "disabled", "enabled", steps.EnableTpg())
+
+
+def _servable(observed: LioState, desired: Export) -> Export:
+    """Leave out grants whose password nobody knows, and whose host's ACL is another."""
+    kept = frozenset(
+        grant
+        for grant in desired.grants
+        if grant.credentials.known
+        or observed.acls.get(grant.initiator, AclState()).credentials
+        == grant.credentials
+    )
+    return (
+        desired if kept == desired.grants else dataclasses.replace(desired, grants=kept)
+    )
 
 
 def _foreign(initiator: Initiator) -> Difference:
@@ -174,7 +189,7 @@ def _too_much(view: View, initiator: Initiator, grant: Grant) -> Iterator[Differ
         yield Difference(Kind.CREDENTIALS, found, own, put, initiator)
 
 
-def _worded(found: Credentials | None, wanted: Credentials) -> str:
+def _worded(found: Credentials | Sealed | None, wanted: Credentials) -> str:
     if found is None:
         return "none"
     part = "username" if found.username != wanted.username else "password"

@@ -2,18 +2,28 @@
 """The node's LIO, asked and changed through the privileged process."""
 
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+import functools
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent import futures
 from typing import Any, Protocol
 
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
 from oslo_privsep import comm, daemon
 
+from taikun_cinder import privsep
 from taikun_cinder.access.model import Initiator
-from taikun_cinder.exception import StepFailed, TargetUnreadable
+from taikun_cinder.exception import (
+    StepFailed,
+    StepUnfinished,
+    TargetBusy,
+    TargetUnreadable,
+)
 from taikun_cinder.privsep import cipher
 from taikun_cinder.privsep import lio as privileged
-from taikun_cinder.privsep.refusal import KernelRefused
+from taikun_cinder.privsep.deadline import TooLate
+from taikun_cinder.privsep.refusal import Busy, KernelRefused
 from taikun_cinder.targets.lio import answers
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
@@ -22,13 +32,22 @@ LOG = logging.getLogger(__name__)
 
 #: What a call can end with: the kernel refused, the privileged process refused the
 #: input, it did not answer in time, it could not be started, or it went away.
+_UNFINISHED = (comm.PrivsepTimeout, TooLate)
 _FAILURES = (
     KernelRefused,
     ValueError,
-    comm.PrivsepTimeout,
+    *_UNFINISHED,
     daemon.FailedToDropPrivileges,
     OSError,
 )
+
+#: One for all calls of this process, so that the states that it read can be compared.
+_KEY = cipher.new_key()
+
+#: How long a change may keep all others of this node waiting, in seconds. One that
+#: takes longer hangs, as a rule: no longer can those who change LIO by rtslib be kept
+#: from seeing it half done.
+GRACE = 0.5
 
 
 class LostError(Exception):
@@ -41,10 +60,6 @@ class LostError(Exception):
 
 class Kernel(Protocol):
     """A LIO: the node's, or one that tests have in memory."""
-
-    def alone(self) -> contextlib.AbstractContextManager[object]:
-        """Keep all other processes of this node from changing LIO meanwhile."""
-        ...
 
     def read(
         self,
@@ -62,14 +77,17 @@ class Kernel(Protocol):
             about: whose ACLs to read; None for all.
 
         Raises:
+            TargetBusy: another call on the target has not come back.
             TargetUnreadable: the kernel could not be asked.
         """
         ...
 
     def apply(self, name: str, steps: Sequence[Step]) -> None:
-        """Take some steps.
+        """Take some steps; nobody else changes this node's LIO meanwhile.
 
         Raises:
+            TargetBusy: another call on the target has not come back; none was taken.
+            StepUnfinished: one has not come back in time; no other will be begun.
             StepFailed: with the target, the step and the cause.
             LostError: the privileged process went away.
         """
@@ -106,23 +124,84 @@ class NodesKernel:
         about: Collection[Initiator] | None = None,
     ) -> LioState:
         """Read what LIO has for one volume."""
-        key = cipher.new_key()
         whose = None if about is None else [initiator.name for initiator in about]
-        plain = _ask(name, privileged.read, name, key, search, whose)
-        return answers.state(name, plain, key)
+        plain = _ask(name, privileged.read, name, _KEY, search, whose)
+        return answers.state(name, plain, _KEY)
 
     def apply(self, name: str, steps: Sequence[Step]) -> None:
-        """Take some steps."""
+        """Take some steps; nobody else changes this node's LIO meanwhile.
+
+        Unless they hang: then the others go on, and the privileged process keeps them
+        from this one target.
+        """
+        with self.alone():
+            work = _Work(privileged.apply, name, [step.call for step in steps])
+            work.wait()
         try:
-            privileged.apply(name, [step.call for step in steps])
+            work.result()
+        except Busy as busy:
+            raise TargetBusy(target=name, cause=busy) from busy
         except OSError as lost:
             raise LostError(_failure(name, steps, lost), lost) from lost
+        except _UNFINISHED as late:
+            cause = f"the kernel has not done it after {privsep.context.timeout:.0f} s"
+            step = f"one of {list(steps)}"
+            raise StepUnfinished(target=name, step=step, cause=cause) from late
         except _FAILURES as failure:
             raise _failure(name, steps, failure) from failure
 
     def names(self, prefix: str) -> frozenset[str]:
         """List the targets and block backstores whose names begin with a prefix."""
         return frozenset(_ask(prefix, privileged.names, prefix))
+
+
+class _Work:
+    """A call that goes on in a thread of its own.
+
+    A thread of Python's: a green one where Cinder has monkey patched.
+    """
+
+    #: How many calls have outlived their grace and not come back.
+    _hanging = 0
+    _guard = threading.Lock()
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self._answer: futures.Future[Any] = futures.Future()
+        self._call = functools.partial(function, *arguments)
+        self._begin()
+
+    def _begin(self) -> None:
+        threading.Thread(target=self._run, name="taikun-apply", daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait a moment for the end.
+
+        The more calls hang already, the shorter: many volumes on one sick disk together
+        cost the others little more than one.
+        """
+        futures.wait([self._answer], GRACE / (1 + _Work._hanging))
+
+    def result(self) -> Any:
+        """Wait for the end; give the result, or raise the call's error."""
+        with self._counted():
+            return self._answer.result()
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        hangs = not self._answer.done()
+        with _Work._guard:
+            _Work._hanging += hangs
+        try:
+            yield
+        finally:
+            with _Work._guard:
+                _Work._hanging -= hangs
+
+    def _run(self) -> None:
+        try:
+            self._answer.set_result(self._call())
+        except BaseException as error:
+            self._answer.set_exception(error)
 
 
 def _ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -132,6 +211,8 @@ def _ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         except OSError as lost:
             LOG.warning("The privileged process went away (%s). Asking again.", lost)
             return function(*arguments)
+    except Busy as busy:
+        raise TargetBusy(target=what, cause=busy) from busy
     except _FAILURES as failure:
         raise TargetUnreadable(target=what, cause=_words(failure)) from failure
 
@@ -145,4 +226,6 @@ def _failure(name: str, steps: Sequence[Step], cause: Exception) -> StepFailed:
 
 
 def _words(failure: Exception) -> str:
+    if isinstance(failure, comm.PrivsepTimeout):
+        return f"it did not answer in {privsep.context.timeout:.0f} s"
     return str(failure) or type(failure).__name__

@@ -15,6 +15,7 @@ from taikun_cinder.access.model import (
     Initiator,
     Mode,
     Portal,
+    Sealed,
 )
 
 #: The one TPG of a target, and its one LUN, as the in-tree driver numbers them.
@@ -72,7 +73,7 @@ class AclState:
         session: whether it is logged in.
     """
 
-    credentials: Credentials | None = None
+    credentials: Credentials | Sealed | None = None
     mapped: Mapping[int, MappedLunState] = dataclasses.field(default_factory=dict)
     session: bool = False
 

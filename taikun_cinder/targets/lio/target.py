@@ -128,18 +128,17 @@ class LioTarget:
         *,
         search: bool,
     ) -> Result:
-        with self._kernel.alone():
-            if about is not None and desired is not None:
-                observed = self._kernel.read(name, about=about)
-                steps = personal(observed, desired, about)
-                if steps is not None:
-                    return Result(tuple(map(str, self._take(name, steps))))
-            # A backstore that does not exist yet is made where it belongs.
-            observed = self._kernel.read(name, search=search and desired is None)
-            whole = plan(observed, desired)
-            done, deaf = self._apply(name, whole.steps, desired)
-            left = (*remaining(name, whole.left), *deaf)
-            return Result(tuple(map(str, done)), left, whole.withheld)
+        if about is not None and desired is not None:
+            observed = self._kernel.read(name, about=about)
+            steps = personal(observed, desired, about)
+            if steps is not None:
+                return Result(tuple(map(str, self._take(name, steps))))
+        # A backstore that does not exist yet is made where it belongs.
+        observed = self._kernel.read(name, search=search and desired is None)
+        whole = plan(observed, desired)
+        done, deaf = self._apply(name, whole.steps, desired)
+        left = (*remaining(name, whole.left), *deaf)
+        return Result(tuple(map(str, done)), left, whole.withheld)
 
     def _take(self, name: str, steps: Sequence[Step]) -> Sequence[Step]:
         if steps:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lab.guest import service_user
 from lab.guest.service_user import BIN, USER
+from lab.guest.system import run
 from lab.workdir import PROJECT
 from tests.lab.guest import processes
 
@@ -35,8 +36,30 @@ lock_path = {_HOME}
 _ROOTWRAP_CONF = f"""\
 [DEFAULT]
 filters_path = {_ETC}/rootwrap.d
-exec_dirs = {BIN}
+exec_dirs = {_ETC}/bin
 """
+#: This checkout's, whatever the environment has installed.
+_HELPER = f"""\
+#!/bin/sh
+PYTHONPATH={PROJECT} exec {BIN}/privsep-helper "$@"
+"""
+
+#: What the security page says: rootwrap starts no privsep-helper, and sudo ours only.
+_CLOSED_SUDOERS = rf"""
+Defaults secure_path = {BIN}:/usr/sbin:/usr/bin:/sbin:/bin
+{USER} ALL=(root) NOPASSWD: {BIN}/cinder-rootwrap {_ETC}/rootwrap.conf *, \
+    !{BIN}/cinder-rootwrap *privsep-helper*
+{USER} ALL=(root) NOPASSWD: {_ETC}/bin/privsep-helper \
+    ^--config-file {_ETC}/cinder.conf \
+--privsep_context taikun_cinder\.privsep\.context \
+--privsep_sock_path /tmp/tmp[a-z0-9_]+/privsep\.sock$
+"""
+_CLOSED_CONF = f"""
+[taikun_cinder_privsep]
+helper_command = sudo {_ETC}/bin/privsep-helper --config-file {_ETC}/cinder.conf
+"""
+_SUDOERS = Path("/etc/sudoers.d/cinder")
+_OTHER = _HOME / "other.conf"
 
 
 def prepare() -> None:
@@ -46,8 +69,62 @@ def prepare() -> None:
     service_user.make(_HOME, _ETC)
     # It stays empty: oslo.rootwrap lets privsep-helper through (load_filters()).
     (_ETC / "rootwrap.d").mkdir(parents=True)
+    (_ETC / "bin").mkdir()
+    (_ETC / "bin/privsep-helper").write_text(_HELPER)
+    (_ETC / "bin/privsep-helper").chmod(0o755)
     (_ETC / "cinder.conf").write_text(_CINDER_CONF)
     (_ETC / "rootwrap.conf").write_text(_ROOTWRAP_CONF)
+
+
+def close() -> str:
+    """Let the user start our privileged process and no other, as ``SUDOERS`` says.
+
+    Returns:
+        what sudoers said before, for :func:`reopen`.
+    """
+    prepare()
+    before = _SUDOERS.read_text()
+    _SUDOERS.write_text(_CLOSED_SUDOERS)
+    run("visudo", "--check", "--file", str(_SUDOERS))
+    (_ETC / "cinder.conf").write_text(_CINDER_CONF + _CLOSED_CONF)
+    return before
+
+
+def reopen(before: str) -> None:
+    """Undo :func:`close`."""
+    _SUDOERS.write_text(before)
+    (_ETC / "cinder.conf").write_text(_CINDER_CONF)
+
+
+def attempts() -> list[str]:
+    """Let the user try to start privileged processes of other kinds; give the answers.
+
+    Returns:
+        those of the attempts that sudo let through.
+    """
+    ours = "--privsep_context taikun_cinder.privsep.context"
+    others = "--privsep_context os_brick.privileged.default"
+    socket = "--privsep_sock_path /tmp/tmpabc/privsep.sock"
+    conf, own = (f"--config-file {path}" for path in (_ETC / "cinder.conf", _OTHER))
+    rootwrap = f"{BIN}/cinder-rootwrap {_ETC}/rootwrap.conf"
+    tried = [
+        f"{rootwrap} privsep-helper {conf} {others} {socket}",
+        f"{rootwrap} privsep-helper {conf} {ours} {socket}",
+        f"{rootwrap} {BIN}/privsep-helper {conf} {ours} {socket}",
+        f"{_ETC}/bin/privsep-helper {conf} {others} {socket}",
+        f"{_ETC}/bin/privsep-helper {own} {ours} {socket}",
+        f"{_ETC}/bin/privsep-helper {conf} {own} {ours} {socket}",
+        f"{_ETC}/bin/privsep-helper {conf} {ours} --privsep_sock_path "
+        f"/tmp/tmpabc/x {own} /tmp/tmpabc/privsep.sock",  # noqa: S108
+    ]
+    command = ["runuser", "-u", USER, "--", "sudo", "--non-interactive", "--list"]
+    return [
+        one
+        for one in tried
+        if not subprocess.run(
+            [*command, *one.split()], capture_output=True, check=False
+        ).returncode
+    ]
 
 
 def calls(requests: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, Any]:

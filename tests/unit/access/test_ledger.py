@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The hosts that may reach a volume, told as stories."""
 
+import hmac
+
 from taikun_cinder.access.attachment import Attachment, new_credentials
 from taikun_cinder.access.ledger import Ledger, grants
-from taikun_cinder.access.model import Credentials, HostState, Initiator, Mode
+from taikun_cinder.access.model import Credentials, HostState, Initiator, Mode, Sealed
 
 A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
 OLD = Credentials("in-tree", "shared-by-all")
@@ -13,6 +15,11 @@ def _attachment(identity, initiator=A, credentials=OLD, mode=Mode.RW):
     return Attachment(
         f"id of {identity}", "host", initiator, True, identity, mode, credentials
     )
+
+
+def _sealed(credentials=OLD, key=b"key"):
+    digest = hmac.digest(key, credentials.password.encode(), "sha256")
+    return Sealed(credentials.username, digest, key)
 
 
 def _initiators(attachments, ledger):
@@ -227,3 +234,51 @@ def test_answer_counts_more_than_a_row_with_the_credentials_of_before():
     attachments = [_attachment("mark 1")]
     ledger = ledger.prune(attachments)
     assert _credentials(attachments, ledger)[A] == told != OLD
+
+
+def test_sealed_credentials_are_those_that_they_are_and_tell_no_password():
+    assert _sealed() == OLD
+    assert _sealed() != Credentials(OLD.username, "another")
+    assert _sealed() != Credentials("another", OLD.password)
+    assert OLD.password not in repr(_sealed())
+    assert _sealed().opened([new_credentials(), OLD]) == OLD
+    assert not _sealed().opened([new_credentials()]).known
+
+
+def test_pair_that_a_row_of_another_host_shows_is_recovered():
+    """The in-tree driver gave all hosts of a volume one pair."""
+    attachments = [_attachment("1"), _attachment("2", B, None)]
+    hosts = {host: _host_state(credentials=_sealed()) for host in (A, B)}
+    ledger = Ledger().adopt(attachments, hosts, 1)
+    assert _credentials(attachments, ledger) == {A: OLD, B: OLD}
+
+
+def test_pair_that_nobody_knows_keeps_its_session_until_it_ends():
+    """A backup's, of a volume that is taken over."""
+    hosts = {A: _host_state(credentials=_sealed())}
+    ledger = Ledger().adopt([], hosts, 1)
+    (given,) = grants([], ledger)
+    assert (given.initiator, given.credentials.known) == (A, False)
+    assert given.credentials == _sealed()
+    assert grants([], ledger.expire([], [A], 1000, 60, 300)) == {given}
+    assert grants([], ledger.expire([], [], 1000, 60, 300)) == frozenset()
+
+
+def test_host_whose_pair_nobody_knows_is_told_a_new_one():
+    ledger = Ledger().adopt([], {A: _host_state(credentials=_sealed())}, 1)
+    ledger = ledger.attach([], A, "mark", Mode.RW, 2)
+    (given,) = grants([], ledger)
+    assert given.credentials.known
+    # And it goes on to have it when its row shows it, and the old session has ended.
+    attachments = [_attachment("mark", A, given.credentials)]
+    ledger = ledger.prune(attachments).expire(attachments, [], 1000, 60, 300)
+    assert grants(attachments, ledger) == {given}
+
+
+def test_row_that_gets_its_pair_later_is_believed_then():
+    hosts = {A: _host_state(credentials=_sealed())}
+    ledger = Ledger().adopt([_attachment("1", A, None)], hosts, 1)
+    attachments = [_attachment("1", A, OLD)]
+    ledger = ledger.prune(attachments)
+    assert ledger.connections == ()
+    assert _credentials(attachments, ledger) == {A: OLD}

@@ -185,7 +185,9 @@ class _Tpg:
         closed = self._variant.closed if acl.credentials is None else ""
         if closed in ("none", "capitals"):
             return
-        pair = acl.credentials or Credentials("somebody", "something")
+        pair = acl.credentials
+        if not isinstance(pair, Credentials):
+            pair = Credentials("somebody", "something")
         self._put(f"{path}/auth/userid", pair.username)
         if closed != "no password":
             self._put(f"{path}/auth/password", pair.password)

@@ -7,6 +7,7 @@ The driver's own code runs over it, from ``NodesKernel`` down to ``privsep.files
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from unittest import mock
@@ -14,9 +15,9 @@ from unittest import mock
 from taikun_cinder import privsep
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.privsep import modules
+from taikun_cinder.privsep import modules, ours, turns
 from taikun_cinder.privsep.refusal import KernelRefused
-from taikun_cinder.targets.lio.kernel import LostError, NodesKernel
+from taikun_cinder.targets.lio.kernel import LostError, NodesKernel, _Work
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
 from tests.contract.world import LoginRefused
@@ -34,6 +35,15 @@ TARGET = Path(POINT) / "target"
 _NOWHERE = "/proc/no-db-root"
 
 
+#: What root of such a node lets the driver use.
+_OURS = ours.Ours(volume_groups=("vg",))
+
+
+def _mapped(real: Path, _number: int | None) -> str:
+    """Give the device mapper's name of an imitated logical volume."""
+    return "-".join(part.replace("-", "--") for part in real.parts[-2:])
+
+
 class ImitatedNode:
     """A storage node that has just booted.
 
@@ -48,6 +58,8 @@ class ImitatedNode:
         self.configfs = Configfs()
         self.mount = Mount(self.configfs, self.machine.devices)
         self._fabric = Fabric()
+        # The imitated configfs has no locks of the kernel's.
+        self._turns = tempfile.NamedTemporaryFile()  # noqa: SIM115 - as long as this
 
     def modprobe(self) -> None:
         """Load the modules of LIO, as ``privsep.modules.load`` does.
@@ -76,7 +88,12 @@ class ImitatedNode:
         """Let this process see the node, and act as its privileged process."""
         with (
             self.mount.mounted(),
+            # The kernel has no calls that hang, and hypothesis no second thread.
+            mock.patch.object(_Work, "_begin", _Work._run),
             mock.patch.object(modules, "load", self.modprobe),
+            mock.patch.object(turns, "FILE", Path(self._turns.name)),
+            mock.patch.object(ours, "current", return_value=_OURS),
+            mock.patch.object(ours, "mapped", _mapped),
             mock.patch.object(privsep.context, "client_mode", False),
         ):
             yield

@@ -83,7 +83,9 @@ def test_names_are_of_targets_and_of_backstores_that_lost_theirs(lab):
     lab.node.make("iscsi/iqn.2026-11.com.example:another")
     with lab.node.mounted():
         found = lio.names("iqn.2010-10.org.openstack:")
-        assert len(lio.names("iqn.")) == 3
+        assert lio.names("iqn.") == found
+        with pytest.raises(ValueError, match="target_prefixes"):
+            lio.names("iqn.2026-11.com.example:")
     assert found == ["iqn.2010-10.org.openstack:left-behind", lab.name]
 
 

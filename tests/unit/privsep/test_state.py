@@ -6,7 +6,7 @@ import errno
 import pytest
 from hypothesis import given, settings
 
-from taikun_cinder.access.model import Credentials, Portal
+from taikun_cinder.access.model import Credentials, Portal, Sealed
 from taikun_cinder.privsep import cipher, lio
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio.states import (
@@ -56,14 +56,16 @@ def test_acl_by_which_nobody_proves_who_he_is_has_no_credentials(closed):
     assert ImitatedKernel(node).read(NAME) == state
 
 
-def test_passwords_are_told_only_to_who_has_the_key(lab):
+def test_passwords_are_told_to_nobody_and_can_be_compared(lab):
     lab.ensure(lab.export(grant(A)))
     with lab.node.mounted():
         told = lio.read(lab.name, KEY)
     assert grant(A).credentials.password not in repr(told)
-    username, sealed = told["target"]["tpg"]["acls"][str(A)]["credentials"]
-    assert username == grant(A).credentials.username
-    assert cipher.decrypt(sealed, KEY, str(A)) == grant(A).credentials.password
+    username, digest = told["target"]["tpg"]["acls"][str(A)]["credentials"]
+    sealed = Sealed(username, digest, cipher.labelled(KEY, str(A)))
+    assert sealed == grant(A).credentials
+    assert sealed != grant(A, secret="another").credentials
+    assert sealed != grant(B).credentials
 
 
 def test_only_the_acls_that_are_asked_for_are_told_in_whatever_case(lab):

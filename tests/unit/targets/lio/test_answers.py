@@ -13,7 +13,7 @@ def test_acl_written_in_capitals_counts_as_one_that_lets_nobody_in():
     key = cipher.new_key()
     upper = str(A).upper()
     acl = {
-        "credentials": ("user", cipher.encrypt("password", key, upper)),
+        "credentials": ("user", cipher.digest("password", key, upper)),
         "mapped": {0: (0, False)},
         "session": False,
     }

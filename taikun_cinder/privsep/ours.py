@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What belongs to this driver, by root's word: its targets and its volume groups.
+
+The callers' word does not count, nor a file that they name (privsep-helper's
+``--config-file``): whoever controls the user of cinder-volume chooses both. So it is
+one file at a fixed place, which only root can change. Without it Cinder's own defaults
+hold, for a node with one plain back end.
+"""
+
+import configparser
+import dataclasses
+import functools
+import os
+import re
+import stat
+from pathlib import Path
+
+FILE = Path("/etc/taikun_cinder/privileged.conf")
+
+SECTION = "taikun_cinder"
+
+#: Where the kernel tells about a block device by its number.
+_DEVICES = Path("/sys/dev/block")
+
+# LVM's own characters for names (lvm(8)).
+_NAME = re.compile(r"[A-Za-z0-9+_.][A-Za-z0-9+_.-]*")
+_LOGICAL_VOLUME = re.compile(rf"/dev/({_NAME.pattern})/({_NAME.pattern})")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ours:
+    """What root lets the driver use; as Cinder's options are by default.
+
+    Attributes:
+        target_prefixes: what the names of its targets begin with.
+        volume_groups: whose logical volumes it may export.
+    """
+
+    target_prefixes: tuple[str, ...] = ("iqn.2010-10.org.openstack:",)
+    volume_groups: tuple[str, ...] = ("cinder-volumes",)
+
+
+def current() -> Ours:
+    """Give what root's file says now.
+
+    Raises:
+        ValueError: it cannot be believed or read.
+    """
+    try:
+        with FILE.open(encoding="utf-8") as file:
+            found = os.fstat(file.fileno())
+            _refuse_strangers(found)
+            return _parsed(file.read())
+    except FileNotFoundError:
+        return Ours()
+    except (OSError, UnicodeError, configparser.Error) as error:
+        raise _wrong(f"it cannot be read: {error}") from None
+
+
+def prefixes(prefix: str) -> tuple[str, ...]:
+    """Give what the names of our targets with a prefix begin with.
+
+    Raises:
+        ValueError: we have none such; with the file, the option and the cure.
+    """
+    allowed = current().target_prefixes
+    found = tuple(
+        max(ours, prefix, key=len)
+        for ours in allowed
+        if ours.startswith(prefix) or prefix.startswith(ours)
+    )
+    if not found:
+        raise ValueError(_refused(prefix, "target", "target_prefixes", allowed))
+    return found
+
+
+def refuse_group(group: str) -> None:
+    """Refuse a volume group that is not ours.
+
+    Raises:
+        ValueError: with the file, the option and the cure.
+    """
+    allowed = current().volume_groups
+    if group not in allowed:
+        raise ValueError(_refused(group, "volume group", "volume_groups", allowed))
+
+
+def refuse_target(name: str) -> None:
+    """Refuse the name of a target that is not ours: a prefix and a volume's name.
+
+    Raises:
+        ValueError: with the file, the option and the cure.
+    """
+    allowed = current().target_prefixes
+    if not any(
+        name.startswith(ours) and _NAME.fullmatch(name.removeprefix(ours))
+        for ours in allowed
+    ):
+        raise ValueError(_refused(name, "target", "target_prefixes", allowed))
+
+
+def node(path: str) -> str:
+    """Give the device node of a logical volume of ours.
+
+    The kernel is given this, and not the link that leads there: nothing can be put in
+    its place between this look and the kernel's.
+
+    Args:
+        path: ``/dev/GROUP/NAME``.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ValueError: it is none.
+    """
+    real = Path(os.path.realpath(path))
+    found = real.stat()
+    if not stat.S_ISBLK(found.st_mode):
+        raise ValueError(f"{path} is no block device")
+    allowed = current().volume_groups
+    named = _LOGICAL_VOLUME.fullmatch(path)
+    if named is None or named[1] not in allowed:
+        raise ValueError(_refused(path, "logical volume", "volume_groups", allowed))
+    wanted = "-".join(part.replace("-", "--") for part in named.groups())
+    if mapped(real, found.st_rdev) != wanted:
+        raise ValueError(f"{path} leads to {real}, which is not that logical volume")
+    return str(real)
+
+
+def mapped(_real: Path, number: int) -> str | None:
+    """Give the device mapper's name of a logical volume; None if it is none."""
+    folder = _DEVICES / f"{os.major(number)}:{os.minor(number)}" / "dm"
+    try:
+        if not (folder / "uuid").read_text().startswith("LVM-"):
+            return None
+        return (folder / "name").read_text().rstrip("\n")
+    except FileNotFoundError:
+        return None
+
+
+def _refused(value: str, kind: str, option: str, allowed: tuple[str, ...]) -> str:
+    return (
+        f"{value!r} is no {kind} of ours: root allows {', '.join(allowed) or 'none'} "
+        f"(option {option} of section [{SECTION}] in {FILE}"
+        f"{'' if FILE.exists() else ', which is not there: these are the defaults'}"
+        "). If it belongs to a back end of this driver, let root add it there"
+    )
+
+
+def _refuse_strangers(file: os.stat_result) -> None:
+    """Refuse a file that somebody else than root can change, or put in its place."""
+    places = [(FILE, file), *((path, path.stat()) for path in FILE.resolve().parents)]
+    for path, found in places:
+        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if found.st_mode & stat.S_ISVTX:
+            shared = 0  # only a file's owner can replace it there
+        if found.st_uid not in (0, os.geteuid()) or shared:
+            raise _wrong(
+                f"{path} can be changed by others than root. Run: chown root {path}; "
+                f"chmod go-w {path}"
+            )
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(text: str) -> Ours:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(text)
+    names = {field.name for field in dataclasses.fields(Ours)}
+    section = dict(parser[SECTION]) if parser.has_section(SECTION) else {}
+    if unknown := sorted(section.keys() - names):
+        raise _wrong(f"there is no option {', '.join(unknown)}")
+    lists = {
+        name: tuple(text.replace(",", " ").split()) for name, text in section.items()
+    }
+    return Ours(**lists)
+
+
+def _wrong(cause: str) -> ValueError:
+    return ValueError(f"{FILE}, which says what root allows, is not used: {cause}")
