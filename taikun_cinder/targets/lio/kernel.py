@@ -2,7 +2,7 @@
 """The node's LIO, asked and changed through the privileged process."""
 
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from oslo_concurrency import lockutils
@@ -11,7 +11,7 @@ from oslo_privsep import comm, daemon
 
 from taikun_cinder.access.model import Initiator
 from taikun_cinder.exception import StepFailed, TargetUnreadable
-from taikun_cinder.privsep import cipher
+from taikun_cinder.privsep import checks, cipher
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio import answers
@@ -107,7 +107,7 @@ class NodesKernel:
     ) -> LioState:
         """Read what LIO has for one volume."""
         key = cipher.new_key()
-        whose = None if about is None else [initiator.name for initiator in about]
+        whose = None if about is None else list(_possible(about))
         plain = _ask(name, privileged.read, name, key, search, whose)
         return answers.state(name, plain, key)
 
@@ -123,6 +123,13 @@ class NodesKernel:
     def names(self, prefix: str) -> frozenset[str]:
         """List the targets and block backstores whose names begin with a prefix."""
         return frozenset(_ask(prefix, privileged.names, prefix))
+
+
+def _possible(initiators: Collection[Initiator]) -> Iterator[str]:
+    """Give the names that an ACL can have; under any other LIO has none."""
+    for initiator in initiators:
+        with contextlib.suppress(ValueError):
+            yield checks.folder(initiator.name)
 
 
 def _ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
