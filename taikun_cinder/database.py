@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
-from cinder import context, objects
+from cinder import context, exception, objects
 from cinder.db import api as db
 from cinder.db import models
 from cinder.objects.fields import VolumeAttachStatus
+from cinder.volume import volume_utils
 
 from taikun_cinder import connectors, modes
 from taikun_cinder.access.attachment import Attachment
@@ -93,6 +94,22 @@ def volumes_of(host: str, **filters: Any) -> list[Any]:
     )
 
 
+def service_uuid(host: str) -> str | None:
+    """Give the id of the service of a back end; None if there is none.
+
+    Args:
+        host: of a volume, as ``node@backend#pool``.
+    """
+    service = volume_utils.extract_host(host)
+    try:
+        found = objects.Service.get_by_args(
+            context.get_admin_context(), service, "cinder-volume"
+        )
+    except exception.ServiceNotFound:
+        return None
+    return str(found.uuid)
+
+
 def readonly_flag(volume: Any) -> str | None:
     """Give a volume's admin metadata ``readonly``; None if it has none."""
     if volume.obj_attr_is_set("admin_metadata"):
@@ -134,6 +151,7 @@ def _attachment(row: Any, connector_key: str) -> Attachment:
         ),
         instance_uuid=row.instance_uuid,
         credentials=_credentials(initiator, connector, _loaded(row.connection_info)),
+        machine=connectors.machine_of(connector),
     )
 
 
