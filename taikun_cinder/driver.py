@@ -157,7 +157,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def create_export(
         self, context: Any, volume: Any, connector: Any, vg: str | None = None
-    ) -> dict[str, str]:
+    ) -> dict[str, Any]:
         """Tell where the volume will be for a host that is about to connect.
 
         Nothing is exported before initialize_connection knows that somebody may reach
@@ -165,15 +165,21 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         # Cinder's own attaches (driver._attach_volume) do not validate.
         self.validate_connector(connector)
-        return connection_info.model_update(self._target, self._layout, volume)
+        return self._model_update(volume)
 
-    def ensure_export(self, context: Any, volume: Any) -> dict[str, str]:
+    def ensure_export(self, context: Any, volume: Any) -> dict[str, Any]:
         """Export the volume again as its attachments say; Cinder asks at its start."""
         self._exports.ensure(volume)
         self._restored.step(
             lambda: len(database.volumes_of(self.host, status=volume["status"]))
         )
-        return connection_info.model_update(self._target, self._layout, volume)
+        return self._model_update(volume)
+
+    def _model_update(self, volume: Any) -> dict[str, Any]:
+        return {
+            **connection_info.model_update(self._target, self._layout, volume),
+            **connection_info.host_lock(volume),
+        }
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
@@ -210,7 +216,8 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         if connector is None:
             return self._exports.detach_all(volume)
-        return self._exports.detach(volume, connector)
+        force = bool(kwargs.get("force"))
+        return self._exports.detach(volume, connector, force=force)
 
     def remove_export(self, context: Any, volume: Any) -> None:
         """Remove the export, unless somebody needs it.

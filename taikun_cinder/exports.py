@@ -18,7 +18,7 @@ from oslo_log import log as logging
 
 from taikun_cinder import connectors, database, modes
 from taikun_cinder.access.attachment import Attachment
-from taikun_cinder.access.identity import identity, is_marked, mark
+from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
 from taikun_cinder.access.ledger import Ledger, grants
 from taikun_cinder.access.model import Export, Grant, Initiator
 from taikun_cinder.admission import Admission, AttachRequest, admit
@@ -45,6 +45,20 @@ class _Known:
     attachments: tuple[Attachment, ...]
     ledger: Ledger
     record: Record | None
+
+    @property
+    def let_in(self) -> frozenset[Initiator]:
+        """The initiators that were let in when the export was made last."""
+        export = self.record.export if self.record else None
+        return frozenset(export.grant_of) if export else frozenset()
+
+    def keep(self, ledger: Ledger, initiators: Collection[Initiator]) -> Ledger:
+        """Let a ledger keep the pairs that some of them were let in with."""
+        if not initiators or not self.record or not self.record.export:
+            return ledger
+        had = self.record.export.grant_of
+        pairs = {initiator: had[initiator].credentials for initiator in initiators}
+        return ledger.keep(pairs, self.record.ledger.machines)
 
 
 class Exports:
@@ -97,17 +111,16 @@ class Exports:
         """Let hosts in to one volume, in this order; all of them, or raise."""
         volume = requests[0].volume
         with self._locked(volume) as known:
-            admissions, ledger = [], known.ledger
+            initiators = {request.initiator for request in requests}
+            admissions, ledger = [], _with_leftovers(known, initiators)
             for request in requests:
                 admission, ledger = self._admit(request, known.attachments, ledger)
                 admissions.append(admission)
-            enforced = self._enforce(
-                volume, known, ledger, {request.initiator for request in requests}
-            )
+            enforced = self._enforce(volume, known, ledger, initiators)
             granted = [
                 enforced.grant_of(volume, request.initiator) for request in requests
             ]
-            self._keep(volume, known, Record(enforced.export, ledger))
+            self._keep(volume, known, _record(known, ledger, enforced))
             return list(zip(granted, admissions, strict=True))
 
     def _admit(
@@ -116,6 +129,7 @@ class Exports:
         attachments: tuple[Attachment, ...],
         ledger: Ledger,
     ) -> tuple[Admission, Ledger]:
+        connector = unmarked(request.connector)
         admission = admit(request, mark(request.connector), attachments, ledger)
         modes.annotate(request.connector, admission.mode)
         return admission, ledger.attach(
@@ -125,6 +139,8 @@ class Exports:
             admission.mode,
             self._clock(),
             admission.server,
+            machine=connectors.machine_of(request.connector),
+            connector=connector,
         )
 
     def refresh(self, volume: Any) -> frozenset[str]:
@@ -142,8 +158,15 @@ class Exports:
                 connection.identity for connection in known.ledger.connections
             )
 
-    def detach(self, volume: Any, connector: Mapping[str, Any]) -> bool:
+    def detach(
+        self, volume: Any, connector: Mapping[str, Any], *, force: bool = False
+    ) -> bool:
         """End one connection of the connector's host; say whether others remain.
+
+        Args:
+            volume: the volume.
+            connector: the host's.
+            force: see ``access.termination``.
 
         Raises:
             UnknownInitiator: the connector names no initiator; nothing is changed.
@@ -158,8 +181,12 @@ class Exports:
                 identity(connector),
                 self._clock(),
                 marked=is_marked(connector),
+                force=force,
             )
-            return self._ensure(volume, known, ledger, {initiator}) is not None
+            export = self._ensure(volume, known, ledger, {initiator})
+            if export and initiator in export.grant_of and not is_marked(connector):
+                _tell_who_stays(volume, connector, initiator)
+            return export is not None
 
     def detach_all(self, volume: Any) -> bool:
         """End all connections; say whether any remains."""
@@ -198,13 +225,14 @@ class Exports:
         with self._locked(volume) as known:
             if self._enforcement.shows_another(volume):
                 return ()
-            ledger = Ledger(ended=known.ledger.ended) if deleted else known.ledger
+            ledger = known.ledger
+            if deleted:
+                ledger = dataclasses.replace(ledger, connections=(), current={})
             ledger = self._swept(volume, known, ledger, sweep)
-            export = self._enforce(
-                volume, known, ledger, search=search or deleted
-            ).export
+            enforced = self._enforce(volume, known, ledger, search=search or deleted)
+            export = enforced.export
             try:
-                self._keep(volume, known, Record(export, ledger))
+                self._keep(volume, known, _record(known, ledger, enforced))
             except RecordNotWritten as error:
                 # Nobody was promised anything, and the export is right. At its start
                 # Cinder would put the volume into an error status for this.
@@ -273,9 +301,9 @@ class Exports:
         about: Collection[Initiator] | None = None,
     ) -> Export | None:
         """Make the export so, and keep it; give what the target must show by now."""
-        export = self._enforce(volume, known, ledger, about).export
-        self._keep(volume, known, Record(export, ledger))
-        return export
+        enforced = self._enforce(volume, known, ledger, about)
+        self._keep(volume, known, _record(known, ledger, enforced))
+        return enforced.export
 
     def _enforce(
         self,
@@ -297,6 +325,45 @@ class Exports:
         # just after a volume was deleted would leave it behind for ever.
         if record != (known.record or Record()):
             self._records.save(volume["id"], record)
+
+
+def _record(known: _Known, ledger: Ledger, enforced: Enforced) -> Record:
+    """Give what to keep of an export that was made so.
+
+    A host whose access is over was logged in, unless it was seen that it was not: after
+    a crash or a reboot nobody saw.
+    """
+    export = enforced.export
+    over = known.let_in - (export.grant_of.keys() if export else frozenset())
+    cut_off = over - enforced.result.logged_out
+    return Record(export, known.keep(ledger, cut_off))
+
+
+def _with_leftovers(known: _Known, initiators: Collection[Initiator]) -> Ledger:
+    """Give the ledger for hosts that are about to be let in.
+
+    One may still be let in though nothing wants it: its row was deleted, and nobody
+    told the driver. It may be logged in, so that it goes on with the pair that it has.
+    """
+    granted = {grant.initiator for grant in grants(known.attachments, known.ledger)}
+    return known.keep(known.ledger, known.let_in.intersection(initiators) - granted)
+
+
+def _tell_who_stays(
+    volume: Any, connector: Mapping[str, Any], initiator: Initiator
+) -> None:
+    LOG.warning(
+        "Host %(host)s (%(initiator)s) keeps its access to volume %(volume)s, since "
+        "others of its attachments remain, or since the connector does not say which "
+        "one is meant. What remains ends when its attachment is deleted. To end one at "
+        "once, give the whole connector that it shows (openstack volume attachment "
+        "show), or delete it (openstack volume attachment delete).",
+        {
+            "host": connectors.host_of(connector),
+            "initiator": initiator,
+            "volume": volume["id"],
+        },
+    )
 
 
 def lock_name(volume_id: str) -> str:

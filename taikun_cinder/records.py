@@ -21,7 +21,8 @@ from typing import Any
 from oslo_log import log as logging
 
 from taikun_cinder.access.attachment import Connection
-from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.access.ledger import Kept, Ledger
+from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import (
     Credentials,
     Export,
@@ -35,7 +36,8 @@ from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 LOG = logging.getLogger(__name__)
 
 #: The form of the files. Another one is not read. Its keys are older than the words of
-#: ``Connection``: a flight is a connection, and a user its server.
+#: ``Connection``: a flight is a connection, and a user its server. Older versions leave
+#: out the keys that they do not know.
 _FORM = 1
 
 _SUFFIX = ".json"
@@ -161,6 +163,7 @@ def _plain(record: Record) -> dict[str, Any]:
                 "shown": connection.shown,
                 "user": connection.server,
                 "undecided": connection.undecided,
+                "connector": connection.connector,
                 "grant": _plain_grant(connection.grant),
             }
             for connection in ledger.connections
@@ -172,6 +175,14 @@ def _plain(record: Record) -> dict[str, Any]:
         "current": {
             initiator.name: dataclasses.asdict(credentials)
             for initiator, credentials in ledger.current.items()
+        },
+        "machines": {
+            initiator.name: dataclasses.asdict(machine)
+            for initiator, machine in ledger.machines.items()
+        },
+        "kept": {
+            initiator.name: dataclasses.asdict(kept)
+            for initiator, kept in ledger.kept.items()
         },
     }
 
@@ -211,6 +222,7 @@ def _record(plain: Mapping[str, Any]) -> Record:
             flight["shown"],
             flight["user"],
             flight["undecided"],
+            flight.get("connector", ""),
         )
         for flight in plain["flights"]
     )
@@ -223,6 +235,16 @@ def _record(plain: Mapping[str, Any]) -> Record:
         current={
             Initiator(name): Credentials(**pair)
             for name, pair in plain["current"].items()
+        },
+        machines={
+            Initiator(name): Machine(**machine)
+            for name, machine in plain.get("machines", {}).items()
+        },
+        kept={
+            Initiator(name): Kept(
+                Credentials(**kept["credentials"]), Machine(**kept["machine"])
+            )
+            for name, kept in plain.get("kept", {}).items()
         },
     )
     return Record(export and _export(export), ledger)

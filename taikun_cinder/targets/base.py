@@ -77,11 +77,14 @@ class Result:
         left: what could not be put right as things are.
         withheld: the initiators that have a grant and could not be let in because of
             what is left.
+        logged_out: the initiators that had access before, have none now, and were not
+            logged in when it ended.
     """
 
     changes: tuple[str, ...] = ()
     left: tuple[Finding, ...] = ()
     withheld: frozenset[Initiator] = frozenset()
+    logged_out: frozenset[Initiator] = frozenset()
 
 
 class Target(Protocol):

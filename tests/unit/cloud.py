@@ -143,6 +143,10 @@ class Cloud:
         volume = self.load(volume_id)
         volume.admin_metadata_update({"readonly": text}, False)
 
+    def log_out(self, attached):
+        """Log the host out, as os-brick does before an attachment is deleted."""
+        attached.session.logout()
+
     def reserve(self, volume_id, mode="null", server=None):
         """Reserve an attachment as POST /attachments does without a connector."""
         attached = self._reserve(volume_id, server)

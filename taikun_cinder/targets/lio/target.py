@@ -19,6 +19,7 @@ from taikun_cinder.targets.lio import iscsi
 from taikun_cinder.targets.lio.audit import audit, remaining
 from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
 from taikun_cinder.targets.lio.plan import personal, plan
+from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
 
 LOG = logging.getLogger(__name__)
@@ -127,7 +128,10 @@ class LioTarget:
                 observed = self._kernel.read(name, about=about)
                 steps = personal(observed, desired, about)
                 if steps is not None:
-                    return Result(self._apply(name, steps))
+                    return Result(
+                        self._apply(name, steps),
+                        logged_out=_logged_out(observed, desired),
+                    )
             # A backstore that does not exist yet is made where it belongs.
             observed = self._kernel.read(name, search=search and desired is None)
             whole = plan(observed, desired)
@@ -135,9 +139,16 @@ class LioTarget:
                 self._apply(name, whole.steps),
                 remaining(name, whole.left),
                 whole.withheld,
+                _logged_out(observed, desired),
             )
 
     def _apply(self, name: str, steps: Sequence[Step]) -> tuple[str, ...]:
         if steps:
             self._kernel.apply(name, steps)
         return tuple(map(str, steps))
+
+
+def _logged_out(observed: LioState, desired: Export | None) -> frozenset[Initiator]:
+    granted = desired.grant_of if desired else {}
+    known = observed.acls.keys() - granted.keys()
+    return frozenset(known - observed.sessions)
