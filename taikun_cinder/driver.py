@@ -227,7 +227,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         deleted = volume["status"] in ("deleting", "unmanaging")
         try:
-            holders = self._exports.ensure(volume, deleted=deleted)
+            holders = self._exports.ensure(volume, deleted=deleted, settle=True)
         except exception.VolumeDriverException as error:
             if deleted:
                 raise

@@ -209,6 +209,7 @@ class Exports:
         volume: Any,
         *,
         deleted: bool = False,
+        settle: bool = False,
         sweep: float = 0,
         search: bool = False,
     ) -> tuple[str, ...]:
@@ -218,6 +219,7 @@ class Exports:
             volume: whose export.
             deleted: the volume itself goes. Then no connection counts that Cinder did
                 not write down, or one that it failed to write would keep it for ever.
+            settle: Cinder may be about to delete a row, see ``Ledger.settle``.
             sweep: what rows should show by now and do not is forgotten when it is older
                 than this many seconds; 0 forgets nothing.
             search: see ``Enforcement.ensure``. It is done for a deletion in any case.
@@ -228,6 +230,8 @@ class Exports:
             ledger = known.ledger
             if deleted:
                 ledger = dataclasses.replace(ledger, connections=(), current={})
+            if settle:
+                ledger = ledger.settle(known.attachments, self._clock())
             ledger = self._swept(volume, known, ledger, sweep)
             enforced = self._enforce(volume, known, ledger, search=search or deleted)
             export = enforced.export

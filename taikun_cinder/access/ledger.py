@@ -53,16 +53,18 @@ from taikun_cinder.access.machine import UNKNOWN, Machine
 from taikun_cinder.access.model import Credentials, Grant, HostState, Initiator, Mode
 from taikun_cinder.access.termination import (
     EXACT,
+    OPEN,
     OTHER,
     REPEATED_WITHIN,
     Termination,
     meant,
+    settled,
 )
 
 V = TypeVar("V")
 
 #: What stands for an attachment in ``Ledger.ended``.
-_NOTES = (EXACT, OTHER)
+_NOTES = (EXACT, OTHER, OPEN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,11 +267,22 @@ class Ledger:
         """End what a termination means, see ``access.termination``. Can be repeated."""
         request = Termination(initiator, identity, now, marked, force)
         found = meant(request, attachments, self.connections, self.ended)
-        ledger = self._ending(found.attachments, now)._without(found.connections)
-        if found.note is None:
-            return ledger
-        noted = {**ledger.ended, (found.note, identity): now}
-        return dataclasses.replace(ledger, ended=noted)
+        ledger = self if marked else self._noting(OPEN, None)
+        ledger = ledger._ending(found.attachments, now)._without(found.connections)
+        if found.note is not None:
+            ledger = ledger._noting(found.note, identity, now)
+        if found.note == OTHER and not (found.attachments or found.connections):
+            ledger = ledger._noting(OPEN, str(initiator), now)
+        return ledger
+
+    def settle(self, attachments: Sequence[Attachment], now: float) -> "Ledger":
+        """End what a termination meant that could not be told from others then.
+
+        Called where Cinder is about to delete a row, see ``termination.settled``.
+        """
+        found = settled(attachments, self.connections, self.ended, now)
+        ledger = self._noting(OPEN, None)
+        return ledger._ending(found.attachments, now)._without(found.connections)
 
     def detach_all(self, attachments: Iterable[Attachment], now: float) -> "Ledger":
         """End all connections."""
@@ -339,6 +352,16 @@ class Ledger:
         if kept is None or kept.machine.is_another(machine):
             return None
         return kept.credentials
+
+    def _noting(self, note: str, name: str | None, now: float = 0) -> "Ledger":
+        """Note a termination; without a name, forget all that is noted so."""
+        rest = {
+            key: since
+            for key, since in self.ended.items()
+            if name is not None or key[0] != note
+        }
+        new = {} if name is None else {(note, name): now}
+        return dataclasses.replace(self, ended={**rest, **new})
 
     def _without(self, connections: Iterable[Connection]) -> "Ledger":
         gone = tuple(connections)

@@ -28,6 +28,12 @@ that are repeated because the answer or the row's deletion was lost:
   connection that was made with the same connector is ended, unless there are more
   attachments without a connector than connections: then it was ended already, and its
   row is not deleted yet.
+- A call that ended nothing may belong to os-force_detach or os-detach, which delete an
+  attachment next, whose id the driver does not learn. It learns that much by
+  remove_export, which comes in between and does not follow a call that is only
+  repeated. Then the attachment of that host is ended, if it is the only one
+  (:func:`settled`): so both of two attachments that are force-detached one after the
+  other are ended before Cinder answers.
 - By force, a connector that means nothing by itself ends all that its host has (law 2).
 """
 
@@ -44,6 +50,13 @@ REPEATED_WITHIN = 60.0
 #: mark, see ``Ledger.ended``: one that meant a connection by its whole connector, and
 #: any other one.
 EXACT, OTHER = "terminated exactly", "terminated"
+
+#: Stands there with the name of an initiator of which a termination ended nothing.
+OPEN = "open"
+
+#: How long after such a termination Cinder may be about to delete the row that it was
+#: for, in seconds: os-detach and os-force_detach do so at once.
+DELETED_WITHIN = 10.0
 
 #: See ``Ledger.ended``.
 Noted = Mapping[tuple[str, str | None], float]
@@ -102,11 +115,7 @@ def meant(
         for attachment in attachments
         if attachment.connected and attachment.initiator == termination.initiator
     ]
-    own = [
-        connection
-        for connection in connections
-        if connection.grant.initiator == termination.initiator
-    ]
+    own = _of(connections, str(termination.initiator))
     found = _named(termination, rows, own)
     if found is None and not termination.marked:
         found = _made_alike(termination, attachments, connections, own, ended)
@@ -115,6 +124,37 @@ def meant(
     if found is None and not termination.marked:
         found = _all_there_is(termination, rows, own, ended)
     return found or Meant()
+
+
+def settled(
+    attachments: Collection[Attachment],
+    connections: Collection[Connection],
+    ended: Noted,
+    now: float,
+) -> Meant:
+    """Tell what the termination before a remove_export meant.
+
+    Args:
+        attachments: all of the volume's.
+        connections: those that no attachment shows.
+        ended: see ``Ledger.ended``.
+        now: by the clock of the ledger.
+    """
+    for (note, name), since in ended.items():
+        if note == OPEN and now - since <= DELETED_WITHIN:
+            own = _of(connections, str(name))
+            live = [
+                row
+                for row in attachments
+                if row.connected and str(row.initiator) == name and row.key not in ended
+            ]
+            if len(live) == 1 and not _loose(own):
+                return Meant(live, own)
+    return Meant()
+
+
+def _of(connections: Collection[Connection], name: str) -> list[Connection]:
+    return [one for one in connections if str(one.grant.initiator) == name]
 
 
 def _named(
@@ -171,7 +211,7 @@ def _all_there_is(
     if _is_noted(EXACT, termination, ended):
         return Meant()
     live = [row for row in rows if row.key not in ended]
-    if termination.force:
+    if termination.force or not (live or own):
         return Meant(live, own)
     alone = len(live) + len(_loose(own)) == 1
     if not alone or _is_noted(OTHER, termination, ended):

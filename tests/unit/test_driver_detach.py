@@ -170,6 +170,32 @@ def test_operators_terminate_sent_twice_keeps_the_next_server(cloud, log):
     assert "keeps its access" in log.text
 
 
+def test_operator_fences_a_host_with_two_attachments_at_once(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    other = cloud.attach(volume, B)
+    fence = {"initiator": A["initiator"]}
+    cloud.os_detach(volume, first, fence)
+    assert second.session.alive
+    cloud.manager.terminate_connection(cloud.context, volume, dict(fence))
+    assert second.session.alive  # that was repeated
+    cloud.os_detach(volume, second, fence)
+    assert not second.session.alive
+    assert other.session.alive
+
+
+def test_another_hosts_fence_does_not_settle_a_repeated_one(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    other = cloud.attach(volume, B)
+    fence = {"initiator": A["initiator"]}
+    cloud.os_detach(volume, first, fence)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(fence))
+    cloud.os_detach(volume, other, {"initiator": B["initiator"]})
+    assert second.session.alive
+    assert not other.session.alive
+
+
 def test_terminate_that_may_mean_either_of_two_waits_for_the_row(cloud):
     volume = cloud.volume()
     first, second = cloud.attach(volume, A), cloud.attach(volume, A)
