@@ -120,7 +120,7 @@ class Exports:
             granted = [
                 enforced.grant_of(volume, request.initiator) for request in requests
             ]
-            self._keep(volume, known, _record(known, ledger, enforced))
+            self._keep(volume, known, self._record(known, ledger, enforced))
             return list(zip(granted, admissions, strict=True))
 
     def _admit(
@@ -235,8 +235,12 @@ class Exports:
             ledger = self._swept(volume, known, ledger, sweep)
             enforced = self._enforce(volume, known, ledger, search=search or deleted)
             export = enforced.export
+            if sweep and export:
+                ledger = ledger.look(
+                    export.grant_of, enforced.result.connected, self._clock()
+                )
             try:
-                self._keep(volume, known, _record(known, ledger, enforced))
+                self._keep(volume, known, self._record(known, ledger, enforced))
             except RecordNotWritten as error:
                 # Nobody was promised anything, and the export is right. At its start
                 # Cinder would put the volume into an error status for this.
@@ -306,7 +310,7 @@ class Exports:
     ) -> Export | None:
         """Make the export so, and keep it; give what the target must show by now."""
         enforced = self._enforce(volume, known, ledger, about)
-        self._keep(volume, known, _record(known, ledger, enforced))
+        self._keep(volume, known, self._record(known, ledger, enforced))
         return enforced.export
 
     def _enforce(
@@ -324,23 +328,23 @@ class Exports:
             volume, known.record, granted, about, search=search
         )
 
+    def _record(self, known: _Known, ledger: Ledger, enforced: Enforced) -> Record:
+        """Give what to keep of an export that was made so.
+
+        A host whose access is over was logged in, unless it was seen that it was not:
+        after a crash or a reboot nobody saw.
+        """
+        export = enforced.export
+        over = known.let_in - (export.grant_of.keys() if export else frozenset())
+        before = known.record.ledger if known.record else ledger
+        logged_out = enforced.result.logged_out - before.lost(self._clock())
+        return Record(export, known.keep(ledger, over - logged_out))
+
     def _keep(self, volume: Any, known: _Known, record: Record) -> None:
         # An empty record is not written where there is none: a reconcile that comes
         # just after a volume was deleted would leave it behind for ever.
         if record != (known.record or Record()):
             self._records.save(volume["id"], record)
-
-
-def _record(known: _Known, ledger: Ledger, enforced: Enforced) -> Record:
-    """Give what to keep of an export that was made so.
-
-    A host whose access is over was logged in, unless it was seen that it was not: after
-    a crash or a reboot nobody saw.
-    """
-    export = enforced.export
-    over = known.let_in - (export.grant_of.keys() if export else frozenset())
-    cut_off = over - enforced.result.logged_out
-    return Record(export, known.keep(ledger, cut_off))
 
 
 def _with_leftovers(known: _Known, initiators: Collection[Initiator]) -> Ledger:

@@ -184,6 +184,7 @@ def _plain(record: Record) -> dict[str, Any]:
             initiator.name: dataclasses.asdict(kept)
             for initiator, kept in ledger.kept.items()
         },
+        "absent": {initiator.name: since for initiator, since in ledger.absent.items()},
     }
 
 
@@ -245,6 +246,9 @@ def _record(plain: Mapping[str, Any]) -> Record:
                 Credentials(**kept["credentials"]), Machine(**kept["machine"])
             )
             for name, kept in plain.get("kept", {}).items()
+        },
+        absent={
+            Initiator(name): since for name, since in plain.get("absent", {}).items()
         },
     )
     return Record(export and _export(export), ledger)

@@ -63,6 +63,9 @@ from taikun_cinder.access.termination import (
 
 V = TypeVar("V")
 
+#: How long after its host's log-out an attachment is ended, in seconds, at most.
+_DETACHED_WITHIN = 30.0
+
 #: What stands for an attachment in ``Ledger.ended``.
 _NOTES = (EXACT, OTHER, OPEN)
 
@@ -93,6 +96,7 @@ class Ledger:
             ended attachment, which has others, counts again.
         machines: the machine that each initiator belongs to.
         kept: what hosts without access get back when they are let in again.
+        absent: since when hosts with access were seen without a session.
     """
 
     connections: tuple[Connection, ...] = ()
@@ -102,6 +106,7 @@ class Ledger:
     current: Mapping[Initiator, Credentials] = dataclasses.field(default_factory=dict)
     machines: Mapping[Initiator, Machine] = dataclasses.field(default_factory=dict)
     kept: Mapping[Initiator, Kept] = dataclasses.field(default_factory=dict)
+    absent: Mapping[Initiator, float] = dataclasses.field(default_factory=dict)
 
     def prune(self, attachments: Iterable[Attachment]) -> "Ledger":
         """Forget what the attachments show by now; called whenever they were read."""
@@ -130,6 +135,7 @@ class Ledger:
             _of(known, self.current),
             _of(known, machines),
             self.kept,
+            _of(known, self.absent),
         )
 
     def adopt(
@@ -186,6 +192,7 @@ class Ledger:
                 for connection in self.connections
             ),
             ended={key: min(since, now) for key, since in self.ended.items()},
+            absent={host: min(since, now) for host, since in self.absent.items()},
         )
 
     def attach(
@@ -231,6 +238,32 @@ class Ledger:
             self._with(made),
             machines={**self.machines, initiator: told},
             kept=_of(self.kept.keys() - {initiator}, self.kept),
+            absent=_of(self.absent.keys() - {initiator}, self.absent),
+        )
+
+    def look(
+        self, granted: Iterable[Initiator], connected: Container[Initiator], now: float
+    ) -> "Ledger":
+        """Note which hosts that have access are not logged in."""
+        absent = {
+            initiator: self.absent.get(initiator, now)
+            for initiator in granted
+            if initiator not in connected
+        }
+        return dataclasses.replace(self, absent=absent)
+
+    def lost(self, now: float) -> frozenset[Initiator]:
+        """Give the hosts that lost their session, and did not log out for a detach.
+
+        One that logs out for a detach is detached at once. The session of a host that
+        cannot be reached ends after 45 s: LIO asks after 15 s of silence, and waits
+        30 s for the answer (NA_NOPIN_TIMEOUT and NA_NOPIN_RESPONSE_TIMEOUT in
+        drivers/target/iscsi/iscsi_target_core.h).
+        """
+        return frozenset(
+            initiator
+            for initiator, since in self.absent.items()
+            if since <= now - _DETACHED_WITHIN
         )
 
     def keep(

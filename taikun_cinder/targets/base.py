@@ -79,12 +79,18 @@ class Result:
             what is left.
         logged_out: the initiators that had access before, have none now, and were not
             logged in when it ended.
+        connected: the initiators that were logged in before, of those that were looked
+            at.
     """
 
     changes: tuple[str, ...] = ()
     left: tuple[Finding, ...] = ()
     withheld: frozenset[Initiator] = frozenset()
     logged_out: frozenset[Initiator] = frozenset()
+    # That was seen on the way, and is no outcome.
+    connected: frozenset[Initiator] = dataclasses.field(
+        default=frozenset(), compare=False
+    )
 
 
 class Target(Protocol):

@@ -147,6 +147,11 @@ class Cloud:
         """Log the host out, as os-brick does before an attachment is deleted."""
         attached.session.logout()
 
+    def wait(self, seconds):
+        """Let time pass by the driver's clock."""
+        clock = self.driver._exports._clock
+        self.driver._exports._clock = lambda: clock() + seconds
+
     def reserve(self, volume_id, mode="null", server=None):
         """Reserve an attachment as POST /attachments does without a connector."""
         attached = self._reserve(volume_id, server)

@@ -88,6 +88,30 @@ def test_host_that_logged_out_gets_a_new_pair(cloud):
     assert _pair(again) != _pair(first)
 
 
+def test_host_that_lost_its_session_long_before_its_access_gets_its_pair(cloud):
+    volume = cloud.volume()
+    cloud.attach(volume, B)
+    first = cloud.attach(volume, A)
+    cloud.log_out(first)  # in the eyes of the target: the network was cut
+    cloud.reconcile()
+    cloud.wait(31)
+    cloud.detach(volume, first)
+    assert _pair(cloud.attach(volume, A)) == _pair(first)
+
+
+def test_host_that_is_back_before_it_logs_out_gets_a_new_pair(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    cloud.log_out(first)
+    cloud.reconcile()
+    first.session = cloud.target.log_in(cloud.load(volume), A, first.information)
+    cloud.wait(31)
+    cloud.reconcile()
+    cloud.log_out(first)
+    cloud.detach(volume, first)
+    assert _pair(cloud.attach(volume, A)) != _pair(first)
+
+
 def test_pair_is_given_once_more_and_not_for_ever(cloud):
     volume = cloud.volume()
     first = cloud.attach(volume, A)

@@ -131,6 +131,7 @@ class LioTarget:
                     return Result(
                         self._apply(name, steps),
                         logged_out=_logged_out(observed, desired),
+                        connected=observed.sessions,
                     )
             # A backstore that does not exist yet is made where it belongs.
             observed = self._kernel.read(name, search=search and desired is None)
@@ -140,6 +141,7 @@ class LioTarget:
                 remaining(name, whole.left),
                 whole.withheld,
                 _logged_out(observed, desired),
+                observed.sessions,
             )
 
     def _apply(self, name: str, steps: Sequence[Step]) -> tuple[str, ...]:
