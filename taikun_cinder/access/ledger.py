@@ -300,7 +300,7 @@ class Ledger:
         """End what a termination means, see ``access.termination``. Can be repeated."""
         request = Termination(initiator, identity, now, marked, force)
         found = meant(request, attachments, self.connections, self.ended)
-        ledger = self if marked else self._noting(OPEN, None)
+        ledger = self if marked else self._without_open()
         ledger = ledger._ending(found.attachments, now)._without(found.connections)
         if found.note is not None:
             ledger = ledger._noting(found.note, identity, now)
@@ -314,7 +314,7 @@ class Ledger:
         Called where Cinder is about to delete a row, see ``termination.settled``.
         """
         found = settled(attachments, self.connections, self.ended, now)
-        ledger = self._noting(OPEN, None)
+        ledger = self._without_open()
         return ledger._ending(found.attachments, now)._without(found.connections)
 
     def detach_all(self, attachments: Iterable[Attachment], now: float) -> "Ledger":
@@ -386,15 +386,12 @@ class Ledger:
             return None
         return kept.credentials
 
-    def _noting(self, note: str, name: str | None, now: float = 0) -> "Ledger":
-        """Note a termination; without a name, forget all that is noted so."""
-        rest = {
-            key: since
-            for key, since in self.ended.items()
-            if name is not None or key[0] != note
-        }
-        new = {} if name is None else {(note, name): now}
-        return dataclasses.replace(self, ended={**rest, **new})
+    def _noting(self, note: str, name: str, now: float) -> "Ledger":
+        return dataclasses.replace(self, ended={**self.ended, (note, name): now})
+
+    def _without_open(self) -> "Ledger":
+        rest = {key: since for key, since in self.ended.items() if key[0] != OPEN}
+        return dataclasses.replace(self, ended=rest)
 
     def _without(self, connections: Iterable[Connection]) -> "Ledger":
         gone = tuple(connections)
