@@ -11,8 +11,8 @@ from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator, Mode
 from taikun_cinder.access.rules import Rule
-from taikun_cinder.access.servers import candidates, uses
-from taikun_cinder.exception import AttachmentRefused
+from taikun_cinder.access.servers import candidates, machines, uses
+from taikun_cinder.exception import AttachmentRefused, InitiatorTaken
 
 #: The statuses of a volume that its users attach, or may. In others it is Cinder itself
 #: that connects to it.
@@ -85,7 +85,9 @@ def admit(
 
     Raises:
         AttachmentRefused: the volume's rule forbids it.
+        InitiatorTaken: another machine has the volume by the same initiator.
     """
+    _refuse_namesake(request, attachments, ledger)
     servers = candidates(attachments, ledger, request.initiator)
     if not servers and request.volume["status"] in _ATTACHING:
         # Cinder's os-initialize_connection, which has no row before os-attach.
@@ -110,3 +112,17 @@ def admit(
         ) from error
     server = next(iter(servers)) if len(servers) == 1 else identity
     return Admission(mode, server, identity)
+
+
+def _refuse_namesake(
+    request: AttachRequest, attachments: Collection[Attachment], ledger: Ledger
+) -> None:
+    machine = connectors.machine_of(request.connector)
+    for other in machines(attachments, ledger, request.initiator):
+        if other.is_another(machine):
+            raise InitiatorTaken(
+                volume=request.volume["id"],
+                host=machine,
+                other=other,
+                initiator=request.initiator,
+            )

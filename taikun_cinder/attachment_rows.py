@@ -46,6 +46,7 @@ def attachment(
         ),
         instance_uuid=row.instance_uuid,
         credentials=_credentials(initiator, known, data),
+        machine=connectors.machine_of(known),
         told=target.told(data),
         readable=connector is not None and information is not None,
     )

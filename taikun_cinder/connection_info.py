@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from taikun_cinder import database
 from taikun_cinder.access.identity import MADE_FOR
 from taikun_cinder.access.model import Grant, Mode
 from taikun_cinder.layout import Layout
@@ -21,6 +22,26 @@ def model_update(target: Target, layout: Layout, name: str) -> dict[str, str]:
     field in debug logs and in the metadata of backups.
     """
     return {"provider_location": target.location(name, layout.portals)}
+
+
+def host_lock(volume: Any) -> dict[str, Any]:
+    """Give what Cinder keeps with the volume for hosts, whether they lock.
+
+    It says whether os-brick takes its lock of the back end around attach and detach.
+
+    Two servers on one host share the session of a multi-attach volume, so a detach must
+    not log out what an attach beside it has just found logged in. os-brick locks always
+    if ``shared_targets`` is None, by the service's id (guard_connection() in
+    os_brick/initiator/utils.py). By a back end's statistics Cinder's manager can only
+    make it True or False for iSCSI, as the volume is created. None without a service's
+    id would make every attach fail (volumes that were managed have none).
+    """
+    if not volume["multiattach"]:
+        return {"shared_targets": False}
+    service = volume["service_uuid"] or database.service_uuid(volume["host"])
+    if service is None:
+        return {}
+    return {"shared_targets": None, "service_uuid": service}
 
 
 def of_grant(

@@ -4,8 +4,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import Initiator
 from taikun_cinder.exception import UnknownInitiator
+
+#: The key of a connector for the UUID of its machine's firmware
+#: (os_brick/initiator/connectors/nvmeof.py, get_connector_properties).
+_SYSTEM_UUID = "system uuid"
 
 
 def initiator_to_detach(volume_id: str, connector: Any, key: str) -> Initiator:
@@ -33,6 +38,14 @@ def name_in(connector: Any, key: str) -> object:
     if not isinstance(connector, Mapping):
         return None
     return connector.get(key) or None
+
+
+def machine_of(connector: Any) -> Machine:
+    """Give what a connector says of its machine."""
+    if not isinstance(connector, Mapping):
+        return Machine()
+    keys = ("host", "ip", _SYSTEM_UUID)
+    return Machine(*(str(connector.get(key) or "") for key in keys))
 
 
 def host_of(connector: Any) -> str:

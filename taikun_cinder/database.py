@@ -187,13 +187,15 @@ def knows_service(host: str) -> bool:
 
     One that is empty, or another cloud's, has not.
     """
+    return _service(host) is not None
+
+
+def _service(host: str) -> Any:
+    admin = context.get_admin_context()
     try:
-        objects.Service.get_by_args(
-            context.get_admin_context(), host, constants.VOLUME_BINARY
-        )
+        return objects.Service.get_by_args(admin, host, constants.VOLUME_BINARY)
     except exception.ServiceNotFound:
-        return False
-    return True
+        return None
 
 
 def host_of_backend(host: object) -> str:
@@ -270,6 +272,16 @@ def _is_of_backend(host: str) -> Any:
         _VOLUMES.deleted == sqlalchemy.false(),
         sqlalchemy.or_(there == host, there.startswith(f"{host}#", autoescape=True)),
     )
+
+
+def service_uuid(host: str) -> str | None:
+    """Give the id of the service of a back end; None if there is none.
+
+    Args:
+        host: of a volume, as ``node@backend#pool``.
+    """
+    service = _service(host_of_backend(host))
+    return None if service is None else str(service.uuid)
 
 
 def readonly_flag(volume: Any) -> str | None:

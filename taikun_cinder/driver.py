@@ -164,7 +164,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def create_export(
         self, context: Any, volume: Any, connector: Any, vg: str | None = None
-    ) -> dict[str, str]:
+    ) -> dict[str, Any]:
         """Tell where the volume will be for a host that is about to connect.
 
         Nothing is exported before initialize_connection knows that somebody may reach
@@ -174,7 +174,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         self.validate_connector(connector)
         return self._model_update(volume)
 
-    def ensure_export(self, context: Any, volume: Any) -> dict[str, str]:
+    def ensure_export(self, context: Any, volume: Any) -> dict[str, Any]:
         """Export the volume again as its attachments say; Cinder asks at its start.
 
         It never raises. Cinder would put the volume into the status ``error``, though
@@ -189,9 +189,12 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             _log_left(volume, error)
         return self._model_update(volume)
 
-    def _model_update(self, volume: Any) -> dict[str, str]:
+    def _model_update(self, volume: Any) -> dict[str, Any]:
         name = self._exports.location(volume)
-        return connection_info.model_update(self._target, self._layout, name)
+        return {
+            **connection_info.model_update(self._target, self._layout, name),
+            **connection_info.host_lock(volume),
+        }
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
@@ -229,7 +232,8 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         if connector is None:
             return self._exports.detach_all(volume)
-        return self._exports.detach(volume, connector)
+        force = bool(kwargs.get("force"))
+        return self._exports.detach(volume, connector, force=force)
 
     def remove_export(self, context: Any, volume: Any) -> None:
         """Remove the export, unless somebody needs it.
@@ -240,7 +244,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         :meth:`delete_volume`.
         """
         try:
-            holders = self._exports.ensure(volume)
+            holders = self._exports.ensure(volume, settle=True)
         except Exception as error:
             _log_left(volume, error)
             return

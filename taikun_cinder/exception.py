@@ -64,6 +64,20 @@ class AttachmentRefused(exception.VolumeDriverException):
     )
 
 
+class InitiatorTaken(exception.VolumeDriverException):
+    """Two hosts have one initiator."""
+
+    message = (
+        "Volume %(volume)s cannot be attached to host %(host)s: host %(other)s has it "
+        "by the same InitiatorName %(initiator)s, and the two would throw each other "
+        "out. Give one of them a name of its own (iscsi-iname makes one) in "
+        "/etc/iscsi/initiatorname.iscsi, restart its iscsid and nova-compute, and "
+        "attach again; an image that hosts are made from must not have that file. If "
+        "both are one machine that got new hardware, detach the volume from it first. "
+        "Nothing was changed."
+    )
+
+
 class BackendRefused(exception.VolumeDriverException):
     """A back end's configuration or its node cannot work."""
 

@@ -18,7 +18,7 @@ from oslo_log import log as logging
 
 from taikun_cinder import connectors, database, modes
 from taikun_cinder.access.attachment import Attachment
-from taikun_cinder.access.identity import identity, is_marked, mark
+from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
 from taikun_cinder.access.ledger import Ledger, grants
 from taikun_cinder.access.model import Export, Grant, Initiator
 from taikun_cinder.admission import Admission, AttachRequest, admit
@@ -98,16 +98,16 @@ class Exports:
         with self._locked(volume) as known:
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
-            admissions, ledger = [], known.ledger
+            initiators = {request.initiator for request in requests}
+            admissions, ledger = [], _with_leftovers(known, initiators)
             for request in requests:
                 admission, ledger = self._admit(request, known.attachments, ledger)
                 admissions.append(admission)
-            about = {request.initiator for request in requests}
-            enforced = self._enforce(volume, known, ledger, about)
+            enforced = self._enforce(volume, known, ledger, initiators)
             granted = [
                 enforced.grant_of(volume, request.initiator) for request in requests
             ]
-            self._keep(volume, known, enforced.export, ledger, promised=True)
+            self._keep(volume, known, ledger, enforced, promised=True)
             return [
                 (enforced.shown, *pair)
                 for pair in zip(granted, admissions, strict=True)
@@ -119,6 +119,7 @@ class Exports:
         attachments: tuple[Attachment, ...],
         ledger: Ledger,
     ) -> tuple[Admission, Ledger]:
+        connector = unmarked(request.connector)
         admission = admit(request, mark(request.connector), attachments, ledger)
         modes.annotate(request.connector, admission.mode)
         return admission, ledger.attach(
@@ -128,6 +129,8 @@ class Exports:
             admission.mode,
             self._clock(),
             admission.server,
+            machine=connectors.machine_of(request.connector),
+            connector=connector,
         )
 
     def refresh(self, volume: Any) -> frozenset[str]:
@@ -145,8 +148,15 @@ class Exports:
                 connection.identity for connection in known.ledger.connections
             )
 
-    def detach(self, volume: Any, connector: Mapping[str, Any]) -> bool:
+    def detach(
+        self, volume: Any, connector: Mapping[str, Any], *, force: bool = False
+    ) -> bool:
         """End one connection of the connector's host; say whether others remain.
+
+        Args:
+            volume: the volume.
+            connector: the host's.
+            force: see ``access.termination``.
 
         Raises:
             UnknownInitiator: the connector names no initiator; nothing is changed.
@@ -162,8 +172,12 @@ class Exports:
                 identity(connector),
                 self._clock(),
                 marked=is_marked(connector),
+                force=force,
             )
-            return self._ensure(volume, known, ledger, {initiator}) is not None
+            export = self._ensure(volume, known, ledger, {initiator})
+            if export and initiator in export.grant_of and not is_marked(connector):
+                _tell_who_stays(volume, connector, initiator)
+            return export is not None
 
     def detach_all(self, volume: Any) -> bool:
         """End all connections; say whether any remains.
@@ -187,6 +201,7 @@ class Exports:
         self,
         volume: Any,
         *,
+        settle: bool = False,
         sweep: float = 0,
         search: bool = False,
         hold: _Hold | None = None,
@@ -197,6 +212,7 @@ class Exports:
 
         Args:
             volume: whose export.
+            settle: Cinder may be about to delete a row, see ``Ledger.settle``.
             sweep: what rows should show by now and do not is forgotten when it is older
                 than this many seconds; 0 forgets nothing.
             search: see ``Enforcement.ensure``.
@@ -208,11 +224,17 @@ class Exports:
                 volume, known.target
             ):
                 return ()
-            ledger = self._swept(known, known.ledger, sweep)
-            export = self._enforce(
-                volume, known, ledger, hold=hold, search=search
-            ).export
-            self._keep(volume, known, export, ledger)
+            ledger = known.ledger
+            if settle:
+                ledger = ledger.settle(known.attachments, self._clock())
+            ledger = self._swept(known, ledger, sweep)
+            enforced = self._enforce(volume, known, ledger, hold=hold, search=search)
+            export = enforced.export
+            if sweep and export:
+                ledger = ledger.look(
+                    export.grant_of, enforced.result.connected, self._clock()
+                )
+            self._keep(volume, known, ledger, enforced)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
 
     def release(self, volume: Any) -> None:
@@ -229,10 +251,11 @@ class Exports:
                 return
             if holders := self._holders(known):
                 raise VolumeHeld(volume=volume["id"], holders=", ".join(holders))
-            self._enforcement.ensure(
+            gone = self._enforcement.ensure(
                 volume, known.target, known.record, frozenset(), search=True
             )
-            self._keep(volume, known, None, Ledger(ended=known.ledger.ended))
+            ledger = dataclasses.replace(known.ledger, connections=(), current={})
+            self._keep(volume, known, ledger, gone)
 
     def _holders(self, known: Known) -> list[str]:
         """Tell who has the volume, each in words."""
@@ -341,9 +364,9 @@ class Exports:
         about: Collection[Initiator] | None = None,
     ) -> Export | None:
         """Make the export so, and keep it; give what the target must show by now."""
-        export = self._enforce(volume, known, ledger, about).export
-        self._keep(volume, known, export, ledger)
-        return export
+        enforced = self._enforce(volume, known, ledger, about)
+        self._keep(volume, known, ledger, enforced)
+        return enforced.export
 
     def _enforce(
         self,
@@ -397,11 +420,21 @@ class Exports:
         self,
         volume: Any,
         known: Known,
-        export: Export | None,
         ledger: Ledger,
+        enforced: Enforced,
         *,
         promised: bool = False,
     ) -> None:
+        """Keep an export that was made so.
+
+        A host whose access is over was logged in, unless it was seen that it was not:
+        after a crash or a reboot nobody saw.
+        """
+        export = enforced.export
+        over = known.let_in - (export.grant_of.keys() if export else frozenset())
+        before = known.record.ledger if known.record else ledger
+        logged_out = enforced.result.logged_out - before.lost(self._clock())
+        ledger = known.keep(ledger, over - logged_out)
         record = Record(export, ledger, About(volume["id"], self.backend))
         known_so_far = known.record or Record()
         # An empty record is not written where there is none: a reconcile that comes
@@ -420,6 +453,33 @@ class Exports:
 def lock(name_id: str) -> Any:
     """Give the lock that is held for all work on a volume, on every node."""
     return coordination.COORDINATOR.get_lock(lock_name(name_id))
+
+
+def _with_leftovers(known: Known, initiators: Collection[Initiator]) -> Ledger:
+    """Give the ledger for hosts that are about to be let in.
+
+    One may still be let in though nothing wants it: its row was deleted, and nobody
+    told the driver. It may be logged in, so that it goes on with the pair that it has.
+    """
+    granted = {grant.initiator for grant in grants(known.attachments, known.ledger)}
+    return known.keep(known.ledger, known.let_in.intersection(initiators) - granted)
+
+
+def _tell_who_stays(
+    volume: Any, connector: Mapping[str, Any], initiator: Initiator
+) -> None:
+    LOG.warning(
+        "Host %(host)s (%(initiator)s) keeps its access to volume %(volume)s, since "
+        "others of its attachments remain, or since the connector does not say which "
+        "one is meant. What remains ends when its attachment is deleted. To end one at "
+        "once, give the whole connector that it shows (openstack volume attachment "
+        "show), or delete it (openstack volume attachment delete).",
+        {
+            "host": connectors.host_of(connector),
+            "initiator": initiator,
+            "volume": volume["id"],
+        },
+    )
 
 
 def lock_name(volume_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from taikun_cinder import database
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.ledger import Ledger
-from taikun_cinder.access.model import Grant
+from taikun_cinder.access.model import Grant, Initiator
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Record, Records
@@ -41,6 +41,22 @@ class Known:
         """What was granted when the export was made last."""
         export = self.record.export if self.record else None
         return export.grants if export else frozenset()
+
+    @property
+    def let_in(self) -> frozenset[Initiator]:
+        """The initiators that were let in when the export was made last."""
+        return frozenset(grant.initiator for grant in self.had)
+
+    def keep(self, ledger: Ledger, initiators: Collection[Initiator]) -> Ledger:
+        """Let a ledger keep the pairs that some of them were let in with."""
+        if not initiators or not self.record:
+            return ledger
+        pairs = {
+            grant.initiator: grant.credentials
+            for grant in self.had
+            if grant.initiator in initiators
+        }
+        return ledger.keep(pairs, self.record.ledger.machines)
 
     @property
     def readable(self) -> bool:

@@ -22,7 +22,8 @@ from typing import Any
 from oslo_log import log as logging
 
 from taikun_cinder.access.attachment import Connection
-from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.access.ledger import Kept, Ledger
+from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import (
     Credentials,
     Export,
@@ -36,7 +37,8 @@ from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 LOG = logging.getLogger(__name__)
 
 #: The form of the files. Another one is not read. Its keys are older than the words of
-#: ``Connection``: a flight is a connection, and a user its server.
+#: ``Connection``: a flight is a connection, and a user its server. Older versions leave
+#: out the keys that they do not know.
 _FORM = 1
 
 _SUFFIX = ".json"
@@ -300,6 +302,7 @@ def _plain(record: Record) -> dict[str, Any]:
                 "shown": connection.shown,
                 "user": connection.server,
                 "undecided": connection.undecided,
+                "connector": connection.connector,
                 "grant": _plain_grant(connection.grant),
             }
             for connection in ledger.connections
@@ -313,6 +316,15 @@ def _plain(record: Record) -> dict[str, Any]:
             for initiator, credentials in ledger.current.items()
         },
         "about": record.about and dataclasses.asdict(record.about),
+        "machines": {
+            initiator.name: dataclasses.asdict(machine)
+            for initiator, machine in ledger.machines.items()
+        },
+        "kept": {
+            initiator.name: dataclasses.asdict(kept)
+            for initiator, kept in ledger.kept.items()
+        },
+        "absent": {initiator.name: since for initiator, since in ledger.absent.items()},
     }
 
 
@@ -351,6 +363,7 @@ def _record(plain: Mapping[str, Any]) -> Record:
             flight["shown"],
             flight["user"],
             flight["undecided"],
+            flight.get("connector", ""),
         )
         for flight in plain["flights"]
     )
@@ -363,6 +376,19 @@ def _record(plain: Mapping[str, Any]) -> Record:
         current={
             Initiator(name): Credentials(**pair)
             for name, pair in plain["current"].items()
+        },
+        machines={
+            Initiator(name): Machine(**machine)
+            for name, machine in plain.get("machines", {}).items()
+        },
+        kept={
+            Initiator(name): Kept(
+                Credentials(**kept["credentials"]), Machine(**kept["machine"])
+            )
+            for name, kept in plain.get("kept", {}).items()
+        },
+        absent={
+            Initiator(name): since for name, since in plain.get("absent", {}).items()
         },
     )
     about = plain.get("about")

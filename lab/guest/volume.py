@@ -259,6 +259,11 @@ class Backend:
         reference = objects.VolumeAttachment.get_by_id(self.context, attachment_id)
         self.api.attachment_delete(self.context, reference)
 
+    def forget_attachment(self, attachment_id: str) -> None:
+        """Delete an attachment's row, and tell the driver nothing."""
+        reference = objects.VolumeAttachment.get_by_id(self.context, attachment_id)
+        self.volume(reference.volume_id).finish_detach(attachment_id)
+
     def legacy_detach(self, volume_id: str, attachment_id: str) -> None:
         """Detach by the old volume action (POST /volumes/ID/action os-detach)."""
         self.manager.detach_volume(self.context, volume_id, attachment_id)

@@ -2,10 +2,15 @@
 """The connections to a volume: Cinder's attachments, and the driver's answers."""
 
 import dataclasses
+import re
 import secrets
 from collections.abc import Collection, Iterable
 
+from taikun_cinder.access.machine import UNKNOWN, Machine
 from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode, Told
+
+#: The form of the pairs that are made here, and of no other driver's.
+_OURS = re.compile(r"u[0-9a-f]{20} p[0-9a-f]{32}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Attachment:
             a connector without a mark.
         told: where its host was told to connect; None as long as it was not.
         readable: whether all of its row could be read. If not, it may be anybody's.
+        machine: the one that its connector comes from.
     """
 
     id: str
@@ -40,6 +46,7 @@ class Attachment:
     instance_uuid: str | None = None
     told: Told | None = None
     readable: bool = True
+    machine: Machine = UNKNOWN
 
     @property
     def server(self) -> str:
@@ -65,6 +72,8 @@ class Connection:
             before the row has the connector; None if Cinder itself is connected.
         undecided: whether only its attachment will say what the host may do. Until
             then it may only read.
+        connector: the identity of its connector without the mark, by which an unmarked
+            termination means it; empty if it is not known.
     """
 
     identity: str
@@ -73,6 +82,7 @@ class Connection:
     shown: bool = False
     server: str | None = None
     undecided: bool = False
+    connector: str = ""
 
     @property
     def writes(self) -> bool:
@@ -114,3 +124,12 @@ def new_credentials() -> Credentials:
     (extract_param() in drivers/target/iscsi/iscsi_target_nego.c).
     """
     return Credentials(f"u{secrets.token_hex(10)}", f"p{secrets.token_hex(16)}")
+
+
+def is_its_hosts_own(credentials: Credentials) -> bool:
+    """Say whether a pair was made for one host alone, by :func:`new_credentials`.
+
+    The in-tree driver gives all hosts of a volume the same.
+    """
+    text = f"{credentials.username} {credentials.password}"
+    return _OURS.fullmatch(text) is not None

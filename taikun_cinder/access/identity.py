@@ -22,6 +22,9 @@ from typing import Any
 
 from taikun_cinder.access.model import Initiator
 
+#: What all keys begin with that the driver leaves in a connector.
+_OURS = "taikun_cinder_"
+
 #: The mark's key in a connector.
 MARK = "taikun_cinder_connection"
 
@@ -40,7 +43,15 @@ def identity(connector: Mapping[str, Any]) -> str:
     """Give the identity of a connector's connection; the same if the connector is."""
     if is_marked(connector):
         return f"mark {connector[MARK]}"
-    text = json.dumps(connector, sort_keys=True, default=str)
+    return unmarked(connector)
+
+
+def unmarked(connector: Mapping[str, Any]) -> str:
+    """Give the identity that a connector has without what the driver left in it."""
+    given = {
+        key: value for key, value in connector.items() if not key.startswith(_OURS)
+    }
+    text = json.dumps(given, sort_keys=True, default=str)
     return f"connector {hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -13,27 +13,7 @@ answered in between stands in the volume's ledger (``Ledger``) until the rows sh
 - an *ended* attachment is one whose connection was terminated. It counts no more. It is
   forgotten when it is gone, or says something else, because it was attached again.
 
-The connection that a termination ends. A host's attachments share one access, so the
-question is only whether it was the last one, and the answer has to be right in spite of
-detaches at the same time, and of detaches that Cinder repeats because the answer or the
-row's deletion was lost:
-
-- A termination ends the attachment, or the connection, that has its ``identity``, if
-  that is one attachment alone. With marked connectors it always is. So two detaches end
-  two attachments, in any order and however close together, and one detach, however
-  often repeated, ends one.
-- Several attachments may have the same identity (taken over from the in-tree driver:
-  two servers on one host, attached at the same mount point). Then a second termination
-  cannot be told from a repeated one, and none of them is ended: the deletion of the
-  row, which follows, settles it. Two such detaches one after the other find two rows,
-  then one, and end it. Two at once leave the access to the reconcile, since no row
-  wants it then. An attached host never loses its disk (law 1); a detached one keeps its
-  access for an interval at most.
-- If nothing has its identity (a copy of the connector without the mark), it ends the
-  oldest connection of that initiator. If there is none, and the connector has no mark
-  (an operator gives it to os-force_detach, to fence a host off), it ends the
-  initiator's attachment, if that is the only one. Otherwise it ends nothing: the row
-  that it may have meant is deleted next.
+``access.termination`` says which of them a termination means.
 
 After a crash. The ledger is stored before anybody is answered, so what is not in it
 after a restart was not answered. Where there is none at all (a volume that the in-tree
@@ -44,18 +24,32 @@ with a session or without.
 
 Credentials are kept as long as an initiator has any connection, in the ledger and then
 in the row, and are new for one that has none. So hosts that were attached by the
-in-tree driver go on with those they have.
+in-tree driver go on with those they have. A host whose access ended while it was logged
+in gets its pair once more, when it is let in again (``Ledger.keep``): its initiator
+does not know that the session is over, and goes on trying to log in with that pair
+alone (open-iscsi's iscsid). Meanwhile nobody can log in with it, as there is no ACL.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from typing import TypeVar
 
 from taikun_cinder.access.attachment import (
     Attachment,
     Connection,
+    is_its_hosts_own,
     new_credentials,
     read_only_by_nameless,
 )
+from taikun_cinder.access.machine import UNKNOWN, Machine
 from taikun_cinder.access.model import (
     Credentials,
     Grant,
@@ -64,6 +58,37 @@ from taikun_cinder.access.model import (
     Mode,
     Sealed,
 )
+from taikun_cinder.access.termination import (
+    EXACT,
+    OPEN,
+    OTHER,
+    REPEATED_WITHIN,
+    Termination,
+    meant,
+    settled,
+)
+
+V = TypeVar("V")
+
+#: How long after its host's log-out an attachment is ended, in seconds, at most.
+_DETACHED_WITHIN = 30.0
+
+#: What stands for an attachment in ``Ledger.ended``.
+_NOTES = (EXACT, OTHER, OPEN)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """The pair of a host whose access ended while it was logged in.
+
+    Attributes:
+        credentials: the pair. They are no other host's.
+        machine: the host. A clone of it, with the same initiator, does not get them:
+            the host would get in behind it.
+    """
+
+    credentials: Credentials
+    machine: Machine = UNKNOWN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +97,13 @@ class Ledger:
 
     Attributes:
         connections: oldest first.
-        ended: when each ended attachment was ended, by its key.
+        ended: when each ended attachment was ended, by its key; and when a termination
+            without a mark was answered, by what ``termination`` notes of it.
         current: the credentials that each initiator was told last. They decide if an
             ended attachment, which has others, counts again.
+        machines: the machine that each initiator belongs to.
+        kept: what hosts without access get back when they are let in again.
+        absent: since when hosts with access were seen without a session.
     """
 
     connections: tuple[Connection, ...] = ()
@@ -82,6 +111,9 @@ class Ledger:
         default_factory=dict
     )
     current: Mapping[Initiator, Credentials] = dataclasses.field(default_factory=dict)
+    machines: Mapping[Initiator, Machine] = dataclasses.field(default_factory=dict)
+    kept: Mapping[Initiator, Kept] = dataclasses.field(default_factory=dict)
+    absent: Mapping[Initiator, float] = dataclasses.field(default_factory=dict)
 
     def prune(self, attachments: Iterable[Attachment]) -> "Ledger":
         """Forget what the attachments show by now; called whenever they were read."""
@@ -95,14 +127,22 @@ class Ledger:
         connections = tuple(_not_shown(self.connections, by_identity))
         known = {attachment.initiator for attachment in attachments}
         known.update(connection.grant.initiator for connection in connections)
+        machines = dict(self.machines)
+        for attachment in attachments:
+            if attachment.initiator is not None:
+                told = machines.get(attachment.initiator, UNKNOWN)
+                machines[attachment.initiator] = attachment.machine.known_by(told)
         return Ledger(
             connections,
-            {key: since for key, since in self.ended.items() if key in keys},
             {
-                initiator: credentials
-                for initiator, credentials in self.current.items()
-                if initiator in known
+                key: since
+                for key, since in self.ended.items()
+                if key in keys or key[0] in _NOTES
             },
+            _of(known, self.current),
+            _of(known, machines),
+            self.kept,
+            _of(known, self.absent),
         )
 
     def adopt(
@@ -162,6 +202,7 @@ class Ledger:
                 for connection in self.connections
             ),
             ended={key: min(since, now) for key, since in self.ended.items()},
+            absent={host: min(since, now) for host, since in self.absent.items()},
         )
 
     def attach(
@@ -173,6 +214,8 @@ class Ledger:
         now: float,
         server: str | None = None,
         fresh: Callable[[], Credentials] = new_credentials,
+        machine: Machine = UNKNOWN,
+        connector: str = "",
     ) -> "Ledger":
         """Grant one connection. Forget the result if it could not be made so.
 
@@ -185,15 +228,76 @@ class Ledger:
             now: by the clock of the ledger.
             server: the server that it is for, see ``Connection``.
             fresh: makes credentials.
+            machine: the host.
+            connector: see ``Connection``.
         """
         before = {grant.initiator: grant for grant in grants(attachments, self)}
         known = before.get(initiator)
-        told = known is not None and known.credentials.known
-        credentials = known.credentials if known and told else fresh()
+        credentials = known.credentials if known else self._kept_for(initiator, machine)
+        if credentials is None or not credentials.known:
+            credentials = fresh()
         grant = Grant(initiator, credentials, mode or Mode.RO)
-        return self._with(
-            Connection(identity, grant, now, server=server, undecided=mode is None)
+        made = Connection(
+            identity,
+            grant,
+            now,
+            server=server,
+            undecided=mode is None,
+            connector=connector,
         )
+        told = machine.known_by(self.machines.get(initiator, UNKNOWN))
+        return dataclasses.replace(
+            self._with(made),
+            machines={**self.machines, initiator: told},
+            kept=_of(self.kept.keys() - {initiator}, self.kept),
+            absent=_of(self.absent.keys() - {initiator}, self.absent),
+        )
+
+    def look(
+        self, granted: Iterable[Initiator], connected: Container[Initiator], now: float
+    ) -> "Ledger":
+        """Note which hosts that have access are not logged in."""
+        absent = {
+            initiator: self.absent.get(initiator, now)
+            for initiator in granted
+            if initiator not in connected
+        }
+        return dataclasses.replace(self, absent=absent)
+
+    def lost(self, now: float) -> frozenset[Initiator]:
+        """Give the hosts that lost their session, and did not log out for a detach.
+
+        One that logs out for a detach is detached at once. The session of a host that
+        cannot be reached ends after 45 s: LIO asks after 15 s of silence, and waits
+        30 s for the answer (NA_NOPIN_TIMEOUT and NA_NOPIN_RESPONSE_TIMEOUT in
+        drivers/target/iscsi/iscsi_target_core.h).
+        """
+        return frozenset(
+            initiator
+            for initiator, since in self.absent.items()
+            if since <= now - _DETACHED_WITHIN
+        )
+
+    def keep(
+        self,
+        cut_off: Mapping[Initiator, Credentials],
+        machines: Mapping[Initiator, Machine],
+    ) -> "Ledger":
+        """Keep the pairs of hosts whose access ended while they were logged in.
+
+        A pair of the in-tree driver's is not kept: all hosts of the volume had the
+        same, and whoever was detached could log in with it as this host.
+
+        Args:
+            cut_off: the hosts, and what they logged in with.
+            machines: those that are known of them.
+        """
+        new = {
+            initiator: Kept(credentials, machines.get(initiator, UNKNOWN))
+            for initiator, credentials in cut_off.items()
+            if is_its_hosts_own(credentials)
+        }
+        return dataclasses.replace(self, kept={**self.kept, **new})
 
     def detach(
         self,
@@ -203,33 +307,27 @@ class Ledger:
         now: float,
         *,
         marked: bool = True,
+        force: bool = False,
     ) -> "Ledger":
-        """End one connection, as the module's docstring says. Can be repeated."""
-        own = [
-            attachment
-            for attachment in attachments
-            if attachment.connected and attachment.initiator == initiator
-        ]
-        named = [attachment for attachment in own if attachment.identity == identity]
-        hosts_own = [
-            connection
-            for connection in self.connections
-            if connection.grant.initiator == initiator
-        ]
-        connections = [
-            connection for connection in hosts_own if connection.identity == identity
-        ]
-        if not named and not connections:
-            connections = [
-                connection for connection in hosts_own if not connection.shown
-            ][:1]
-            named = [] if marked or connections else own
-        ledger = self
-        if len(named) == 1:
-            ledger = ledger._ending(named, now)
-        if len(named) <= 1:
-            ledger = ledger._without(connections)
+        """End what a termination means, see ``access.termination``. Can be repeated."""
+        request = Termination(initiator, identity, now, marked, force)
+        found = meant(request, attachments, self.connections, self.ended)
+        ledger = self if marked else self._without_open()
+        ledger = ledger._ending(found.attachments, now)._without(found.connections)
+        if found.note is not None:
+            ledger = ledger._noting(found.note, identity, now)
+        if found.note == OTHER and not (found.attachments or found.connections):
+            ledger = ledger._noting(OPEN, str(initiator), now)
         return ledger
+
+    def settle(self, attachments: Sequence[Attachment], now: float) -> "Ledger":
+        """End what a termination meant that could not be told from others then.
+
+        Called where Cinder is about to delete a row, see ``termination.settled``.
+        """
+        found = settled(attachments, self.connections, self.ended, now)
+        ledger = self._without_open()
+        return ledger._ending(found.attachments, now)._without(found.connections)
 
     def detach_all(self, attachments: Iterable[Attachment], now: float) -> "Ledger":
         """End all connections."""
@@ -275,7 +373,12 @@ class Ledger:
                     kept.append(dataclasses.replace(connection, since=now))
                 elif nameless or connection.since >= now - limit:
                     kept.append(connection)
-        ended = {key: since for key, since in self.ended.items() if since >= now - age}
+        longer = max(age, REPEATED_WITHIN)
+        ended = {
+            key: since
+            for key, since in self.ended.items()
+            if since >= now - (longer if key[0] in _NOTES else age)
+        }
         return dataclasses.replace(self, connections=tuple(kept), ended=ended)
 
     def _with(self, connection: Connection) -> "Ledger":
@@ -288,6 +391,19 @@ class Ledger:
             connections=(*rest.connections, connection),
             current={**self.current, grant.initiator: grant.credentials},
         )
+
+    def _kept_for(self, initiator: Initiator, machine: Machine) -> Credentials | None:
+        kept = self.kept.get(initiator)
+        if kept is None or kept.machine.is_another(machine):
+            return None
+        return kept.credentials
+
+    def _noting(self, note: str, name: str, now: float) -> "Ledger":
+        return dataclasses.replace(self, ended={**self.ended, (note, name): now})
+
+    def _without_open(self) -> "Ledger":
+        rest = {key: since for key, since in self.ended.items() if key[0] != OPEN}
+        return dataclasses.replace(self, ended=rest)
 
     def _without(self, connections: Iterable[Connection]) -> "Ledger":
         gone = tuple(connections)
@@ -352,6 +468,12 @@ def _chosen(pairs: Sequence[Credentials], current: Credentials | None) -> Creden
 
 def _opened(shown: Credentials | Sealed, known: Iterable[Credentials]) -> Credentials:
     return shown.opened(known) if isinstance(shown, Sealed) else shown
+
+
+def _of(
+    known: Container[Initiator | None], told: Mapping[Initiator, V]
+) -> dict[Initiator, V]:
+    return {initiator: value for initiator, value in told.items() if initiator in known}
 
 
 def _known(attachments: Iterable[Attachment]) -> Mapping[Initiator, Credentials]:

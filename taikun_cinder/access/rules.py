@@ -33,6 +33,11 @@ class Rule:
     secondary: Secondary = Secondary.RW
     max_hosts: int = 0
 
+    @property
+    def limits(self) -> bool:
+        """Whether it forbids anything at all."""
+        return self.secondary is not Secondary.RW or self.max_hosts > 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Use:
@@ -47,6 +52,13 @@ class Use:
     server: str
     initiator: Initiator | None
     writes: bool
+
+
+#: Nova's live migration makes the attachment on the new host, and deletes that on the
+#: old one when the server has arrived; no other move needs two at once. Both are
+#: complete all the time (pre_live_migration() in nova/compute/manager.py), so their
+#: rows do not tell whether the server still moves.
+_HOSTS_OF_A_MOVE = 2
 
 
 class RefusedError(Exception):
@@ -102,6 +114,13 @@ def _decision(
     others = [use for use in uses if use.server != server]
     own = [use for use in uses if use.server == server]
     hosts = {use.initiator for use in others if use.initiator is not None}
+    old = {use.initiator for use in own if use.initiator is not None} - {initiator}
+    if rule.limits and len(old) >= _HOSTS_OF_A_MOVE:
+        return (
+            f"server {server} has it on {len(old)} other hosts, "
+            f"{' and '.join(sorted(map(str, old)))}, and a server that moves is on two "
+            "at most, the old one and the new one"
+        )
     if others and rule.secondary is Secondary.DENY:
         return (
             "it is attached to another server, and its rule for second attachments "

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.access.machine import UNKNOWN, Machine
 from taikun_cinder.access.model import Initiator, Mode
 from taikun_cinder.access.rules import Use
 
@@ -23,6 +24,17 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
     for connection in connections.values():
         if connection.server is not None:
             yield Use(connection.server, connection.grant.initiator, connection.writes)
+
+
+def machines(
+    attachments: Iterable[Attachment], ledger: Ledger, initiator: Initiator
+) -> Iterator[Machine]:
+    """Give the machines that use a volume by an initiator's name."""
+    for attachment in attachments:
+        if attachment.initiator == initiator and attachment.key not in ledger.ended:
+            yield attachment.machine
+    if any(one.grant.initiator == initiator for one in ledger.connections):
+        yield ledger.machines.get(initiator, UNKNOWN)
 
 
 def candidates(

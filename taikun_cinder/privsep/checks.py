@@ -19,6 +19,13 @@ ATTRIBUTES = {
 }
 
 _IQN = re.compile(r"(iqn|naa|eui)\.[!-.0-~]{1,219}")  # printable ASCII without /
+# What rtslib takes for a host (normalize_wwn() in rtslib_fb/utils.py), so that the
+# in-tree driver knows the same hosts, and of that only what _IQN is too.
+_INITIATOR = re.compile(
+    r"iqn\.[0-9]{4}-[01][0-9]\.[!-.0-^`-~]*\.[!-.0-^`-~]*"
+    r"|naa\.[125c-f][0-9a-f]{15}"
+    r"|eui\.[0-9a-f]{16}"
+)
 # LVM's own characters for names (lvm(8)). No comma: LIO splits its options there.
 _DEVICE = re.compile(r"/dev/[A-Za-z0-9+_.@/-]{1,500}")
 # The kernel keeps 254 characters, and names the file of persistent reservations so.
@@ -58,10 +65,15 @@ def group(value: object) -> str:
 
 
 def initiator(value: object) -> str:
-    """Check the name of an initiator that is to get access, in LIO's lower case."""
+    """Check the name of an initiator that is to get access, in LIO's lower case.
+
+    It is the one definition: ``targets.lio.iscsi`` refuses by it, too.
+    """
     name = iqn(value)
     if name != name.lower():
         raise ValueError(f"the initiator {name!r} is not in lower case")
+    if not _INITIATOR.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of an initiator")
     return name
 
 
@@ -69,6 +81,7 @@ def folder(value: object) -> str:
     """Check the name of something that is to go: anything that a folder can have."""
     name = _text("name", value)
     bad = name in ("", ".", "..") or "/" in name or "\0" in name
+    # A lone surrogate that no bytes lead to cannot be encoded: a ValueError, too.
     if bad or len(name.encode(errors="surrogateescape")) > _LONGEST_NAME:
         raise ValueError(f"{name!r} is no name of a folder")
     return name

@@ -81,11 +81,20 @@ class Result:
         left: what could not be put right as things are.
         withheld: the initiators that have a grant and could not be let in because of
             what is left.
+        logged_out: the initiators that had access before, have none now, and were not
+            logged in when it ended.
+        connected: the initiators that were logged in before, of those that were looked
+            at.
     """
 
     changes: tuple[str, ...] = ()
     left: tuple[Finding, ...] = ()
     withheld: frozenset[Initiator] = frozenset()
+    logged_out: frozenset[Initiator] = frozenset()
+    # That was seen on the way, and is no outcome.
+    connected: frozenset[Initiator] = dataclasses.field(
+        default=frozenset(), compare=False
+    )
 
 
 class Target(Protocol):

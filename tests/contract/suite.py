@@ -176,6 +176,34 @@ class TargetContract:
         lab.ensure(desired)
         assert lab.login(grant(A)).serial == desired.serial
 
+    @pytest.mark.parametrize("about", [None, [A, B, C]])
+    def test_it_is_told_who_had_logged_out_when_its_access_ended(
+        self, lab: Lab, about: list[Initiator] | None
+    ) -> None:
+        lab.ensure(lab.export(grant(A), grant(B), grant(C)))
+        lab.login(grant(A))
+        lab.login(grant(B))
+        lab.login(grant(B)).logout()
+        remaining = lab.export(grant(C))
+        result = lab.target.ensure(lab.name, remaining, about)
+        assert result.logged_out == {B}
+        assert lab.target.ensure(lab.name, remaining, about) == Result()
+        assert lab.target.ensure(lab.name, None).logged_out == {C}
+
+    @pytest.mark.parametrize(
+        "name",
+        ["a/b", "", "..", "x" * 300, "iqn.2026-11.com.exämple:a", "\ud800", "\0"],
+        ids=ascii,
+    )
+    def test_end_of_access_that_nobody_can_have_changes_nothing(
+        self, lab: Lab, name: str
+    ) -> None:
+        lab.ensure(lab.export(grant(A)))
+        session = lab.login(grant(A))
+        nobody = [Initiator(name)]
+        assert lab.target.ensure(lab.name, lab.export(grant(A)), nobody) == Result()
+        assert session.alive
+
     def test_export_of_another_volume_is_refused(self, lab: Lab) -> None:
         other = dataclasses.replace(lab.export(), target=f"{lab.world.prefix}volume-2")
         with pytest.raises(ValueError, match="volume-1"):

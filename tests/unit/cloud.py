@@ -64,13 +64,14 @@ class Cloud:
         )
         self._type = volume_type
         # As cinder-volume makes at its start (cinder.service.Service).
-        objects.Service(
+        self.service = objects.Service(
             self.context,
             host=self.manager.host,
             binary="cinder-volume",
             topic="cinder-volume",
             report_count=0,
-        ).create()
+        )
+        self.service.create()
         self.start_driver()
 
     def restart_driver(self):
@@ -150,6 +151,15 @@ class Cloud:
         """Set the flag as Cinder's API does, which makes a text of it."""
         volume = self.load(volume_id)
         volume.admin_metadata_update({"readonly": text}, False)
+
+    def log_out(self, attached):
+        """Log the host out, as os-brick does before an attachment is deleted."""
+        attached.session.logout()
+
+    def wait(self, seconds):
+        """Let time pass by the driver's clock."""
+        clock = self.driver._exports._clock
+        self.driver._exports._clock = lambda: clock() + seconds
 
     def reserve(self, volume_id, mode="null", server=None):
         """Reserve an attachment as POST /attachments does without a connector."""

@@ -144,3 +144,92 @@ def test_detach_of_a_stranger_keeps_all_others(cloud):
     stranger = {"initiator": "iqn.fake", "ip": "127.0.0.1"}
     assert cloud.driver.terminate_connection(loaded, stranger) is True
     assert first.session.alive
+
+
+def test_unmarked_terminate_sent_twice_keeps_the_server_beside(cloud):
+    volume = cloud.volume()
+    server = cloud.attach(volume, A)
+    cloud.connect_only(cloud.load(volume), A)  # say, a backup on the same machine
+    for _ in range(3):
+        cloud.manager.terminate_connection(cloud.context, volume, dict(A))
+    assert server.session.alive
+    cloud.restart_driver()
+    cloud.manager.terminate_connection(cloud.context, volume, dict(A), force=True)
+    assert server.session.alive
+
+
+def test_operators_terminate_sent_twice_keeps_the_next_server(cloud, log):
+    volume = cloud.volume()
+    fence = {"initiator": A["initiator"]}
+    first = cloud.attach(volume, A)
+    cloud.os_detach(volume, first, fence)
+    assert not first.session.alive
+    second = cloud.attach(volume, A)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(fence))
+    assert second.session.alive
+    assert "keeps its access" in log.text
+
+
+def test_operator_fences_a_host_with_two_attachments_at_once(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    other = cloud.attach(volume, B)
+    fence = {"initiator": A["initiator"]}
+    cloud.os_detach(volume, first, fence)
+    assert second.session.alive
+    cloud.manager.terminate_connection(cloud.context, volume, dict(fence))
+    assert second.session.alive  # that was repeated
+    cloud.os_detach(volume, second, fence)
+    assert not second.session.alive
+    assert other.session.alive
+
+
+def test_another_hosts_fence_does_not_settle_a_repeated_one(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    other = cloud.attach(volume, B)
+    fence = {"initiator": A["initiator"]}
+    cloud.os_detach(volume, first, fence)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(fence))
+    cloud.os_detach(volume, other, {"initiator": B["initiator"]})
+    assert second.session.alive
+    assert not other.session.alive
+
+
+def test_terminate_that_may_mean_either_of_two_waits_for_the_row(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    for _ in range(2):
+        cloud.manager.terminate_connection(cloud.context, volume, dict(A))
+    assert second.session.alive
+    cloud.forget(volume, first)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(A))
+    assert second.session.alive
+    cloud.forget(volume, second)
+    cloud.reconcile()
+    assert second.session.alive  # it is seen twice, as the host is logged in
+    cloud.reconcile()
+    assert cloud.acls(volume) is None
+
+
+def test_force_detach_of_a_host_ends_all_that_it_has(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    other = cloud.attach(volume, B)
+    fence = {"initiator": A["initiator"]}
+    loaded = cloud.load(volume)
+    assert cloud.driver.terminate_connection(loaded, fence, force=True) is True
+    assert not first.session.alive
+    assert not second.session.alive
+    assert other.session.alive
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "iqn.2026-11.com.exämple:a", "İ", "..", "x" * 300]
+)
+def test_detach_of_a_name_that_nobody_can_have_changes_nothing(cloud, name):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    loaded = cloud.load(volume)
+    assert cloud.driver.terminate_connection(loaded, {"initiator": name}) is True
+    assert first.session.alive

@@ -157,9 +157,9 @@ def test_export_is_removed_for_a_volume_given_as_a_database_row(cloud):
 
 def test_record_is_empty_again_when_cinder_has_caught_up(cloud):
     volume = cloud.volume()
-    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
-    cloud.detach(volume, first)
-    cloud.detach(volume, second)
+    for attached in (cloud.attach(volume, A), cloud.attach(volume, B)):
+        cloud.log_out(attached)
+        cloud.detach(volume, attached)
     cloud.manager.remove_export(cloud.context, volume)
     record = cloud.driver._exports._records.load(volume)
     assert (record.export, record.ledger) == (None, Ledger())

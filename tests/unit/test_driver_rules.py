@@ -122,6 +122,72 @@ def test_limit_of_hosts_lets_a_server_move(cloud):
     assert second.writes()
 
 
+@pytest.mark.parametrize("rule", [{"secondary_mode": "deny"}, {"max_hosts": "1"}])
+def test_one_server_on_many_hosts_is_not_a_server_on_the_move(cloud, rule):
+    volume = cloud.volume(**cloud.volume_type(**rule))
+    hosts = [Host(f"compute{number}").connector for number in range(6)]
+    for host in hosts[:2]:
+        assert cloud.attach(volume, host, server=ONE).writes()
+    for host in hosts[2:]:
+        cause = f"server {ONE} has it on 2 other hosts"
+        _refused(cloud, volume, host, cause, server=ONE)
+    assert cloud.acls(volume) == {host["initiator"] for host in hosts[:2]}
+
+
+@pytest.mark.parametrize("rule", ["ro", "deny"])
+def test_one_server_on_many_hosts_at_once(cloud, rule):
+    volume = cloud.volume(**cloud.volume_type(secondary_mode=rule))
+    reserved = [cloud.reserve(volume, server=ONE) for _ in range(6)]
+
+    def connect(number):
+        host = Host(f"compute{number}").connector
+        with contextlib.suppress(exception.VolumeBackendAPIException):
+            cloud.connect(volume, host, reserved[number])
+
+    in_threads(*[lambda number=number: connect(number) for number in range(6)])
+    cloud.watch()
+    assert len([attached for attached in reserved if attached.session]) == 2
+
+
+@pytest.mark.parametrize("rule", [{"secondary_mode": "deny"}, {"max_hosts": "1"}])
+def test_server_moves_as_often_as_it_likes(cloud, rule):
+    volume = cloud.volume(**cloud.volume_type(**rule))
+    here = cloud.attach(volume, A, server=ONE)
+    for host in (B, C, A, B):
+        # Nova's live migration: the old attachment goes when the server has arrived.
+        there = cloud.attach_in_one(volume, host, server=ONE)
+        cloud.watch()
+        assert (here.writes(), there.writes()) == (True, True)
+        cloud.detach(volume, here)
+        here = there
+    # One that is rolled back: the new attachment goes, and the old one was never away.
+    back = cloud.attach_in_one(volume, C, server=ONE)
+    cloud.detach(volume, back)
+    there = cloud.attach_in_one(volume, A, server=ONE)
+    cloud.watch()
+    assert there.writes()
+    cloud.detach(volume, here)
+    # A resize, an evacuation: another one is reserved, and the old one goes first.
+    reserved = cloud.reserve(volume, server=ONE)
+    cloud.detach(volume, there)
+    assert cloud.connect(volume, B, reserved).writes()
+
+
+def test_server_that_stays_on_two_hosts_counts_for_both(cloud):
+    volume = cloud.volume(**cloud.volume_type(max_hosts="2"))
+    old = cloud.attach(volume, A, server=ONE)
+    cloud.attach(volume, B, server=ONE)
+    _refused(cloud, volume, C, "its limit", server=OTHER)
+    cloud.detach(volume, old)
+    assert cloud.attach(volume, C, server=OTHER).writes()
+
+
+def test_server_may_be_on_many_hosts_where_nothing_is_limited(cloud):
+    volume = cloud.volume()
+    for host in (A, B, C):
+        assert cloud.attach(volume, host, server=ONE).writes()
+
+
 def test_request_that_is_repeated_is_no_second_server(cloud):
     volume = cloud.volume(**cloud.volume_type(secondary_mode="deny", max_hosts="1"))
     attached = cloud.reserve(volume)

@@ -86,6 +86,8 @@ def test_reconcile_ends_with_its_service(monkeypatch: pytest.MonkeyPatch) -> Non
     service.started = False
     periodic._periodic.join(10)
     assert not periodic._periodic.is_alive()
+
+
 class _Sick:
     """Exports of which some do not come back."""
 

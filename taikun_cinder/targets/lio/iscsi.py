@@ -4,18 +4,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rtslib_fb import utils
-
 from taikun_cinder import connectors
 from taikun_cinder.access.model import Grant, Initiator, Portal, Told
 from taikun_cinder.exception import InvalidInitiator
+from taikun_cinder.privsep import checks
 from taikun_cinder.targets.lio.states import LUN
 
 #: The key of a connector for the host's iSCSI name.
 CONNECTOR_KEY = "initiator"
-
-#: The kinds of names that LIO's iSCSI takes (rtslib_fb/fabric.py, ISCSIFabricModule).
-_KINDS = ("iqn", "naa", "eui")
 
 #: What an operator does about a host without a valid name.
 _CURE = (
@@ -23,9 +19,6 @@ _CURE = (
     "/etc/iscsi/initiatorname.iscsi (iscsi-iname makes one), restart iscsid and the "
     "service that attaches (for servers: nova-compute)"
 )
-
-#: RFC 7143, 4.2.7.1, in bytes; the kernel keeps as many and a zero byte.
-_LONGEST = 223
 
 
 def initiator(connector: Any) -> Initiator:
@@ -90,19 +83,11 @@ def _portal(text: object) -> Portal | None:
 
 
 def _is_valid(name: str) -> bool:
-    if not _fits_a_file_name(name):
+    # Before it is put in lower case: letters of other alphabets can become ASCII.
+    if not name.isascii():
         return False
     try:
-        normal, _kind = utils.normalize_wwn(_KINDS, name)
-    except utils.RTSLibError:
+        checks.initiator(name.lower())
+    except ValueError:
         return False
-    # rtslib mends what a host would not log in with: blanks around, "0x", a missing
-    # "naa.". Such an ACL would be found by no name that Cinder knows.
-    return bool(normal == name.lower())
-
-
-def _fits_a_file_name(name: str) -> bool:
-    # configfs makes a folder of it, as root. rtslib lets slashes and lines pass.
-    return (
-        name.isprintable() and "/" not in name and len(name.encode("utf-8")) <= _LONGEST
-    )
+    return True

@@ -20,7 +20,7 @@ from taikun_cinder.exception import (
     TargetBusy,
     TargetUnreadable,
 )
-from taikun_cinder.privsep import cipher
+from taikun_cinder.privsep import checks, cipher
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep.deadline import TooLate
 from taikun_cinder.privsep.refusal import Busy, KernelRefused
@@ -124,7 +124,7 @@ class NodesKernel:
         about: Collection[Initiator] | None = None,
     ) -> LioState:
         """Read what LIO has for one volume."""
-        whose = None if about is None else [initiator.name for initiator in about]
+        whose = None if about is None else list(_possible(about))
         plain = _ask(name, privileged.read, name, _KEY, search, whose)
         return answers.state(name, plain, _KEY)
 
@@ -202,6 +202,13 @@ class _Work:
             self._answer.set_result(self._call())
         except BaseException as error:
             self._answer.set_exception(error)
+
+
+def _possible(initiators: Collection[Initiator]) -> Iterator[str]:
+    """Give the names that an ACL can have; under any other LIO has none."""
+    for initiator in initiators:
+        with contextlib.suppress(ValueError):
+            yield checks.folder(initiator.name)
 
 
 def _ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -21,6 +21,7 @@ from taikun_cinder.targets.lio import iscsi
 from taikun_cinder.targets.lio.audit import audit, refused, remaining
 from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
 from taikun_cinder.targets.lio.plan import personal, plan
+from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import AddPortal, Step
 
 LOG = logging.getLogger(__name__)
@@ -132,13 +133,22 @@ class LioTarget:
             observed = self._kernel.read(name, about=about)
             steps = personal(observed, desired, about)
             if steps is not None:
-                return Result(tuple(map(str, self._take(name, steps))))
+                return Result(
+                    tuple(map(str, self._take(name, steps))),
+                    logged_out=_logged_out(observed, desired),
+                    connected=observed.sessions,
+                )
         # A backstore that does not exist yet is made where it belongs.
         observed = self._kernel.read(name, search=search and desired is None)
         whole = plan(observed, desired)
         done, deaf = self._apply(name, whole.steps, desired)
-        left = (*remaining(name, whole.left), *deaf)
-        return Result(tuple(map(str, done)), left, whole.withheld)
+        return Result(
+            tuple(map(str, done)),
+            (*remaining(name, whole.left), *deaf),
+            whole.withheld,
+            _logged_out(observed, desired),
+            observed.sessions,
+        )
 
     def _take(self, name: str, steps: Sequence[Step]) -> Sequence[Step]:
         if steps:
@@ -172,3 +182,9 @@ class LioTarget:
                 deaf.append(refused(name, failed.portal, failure))
                 rest = rest[(failure.number or 0) + 1 :]
         return done, deaf
+
+
+def _logged_out(observed: LioState, desired: Export | None) -> frozenset[Initiator]:
+    granted = desired.grant_of if desired else {}
+    known = observed.acls.keys() - granted.keys()
+    return frozenset(known - observed.sessions)

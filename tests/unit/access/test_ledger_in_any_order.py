@@ -32,6 +32,7 @@ class Cinder(RuleBasedStateMachine):
         self.sessions = set()
         self.used = {IN_TREE}
         self.lost = set()  # initiators whose answer was lost
+        self.cut_off = {}  # and what they logged in with
         self.own = False
         self.reserved = 0
         self.now = 0.0
@@ -48,8 +49,17 @@ class Cinder(RuleBasedStateMachine):
         return self.attachments
 
     def _ensure(self):
+        before = self.kernel
         self.kernel = {
             grant.initiator: grant for grant in grants(self.attachments, self.ledger)
+        }
+        cut_off = {
+            initiator: before[initiator].credentials
+            for initiator in self.sessions - self.kernel.keys()
+        }
+        self.ledger = self.ledger.keep(cut_off, {})
+        self.cut_off |= {
+            initiator: pair for initiator, pair in cut_off.items() if pair != IN_TREE
         }
         self.sessions &= self.kernel.keys()
 
@@ -68,9 +78,13 @@ class Cinder(RuleBasedStateMachine):
         )
         self._ensure()
         credentials = self.kernel[initiator].credentials
-        if initiator not in before:
+        if initiator not in before and initiator in self.cut_off:
+            event("a host was cut off while it was logged in")
+            assert credentials == self.cut_off[initiator]
+        elif initiator not in before:
             event("a host had no access")
             assert credentials not in self.used
+        self.cut_off.pop(initiator, None)
         self.used.add(credentials)
         return credentials
 
@@ -217,6 +231,7 @@ class Cinder(RuleBasedStateMachine):
                 story.stage = "reserved"  # the call was never answered
                 self.lost.add(story.initiator)
         self.ledger = Ledger().adopt(self.attachments, self._host_states(), self.now)
+        self.cut_off = {}
         self._ensure()
 
     @rule()

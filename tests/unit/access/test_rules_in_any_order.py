@@ -196,6 +196,15 @@ class Cinder(RuleBasedStateMachine):
         assert not limit or len(set(last.values())) <= limit
 
     @invariant()
+    def server_has_two_hosts_at_most_where_one_may_have_it(self):
+        hosts: dict[str, set[Initiator | None]] = {}
+        for story in self._live():
+            hosts.setdefault(story.server, set()).add(story.initiator)
+        rule = getattr(self, "rule", Rule())
+        if rule.secondary is Secondary.DENY or rule.max_hosts == 1:
+            assert max(map(len, hosts.values()), default=0) <= 2
+
+    @invariant()
     def hosts_may_what_their_attachments_may(self):
         ledger = self.ledger.prune(self.attachments)
         kernel = {

@@ -3,8 +3,12 @@
 
 import pytest
 from cinder.exception import InvalidConnectorException
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rtslib_fb import utils
 
 from taikun_cinder.access.model import Initiator
+from taikun_cinder.privsep import checks
 from taikun_cinder.targets.lio import iscsi
 
 GOOD = [
@@ -28,6 +32,18 @@ BAD = [
     "naa.123",
     "eui.xyz",
     "notreal",
+    "iqn.2026-11.com.exämple:host",
+    "İqn.2026-11.com.example:host",
+    "iqn.2026-11.com.example:\N{KELVIN SIGN}",  # its small letter is an ASCII k
+    "iqn.2026-11.com.example:\x7f",
+    "iqn.2026-11.com.example:a\u200b",
+    "iqn.2026-11.com.example:\ud800",
+    "iqn.2026-11.com.example:a/b",
+    "iqn.2026-11.com",
+    "iqn.2026-21.com.example:host",
+    "iqn.2026-1.com.example:host",
+    "iqn.\u0662\u0660\u0662\u0666-11.com.example:host",  # digits, and no ASCII
+    "naa.52004567BA64678D0",
     42,
     ["iqn.2026-11.com.example:host"],
 ]
@@ -53,3 +69,33 @@ def test_name_that_lio_would_refuse_or_mend_is_refused(name):
 def test_connector_without_an_initiator_is_refused(connector):
     with pytest.raises(InvalidConnectorException, match="no 'initiator'"):
         iscsi.initiator(connector)
+
+
+def _taken(function, *arguments):
+    try:
+        function(*arguments)
+    except (ValueError, InvalidConnectorException, utils.RTSLibError):
+        return False
+    return True
+
+
+_starts = st.sampled_from(["iqn.2026-11.com.example:", "naa.5", "eui.0", "iqn.", ""])
+_rests = st.text() | st.from_regex(r"[0-9A-Fa-f]{14,16}", fullmatch=True)
+_names = st.one_of(
+    st.sampled_from([*GOOD, *(name for name in BAD if isinstance(name, str))]),
+    st.builds(str.__add__, _starts, _rests),
+    st.builds(str.__add__, _starts, st.text(st.characters(max_codepoint=0x17F))),
+)
+
+
+@given(_names)
+@example("iqn.2026-11.com.example:" + "x" * 199)
+@example("iqn.2026-11.com.example:" + "x" * 200)
+def test_name_is_taken_here_if_and_only_if_the_privileged_process_takes_it(name):
+    taken = _taken(iscsi.initiator, {"initiator": name})
+    if taken:
+        assert _taken(checks.initiator, Initiator(name).name)
+        # And the in-tree driver would know the same host.
+        assert utils.normalize_wwn(("iqn", "naa", "eui"), name)[0] == name.lower()
+    elif name == name.lower():
+        assert not _taken(checks.initiator, name)

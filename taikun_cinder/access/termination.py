@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a termination means, of all that a host has of one volume.
+
+A host's attachments share one access, so the question is only whether the last one
+ends. The answer has to be right in spite of detaches at the same time, and of detaches
+that are repeated because the answer or the row's deletion was lost:
+
+- A termination ends the attachment, or the connection, that has its ``identity``, if
+  that is one attachment alone. With marked connectors it always is. So two detaches end
+  two attachments, in any order and however close together, and one detach, however
+  often repeated, ends one.
+- Several attachments may have the same identity (taken over from the in-tree driver:
+  two servers on one host, attached at the same mount point). Then a second termination
+  cannot be told from a repeated one, and none of them is ended: the deletion of the
+  row, which follows, settles it. Two such detaches one after the other find two rows,
+  then one, and end it. Two at once leave the access to the reconcile, since no row
+  wants it then.
+- A connector without a mark (Cinder's old API, its own connections by RPC, an operator
+  who fences a host off) ends a connection without a row that was made with the same
+  connector; they are all alike. If there is none, but a connection of which it is not
+  known by what connector it was made (``Ledger.adopt``), that. Otherwise it ends what
+  the host has if that is one thing alone. If the host has several, it cannot be told
+  which one is meant: nothing ends before the deletion of the row, which follows. An
+  attached host never loses its disk (law 1); a detached one keeps its access for two
+  reconcile intervals at most.
+- The same call without a mark within a minute is taken for a repeated one. It ends
+  nothing, since by then the only thing that the host has may be another server's. But a
+  connection that was made with the same connector is ended, unless there are more
+  attachments without a connector than connections: then it was ended already, and its
+  row is not deleted yet.
+- A call that ended nothing may belong to os-force_detach or os-detach, which delete an
+  attachment next, whose id the driver does not learn. It learns that much by
+  remove_export, which comes in between and does not follow a call that is only
+  repeated. Then the attachment of that host is ended, if it is the only one
+  (:func:`settled`): so both of two attachments that are force-detached one after the
+  other are ended before Cinder answers.
+- By force, a connector that means nothing by itself ends all that its host has (law 2).
+"""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+from taikun_cinder.access.attachment import Attachment, Connection
+from taikun_cinder.access.model import Initiator
+
+#: How long a call without a mark is taken for a repeated one, in seconds.
+REPEATED_WITHIN = 60.0
+
+#: Stands for an attachment's id where an answered termination is noted that had no
+#: mark, see ``Ledger.ended``: one that meant a connection by its whole connector, and
+#: any other one.
+EXACT, OTHER = "terminated exactly", "terminated"
+
+#: Stands there with the name of an initiator of which a termination ended nothing.
+OPEN = "open"
+
+#: How long after such a termination Cinder may be about to delete the row that it was
+#: for, in seconds: os-detach and os-force_detach do so at once.
+DELETED_WITHIN = 10.0
+
+#: See ``Ledger.ended``.
+Noted = Mapping[tuple[str, str | None], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Termination:
+    """A request to end a connection.
+
+    Attributes:
+        initiator: the host's.
+        identity: of the connector.
+        now: when, by the clock of the ledger.
+        marked: whether the connector has the driver's mark.
+        force: whether it must end, whoever else it harms.
+    """
+
+    initiator: Initiator
+    identity: str
+    now: float
+    marked: bool = True
+    force: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Meant:
+    """What a termination ends.
+
+    Attributes:
+        attachments: the rows that count no more.
+        connections: those that are over.
+        note: what to remember of it, see ``EXACT``; None for nothing.
+    """
+
+    attachments: Sequence[Attachment] = ()
+    connections: Sequence[Connection] = ()
+    note: str | None = None
+
+
+def meant(
+    termination: Termination,
+    attachments: Collection[Attachment],
+    connections: Collection[Connection],
+    ended: Noted,
+) -> Meant:
+    """Tell what a termination ends.
+
+    Args:
+        termination: the request.
+        attachments: all of the volume's.
+        connections: those that no attachment shows.
+        ended: see ``Ledger.ended``.
+    """
+    rows = [
+        attachment
+        for attachment in attachments
+        if attachment.connected and attachment.initiator == termination.initiator
+    ]
+    own = _of(connections, str(termination.initiator))
+    found = _named(termination, rows, own)
+    if found is None and not termination.marked:
+        found = _made_alike(termination, attachments, connections, own, ended)
+    if found is None:
+        found = _made_unknown(termination, own, ended)
+    if found is None and not termination.marked:
+        found = _all_there_is(termination, rows, own, ended)
+    return found or Meant()
+
+
+def settled(
+    attachments: Collection[Attachment],
+    connections: Collection[Connection],
+    ended: Noted,
+    now: float,
+) -> Meant:
+    """Tell what the termination before a remove_export meant.
+
+    Args:
+        attachments: all of the volume's.
+        connections: those that no attachment shows.
+        ended: see ``Ledger.ended``.
+        now: by the clock of the ledger.
+    """
+    for (note, name), since in ended.items():
+        if note == OPEN and now - since <= DELETED_WITHIN:
+            own = _of(connections, str(name))
+            live = [
+                row
+                for row in attachments
+                if row.connected and str(row.initiator) == name and row.key not in ended
+            ]
+            if len(live) == 1 and not _loose(own):
+                return Meant(live, own)
+    return Meant()
+
+
+def _of(connections: Collection[Connection], name: str) -> list[Connection]:
+    return [one for one in connections if str(one.grant.initiator) == name]
+
+
+def _named(
+    termination: Termination, rows: list[Attachment], own: list[Connection]
+) -> Meant | None:
+    """Give what has the identity."""
+    named = [row for row in rows if row.identity == termination.identity]
+    connections = [one for one in own if one.identity == termination.identity]
+    if not named and not connections:
+        return None
+    if len(named) > 1 and not termination.force:
+        return Meant()
+    return Meant(named, connections)
+
+
+def _made_alike(
+    termination: Termination,
+    attachments: Collection[Attachment],
+    connections: Collection[Connection],
+    own: list[Connection],
+    ended: Noted,
+) -> Meant | None:
+    """Give the oldest connection without a row that was made with the connector."""
+    alike = [one for one in _loose(own) if one.connector == termination.identity]
+    if not alike:
+        return None
+    nameless = [row for row in attachments if row.connected and row.initiator is None]
+    late = len(nameless) > len(_loose(connections))
+    if late and _is_noted(EXACT, termination, ended):
+        return Meant()
+    return Meant((), alike[:1], EXACT)
+
+
+def _made_unknown(
+    termination: Termination, own: list[Connection], ended: Noted
+) -> Meant | None:
+    """Give the oldest connection of which it is not known by what it was made."""
+    unknown = [connection for connection in _loose(own) if not connection.connector]
+    if not unknown or (termination.force and not termination.marked):
+        return None
+    if termination.marked:
+        return Meant((), unknown[:1])
+    repeated = _is_noted(OTHER, termination, ended)
+    return Meant() if repeated else Meant((), unknown[:1], OTHER)
+
+
+def _all_there_is(
+    termination: Termination,
+    rows: list[Attachment],
+    own: list[Connection],
+    ended: Noted,
+) -> Meant:
+    """Give what the host has, if it is one thing alone or if it must all end."""
+    if _is_noted(EXACT, termination, ended):
+        return Meant()
+    live = [row for row in rows if row.key not in ended]
+    if termination.force or not (live or own):
+        return Meant(live, own)
+    alone = len(live) + len(_loose(own)) == 1
+    if not alone or _is_noted(OTHER, termination, ended):
+        return Meant(note=OTHER)
+    return Meant(live, own, OTHER)
+
+
+def _loose(connections: Collection[Connection]) -> list[Connection]:
+    return [connection for connection in connections if not connection.shown]
+
+
+def _is_noted(note: str, termination: Termination, ended: Noted) -> bool:
+    since = ended.get((note, termination.identity))
+    return since is not None and termination.now - since <= REPEATED_WITHIN

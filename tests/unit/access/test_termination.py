@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A termination ends at most what it meant, told as stories of unmarked connectors."""
+
+import pytest
+
+from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.ledger import Ledger, grants
+from taikun_cinder.access.model import Credentials, Initiator, Mode
+from taikun_cinder.access.termination import REPEATED_WITHIN
+
+A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
+PAIR = Credentials("name", "password")
+#: The identities of two connectors without a mark.
+BY_HAND, BACKUP = "connector by hand", "connector of a backup"
+
+
+def _row(number, initiator=A):
+    mark = f"mark {number}"
+    return Attachment(f"{number}", "host", initiator, True, mark, Mode.RW, PAIR)
+
+
+def _nameless(number):
+    return Attachment(f"nameless {number}", "host", None, connected=True)
+
+
+def _with_connection(rows=(), connector=BACKUP, ledger=None, number=1):
+    ledger = ledger or Ledger()
+    return ledger.attach(
+        rows, A, f"mark of {connector} {number}", Mode.RW, 0, connector=connector
+    )
+
+
+def _end(ledger, rows, connector, now=1, **how):
+    return ledger.prune(rows).detach(rows, A, connector, now, marked=False, **how)
+
+
+def _lets_in(ledger, rows):
+    return A in {grant.initiator for grant in grants(rows, ledger.prune(rows))}
+
+
+def _has_connection(ledger):
+    return bool(ledger.connections)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_backup_that_ends_twice_keeps_the_server_on_its_host(force):
+    rows = [_row(1)]
+    ledger = _with_connection(rows)
+    for now in (1, 2, 50):
+        ledger = _end(ledger, rows, BACKUP, now, force=force)
+        assert not _has_connection(ledger)
+        assert _lets_in(ledger, rows)
+
+
+def test_operator_who_repeats_himself_keeps_the_next_server_of_the_host():
+    rows = [_row(1)]
+    ledger = _end(Ledger(), rows, BY_HAND)
+    assert not _lets_in(ledger, rows)
+    rows = [_row(2)]
+    ledger = _end(ledger, rows, BY_HAND, 2)
+    assert _lets_in(ledger, rows)
+    assert not _lets_in(_end(ledger, rows, BY_HAND, 3 + REPEATED_WITHIN), rows)
+
+
+def test_repeated_around_the_deletion_of_one_of_two_rows():
+    rows = [_row(1), _row(2)]
+    ledger = _end(Ledger(), rows, BY_HAND)
+    assert _lets_in(ledger, rows)
+    ledger = _end(ledger, rows[1:], BY_HAND, 2)
+    assert _lets_in(ledger, rows[1:])
+
+
+def test_row_and_connection_of_one_host_are_not_guessed_between():
+    rows = [_row(1)]
+    ledger = _end(_with_connection(rows), rows, BY_HAND)
+    assert _has_connection(ledger)
+    assert _lets_in(ledger, rows[:0])
+    assert _lets_in(ledger, rows)
+
+
+def test_the_one_thing_that_a_host_has_is_meant():
+    assert not _lets_in(_end(_with_connection(), [], BY_HAND), [])
+    assert not _lets_in(_end(Ledger(), [_row(1)], BY_HAND), [_row(1)])
+    # Also before its row shows what the host was told.
+    shown = [Attachment("1", "host", A, True, f"mark of {BACKUP} 1")]
+    assert not _lets_in(_end(_with_connection(), shown, BY_HAND), shown)
+
+
+def test_by_force_all_that_a_host_has_ends_and_nothing_else():
+    rows = [_row(1), _row(2), _row(3, B)]
+    ledger = _end(_with_connection(rows), rows, BY_HAND, force=True)
+    assert {grant.initiator for grant in grants(rows, ledger)} == {B}
+    again = [_row(4), _row(3, B)]
+    ledger = _end(ledger, again, BY_HAND, 2, force=True)
+    assert {grant.initiator for grant in grants(again, ledger)} == {B}
+
+
+def test_by_force_a_mark_still_means_its_own():
+    rows = [_row(1), _row(2)]
+    ledger = Ledger().detach(rows, A, "mark 1", 1, force=True)
+    assert _lets_in(ledger, rows)
+    ledger = ledger.prune(rows[1:]).detach(rows[1:], A, "mark 1", 2, force=True)
+    assert _lets_in(ledger, rows[1:])
+
+
+def test_servers_by_the_old_api_end_one_by_one():
+    rows = [_nameless(1), _nameless(2)]
+    ledger = _with_connection(rows)
+    ledger = _with_connection(rows, ledger=ledger, number=2)
+    ledger = _end(ledger, rows, BACKUP)
+    # Repeated before the row of the first is deleted.
+    ledger = _end(ledger, rows, BACKUP, 2)
+    assert _has_connection(ledger)
+    ledger = _end(ledger, rows[1:], BACKUP, 3)
+    assert not _lets_in(ledger, rows[1:])
+
+
+def test_one_connector_does_not_mean_a_connection_of_another():
+    ledger = _with_connection(connector="connector of nova")
+    ledger = _with_connection(ledger=ledger)
+    ledger = _end(ledger, [], BACKUP)
+    ledger = _end(ledger, [], BACKUP, 2)
+    (left,) = ledger.connections
+    assert left.connector == "connector of nova"
+
+
+def test_what_was_answered_is_forgotten_after_a_while():
+    ledger = _end(_with_connection(), [], BACKUP)
+    assert ledger.ended
+    assert ledger.expire([], (), 30, 5, 5).ended
+    assert not ledger.expire([], (), 100, 5, 5).ended
