@@ -13,6 +13,7 @@
   both are mended there.
 """
 
+import contextlib
 import socket
 import threading
 from typing import Any
@@ -28,6 +29,11 @@ from taikun_cinder.privsep import deadline
 CALLS = 1000
 
 _UNTIL = "_until"
+
+#: How many threads it has at once, for one caller that asks again and again.
+_SPARE = 2
+_MEET = "taikun_cinder.privsep.lio.meet"
+_MEET_TIMEOUT = 5.0
 
 
 class Context(priv_context.PrivContext):
@@ -50,6 +56,24 @@ class Context(priv_context.PrivContext):
             name="privsep_watch", target=_tidy_up, args=(self.channel,), daemon=True
         )
         watch.start()
+        self._have_two_threads()
+
+    def _have_two_threads(self) -> None:
+        """Let the privileged process have a spare thread from the beginning.
+
+        A thread answers before it counts as idle (concurrent.futures.thread), so with
+        one alone a call that follows at once would start another, at any time.
+        """
+        if self.conf.thread_pool_size < _SPARE:
+            return
+        threads = [
+            threading.Thread(target=_meet, args=(self.channel,), daemon=True)
+            for _ in range(_SPARE)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _wrap(self, *args: Any, **named: Any) -> Any:
         if not self.client_mode:
@@ -72,6 +96,11 @@ class Context(priv_context.PrivContext):
             if self.channel is None:
                 self.start()
             return self.channel
+
+
+def _meet(channel: Any) -> None:
+    with contextlib.suppress(comm.PrivsepTimeout, OSError):  # it is no need
+        channel.remote_call(_MEET, (), {}, _MEET_TIMEOUT)
 
 
 def _tidy_up(channel: Any) -> None:

@@ -3,10 +3,11 @@
 
 import contextlib
 import functools
+import queue
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent import futures
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
@@ -155,23 +156,60 @@ class NodesKernel:
         return frozenset(_ask(prefix, privileged.names, prefix))
 
 
-class _Work:
-    """A call that goes on in a thread of its own.
+class _Worker:
+    """A thread that makes one call after the other, so that its caller need not wait.
 
-    A thread of Python's: a green one where Cinder has monkey patched.
+    A thread of Python's: a green one where Cinder has monkey patched. There are as many
+    as calls were under way at once.
     """
+
+    _idle: ClassVar[list["_Worker"]] = []
+    _guard = threading.Lock()
+
+    def __init__(self) -> None:
+        self._calls: queue.Queue[tuple[Callable[[], Any], futures.Future[Any]]]
+        self._calls = queue.Queue()
+        self._thread = threading.Thread(target=self._run, name="lio-apply", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def do(cls, call: Callable[[], Any]) -> "futures.Future[Any]":
+        """Make a call in another thread; give what will have its end."""
+        answer: futures.Future[Any] = futures.Future()
+        cls._free()._calls.put((call, answer))
+        return answer
+
+    @classmethod
+    def _free(cls) -> "_Worker":
+        with cls._guard:
+            while cls._idle:
+                worker = cls._idle.pop()
+                if worker._thread.is_alive():  # it is not in the child of a fork
+                    return worker
+        return cls()
+
+    def _run(self) -> None:
+        while True:
+            call, answer = self._calls.get()
+            try:
+                tell = functools.partial(answer.set_result, call())
+            except BaseException as error:
+                tell = functools.partial(answer.set_exception, error)
+            # Before it is told, or the next call would take a thread more.
+            with self._guard:
+                self._idle.append(self)
+            tell()
+
+
+class _Work:
+    """A call that goes on in a thread of its own."""
 
     #: How many calls have outlived their grace and not come back.
     _hanging = 0
     _guard = threading.Lock()
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self._answer: futures.Future[Any] = futures.Future()
-        self._call = functools.partial(function, *arguments)
-        self._begin()
-
-    def _begin(self) -> None:
-        threading.Thread(target=self._run, name="taikun-apply", daemon=True).start()
+        self._answer = _Worker.do(functools.partial(function, *arguments))
 
     def wait(self) -> None:
         """Wait a moment for the end.
@@ -183,25 +221,14 @@ class _Work:
 
     def result(self) -> Any:
         """Wait for the end; give the result, or raise the call's error."""
-        with self._counted():
-            return self._answer.result()
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
         hangs = not self._answer.done()
-        with _Work._guard:
+        with self._guard:
             _Work._hanging += hangs
         try:
-            yield
+            return self._answer.result()
         finally:
-            with _Work._guard:
+            with self._guard:
                 _Work._hanging -= hangs
-
-    def _run(self) -> None:
-        try:
-            self._answer.set_result(self._call())
-        except BaseException as error:
-            self._answer.set_exception(error)
 
 
 def _possible(initiators: Collection[Initiator]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A change that hangs keeps nobody else from this node's LIO."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -39,6 +40,31 @@ def test_lioadm_is_let_go_while_a_sick_target_is_waited_for(nodes, monkeypatch):
     assert sick.is_alive()
     back.set()
     sick.join()
+
+
+def test_calls_one_after_the_other_need_no_new_thread(nodes, monkeypatch):
+    threads = set()
+
+    def apply(name, steps):
+        threads.add(threading.current_thread())
+
+    monkeypatch.setattr(privileged, "apply", apply)
+    for _ in range(20):
+        nodes.apply(NAME, [steps.EnableTpg()])
+    assert len(threads) == 1
+
+
+def test_the_child_of_a_fork_has_threads_of_its_own(nodes, monkeypatch):
+    monkeypatch.setattr(privileged, "apply", lambda name, steps: None)
+    nodes.apply(NAME, [steps.EnableTpg()])
+    child = os.fork()
+    if not child:
+        nodes.apply(NAME, [steps.EnableTpg()])
+        os._exit(0)
+    deadline = time.monotonic() + 30
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
