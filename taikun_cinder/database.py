@@ -13,7 +13,6 @@ from cinder import context, exception, objects
 from cinder.db import api as db
 from cinder.db import models
 from cinder.objects.fields import VolumeAttachStatus
-from cinder.volume import volume_utils
 
 from taikun_cinder import connectors, modes
 from taikun_cinder.access.attachment import Attachment
@@ -98,12 +97,11 @@ def service_uuid(host: str) -> str | None:
     """Give the id of the service of a back end; None if there is none.
 
     Args:
-        host: of a volume, as ``node@backend#pool``.
+        host: the back end's, as ``node@backend``.
     """
-    service = volume_utils.extract_host(host)
     try:
         found = objects.Service.get_by_args(
-            context.get_admin_context(), service, "cinder-volume"
+            context.get_admin_context(), host, "cinder-volume"
         )
     except exception.ServiceNotFound:
         return None

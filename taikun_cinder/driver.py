@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Cinder volume driver."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -178,8 +179,12 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def _model_update(self, volume: Any) -> dict[str, Any]:
         return {
             **connection_info.model_update(self._target, self._layout, volume),
-            **connection_info.host_lock(volume),
+            **connection_info.host_lock(volume, lambda: self._service_uuid),
         }
+
+    @functools.cached_property
+    def _service_uuid(self) -> str | None:
+        return database.service_uuid(self.host)
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
