@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The answers that Cinder gets about an export, for the volume and for a host."""
 
+from collections.abc import Callable
 from typing import Any
 
-from taikun_cinder import database
 from taikun_cinder.access.identity import MADE_FOR
 from taikun_cinder.access.model import Grant, Mode
 from taikun_cinder.layout import Layout
@@ -24,7 +24,7 @@ def model_update(target: Target, layout: Layout, name: str) -> dict[str, str]:
     return {"provider_location": target.location(name, layout.portals)}
 
 
-def host_lock(volume: Any) -> dict[str, Any]:
+def host_lock(volume: Any, service: Callable[[], str | None]) -> dict[str, Any]:
     """Give what Cinder keeps with the volume for hosts, whether they lock.
 
     It says whether os-brick takes its lock of the back end around attach and detach.
@@ -35,13 +35,15 @@ def host_lock(volume: Any) -> dict[str, Any]:
     os_brick/initiator/utils.py). By a back end's statistics Cinder's manager can only
     make it True or False for iSCSI, as the volume is created. None without a service's
     id would make every attach fail (volumes that were managed have none).
+
+    Args:
+        volume: Cinder's.
+        service: gives the id of the back end's service; None if it has none.
     """
     if not volume["multiattach"]:
         return {"shared_targets": False}
-    service = volume["service_uuid"] or database.service_uuid(volume["host"])
-    if service is None:
-        return {}
-    return {"shared_targets": None, "service_uuid": service}
+    found = volume["service_uuid"] or service()
+    return {} if found is None else {"shared_targets": None, "service_uuid": found}
 
 
 def of_grant(

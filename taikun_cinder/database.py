@@ -278,9 +278,9 @@ def service_uuid(host: str) -> str | None:
     """Give the id of the service of a back end; None if there is none.
 
     Args:
-        host: of a volume, as ``node@backend#pool``.
+        host: the back end's, as ``node@backend``.
     """
-    service = _service(host_of_backend(host))
+    service = _service(host)
     return None if service is None else str(service.uuid)
 
 

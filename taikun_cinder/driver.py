@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Cinder volume driver."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -193,8 +194,12 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         name = self._exports.location(volume)
         return {
             **connection_info.model_update(self._target, self._layout, name),
-            **connection_info.host_lock(volume),
+            **connection_info.host_lock(volume, lambda: self._service_uuid),
         }
+
+    @functools.cached_property
+    def _service_uuid(self) -> str | None:
+        return database.service_uuid(self.host)
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taikun_cinder.access.attachment import Connection
-from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.access.ledger import Kept, Ledger
+from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import Grant, Mode
 from taikun_cinder.exception import RecordNotWritten
 from taikun_cinder.records import Record, Records
@@ -21,13 +22,25 @@ _grants = st.builds(
     st.sampled_from(HOSTS),
     st.sampled_from(Mode),
 )
+_hosts, _pairs = st.sampled_from(HOSTS), st.sampled_from([*CREDENTIALS.values()])
+_machines = st.builds(Machine, st.text(), st.text(), st.uuids().map(str) | st.text())
 _ledgers = st.builds(
     Ledger,
-    st.lists(st.builds(Connection, st.text(), _grants, _times, st.booleans())).map(
-        tuple
-    ),
+    st.lists(
+        st.builds(
+            Connection,
+            st.text(),
+            _grants,
+            _times,
+            st.booleans(),
+            connector=st.text(),
+        )
+    ).map(tuple),
     st.dictionaries(st.tuples(st.text(), st.none() | st.text()), _times),
-    st.dictionaries(st.sampled_from(HOSTS), st.sampled_from([*CREDENTIALS.values()])),
+    st.dictionaries(_hosts, _pairs),
+    st.dictionaries(_hosts, _machines),
+    st.dictionaries(_hosts, st.builds(Kept, _pairs, _machines)),
+    st.dictionaries(_hosts, _times),
 )
 _records = st.builds(Record, st.none() | exports(), _ledgers)
 

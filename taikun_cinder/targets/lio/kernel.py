@@ -5,7 +5,7 @@ import contextlib
 import functools
 import queue
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent import futures
 from typing import Any, ClassVar, Protocol
 

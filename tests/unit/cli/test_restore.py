@@ -7,6 +7,7 @@ import pytest
 from cinder import coordination
 from oslo_config import cfg
 
+from taikun_cinder.access.attachment import new_credentials
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Mode
 from taikun_cinder.cli.backends import Backend
@@ -15,7 +16,7 @@ from taikun_cinder.records import About, Record, Records
 from tests.contract.memory import MemoryTarget
 from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, PORTALS
 
-A, _, _ = HOSTS
+A, B, _ = HOSTS
 
 
 class Group:
@@ -65,7 +66,10 @@ def _export(name, group="cinder-volumes"):
 def test_recorded_exports_are_there_again(records, restore):
     target = MemoryTarget()
     records.save("1", Record(_export("volume-1")))
-    records.save("2", Record(ledger=Ledger(ended={("attachment", None): 1.0})))
+    cut_off = {B: new_credentials()}
+    kept = Ledger(ended={("attachment", None): 1.0}).keep(cut_off, {})
+    assert kept.kept
+    records.save("2", Record(ledger=kept))
     well, said = restore(records, Group(), target=target)
     assert well
     assert target.names("") == {"iqn.2010-10.org.openstack:volume-1"}
