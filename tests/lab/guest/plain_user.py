@@ -17,8 +17,8 @@ from lab.guest.service_user import BIN, USER
 from lab.workdir import PROJECT
 from tests.lab.guest import processes
 
-# Of its own: the node's root runs a cinder-volume with the usual ones.
-_ETC = Path("/etc/cinder-of-a-plain-user")
+#: Of its own: the node's root runs a cinder-volume with the usual ones.
+ETC = Path("/etc/cinder-of-a-plain-user")
 _HOME = Path("/var/lib/cinder-of-a-plain-user")
 _LOG = _HOME / "cinder.log"
 _WISH = _HOME / "kill-the-privileged-process"
@@ -28,26 +28,26 @@ _CINDER_CONF = f"""\
 debug = true
 default_log_levels =
 log_file = {_LOG}
-rootwrap_config = {_ETC}/rootwrap.conf
+rootwrap_config = {ETC}/rootwrap.conf
 [oslo_concurrency]
 lock_path = {_HOME}
 """
 _ROOTWRAP_CONF = f"""\
 [DEFAULT]
-filters_path = {_ETC}/rootwrap.d
+filters_path = {ETC}/rootwrap.d
 exec_dirs = {BIN}
 """
 
 
 def prepare() -> None:
     """Make the user and its configuration."""
-    if _ETC.exists():
+    if ETC.exists():
         return
-    service_user.make(_HOME, _ETC)
+    service_user.make(_HOME, ETC)
     # It stays empty: oslo.rootwrap lets privsep-helper through (load_filters()).
-    (_ETC / "rootwrap.d").mkdir(parents=True)
-    (_ETC / "cinder.conf").write_text(_CINDER_CONF)
-    (_ETC / "rootwrap.conf").write_text(_ROOTWRAP_CONF)
+    (ETC / "rootwrap.d").mkdir(parents=True)
+    (ETC / "cinder.conf").write_text(_CINDER_CONF)
+    (ETC / "rootwrap.conf").write_text(_ROOTWRAP_CONF)
 
 
 def calls(requests: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, Any]:
@@ -72,6 +72,7 @@ def calls(requests: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, Any]:
         input=pickle.dumps(list(requests)),
         capture_output=True,
         cwd=PROJECT,
+        env=service_user.environment(),
         timeout=240,
         check=False,
     )
@@ -118,7 +119,7 @@ def _serve() -> dict[str, Any]:
     from taikun_cinder.targets.lio.target import LioTarget  # noqa: PLC0415
 
     log.register_options(cfg.CONF)
-    cfg.CONF(["--config-file", f"{_ETC}/cinder.conf"], project="cinder")
+    cfg.CONF(["--config-file", f"{ETC}/cinder.conf"], project="cinder")
     log.setup(cfg.CONF, "cinder")
     priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
 
