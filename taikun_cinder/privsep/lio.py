@@ -14,8 +14,7 @@ from taikun_cinder.privsep import (
     checks,
     context,
     files,
-    modules,
-    reservations,
+    setup,
     state,
 )
 from taikun_cinder.privsep.refusal import KernelRefused
@@ -73,7 +72,7 @@ def apply(target: str, steps: Sequence[tuple[Any, ...]]) -> None:
     """
     name = checks.iqn(target)
     ready = [_checked(*step) for step in steps]
-    _prepare()
+    setup.ready()
     for number, (what, change, arguments) in enumerate(ready):
         try:
             change(name, *arguments)
@@ -104,18 +103,3 @@ def _checked(what: object, *given: object) -> tuple[str, Callable[..., None], An
         raise ValueError(f"{what} takes {len(wanted)} values and not {len(given)}")
     pairs = zip(wanted, given, strict=True)
     return what, change, tuple(check(value) for check, value in pairs)
-
-
-def _prepare() -> None:
-    """See that LIO is there. Costs one look once it is."""
-    if backstores.ISCSI.is_dir():
-        return
-    if not backstores.CORE.is_dir():
-        modules.load()
-    try:
-        reservations.prepare()
-        # Makes the kernel load iscsi_target_mod by itself, if it is not loaded yet
-        # (target_core_register_fabric() in target_core_configfs.c).
-        files.make(backstores.ISCSI)
-    except OSError as error:
-        raise KernelRefused.of(-1, "set up LIO", error) from None
