@@ -284,6 +284,15 @@ def service_uuid(host: str) -> str | None:
     return None if service is None else str(service.uuid)
 
 
+def change_status(volume_id: str, before: str, after: str) -> bool:
+    """Change a volume's status if it is still what it was; say whether it was.
+
+    The comparison and the change are one statement of the database.
+    """
+    volume = objects.Volume.get_by_id(context.get_admin_context(), volume_id)
+    return bool(volume.conditional_update({"status": after}, {"status": before}))
+
+
 def readonly_flag(volume: Any) -> str | None:
     """Give a volume's admin metadata ``readonly``; None if it has none."""
     if volume.obj_attr_is_set("admin_metadata"):

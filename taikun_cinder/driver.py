@@ -15,6 +15,7 @@ from taikun_cinder import (
     connection_info,
     database,
     exports,
+    extension,
     extra_specs,
     modes,
     opts,
@@ -156,6 +157,18 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         extra_specs.rule_of_type(self.configuration, volume, new_type)
         return super().retype(context, volume, new_type, diff, host)
+
+    def extend_volume(self, volume: Any, new_size: int) -> None:
+        """Extend the volume, unless it is in use and has a snapshot that forbids it."""
+        extension.refuse_impossible(self.vg, self._group, volume)
+        super().extend_volume(volume, new_size)
+
+    def backup_use_temp_snapshot(self) -> bool:
+        """Say no, whatever the option says: the LVM driver exports no snapshots.
+
+        Cinder then backs a volume in use up by a temporary volume.
+        """
+        return False
 
     def validate_connector(self, connector: Any) -> bool:
         """Refuse a connector that the target would refuse; nothing is changed."""

@@ -78,6 +78,17 @@ class InitiatorTaken(exception.VolumeDriverException):
     )
 
 
+class ExtendRefused(exception.VolumeDriverException):
+    """LVM cannot extend a volume that has a snapshot as long as anybody has it open."""
+
+    message = (
+        "Volume %(volume)s cannot be extended on host %(host)s: it is attached and has "
+        "a snapshot that is not thin, and LVM extends such a volume only while nobody "
+        "has it open. Detach it from all servers, or delete its snapshots, and extend "
+        "it again. Nothing was changed."
+    )
+
+
 class BackendRefused(exception.VolumeDriverException):
     """A back end's configuration or its node cannot work."""
 

@@ -21,7 +21,7 @@ PREFIX = "taikun"
 class NotAllowedError(ValueError):
     """An extra spec has a value that it may not have."""
 
-    def __init__(self, spec: "ExtraSpec", value: str) -> None:
+    def __init__(self, spec: "ExtraSpec", value: object) -> None:
         super().__init__(f"{spec.name}='{value}' is not {spec.allowed}")
         self.spec = spec
         self.value = value
@@ -69,7 +69,7 @@ class ExtraSpec:
             return self.default
         return getattr(configuration, self.option)
 
-    def read(self, specs: Mapping[str, str], configuration: Any) -> Any:
+    def read(self, specs: Mapping[str, str | None], configuration: Any) -> Any:
         """Give its value for a volume type, or else for the back end.
 
         Raises:
@@ -79,14 +79,20 @@ class ExtraSpec:
             return self.default_of(configuration)
         return self.parse(specs[self.name])
 
-    def parse(self, text: str) -> Any:
+    def parse(self, text: object) -> Any:
         """Give the value that a text means.
+
+        Args:
+            text: None where a type has the extra spec and no value.
 
         Raises:
             NotAllowedError: it may not have this one.
         """
+        if not isinstance(text, str):
+            raise NotAllowedError(self, text)
         try:
-            if self.type == "integer" and text.isdecimal():
+            # Other scripts have digits of their own, which int() takes.
+            if self.type == "integer" and text.isascii() and text.isdecimal():
                 return int(text)
             if self.type == "boolean":
                 # Cinder's own booleans are written like this.

@@ -3,34 +3,84 @@
 
 import contextlib
 import dataclasses
+import os
 from pathlib import Path
+
+from taikun_cinder.network import Network
+
+#: The number of the process namespace that the kernel starts with (PROC_PID_INIT_INO in
+#: include/linux/proc_ns.h).
+_FIRST_NAMESPACE = "pid:[4026531836]"
+
+#: What Docker and Podman leave in a container (systemd-detect-virt goes by them, too).
+_MARKS = (".dockerenv", "run/.containerenv")
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A fault of a node or its configuration, and the cure."""
+    """A fault of a node or its configuration, and the cure.
+
+    Attributes:
+        fault: what is wrong.
+        cure: what to do.
+        tolerable: whether the back end can start all the same. Then it is a warning.
+    """
 
     fault: str
     cure: str
+    tolerable: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSystem:
+    """A file system of the node, where it is mounted.
+
+    Attributes:
+        folder: where.
+        kind: ``ext4``, ``tmpfs`` and the like.
+        read_only: whether nobody can write there.
+    """
+
+    folder: Path
+    kind: str
+    read_only: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """The places where the running kernel tells about itself."""
+    """The places where the running kernel tells about itself, and its network."""
 
     proc: Path = Path("/proc")
     sys: Path = Path("/sys")
     modules: Path = Path("/lib/modules")
+    root: Path = Path("/")
+    network: Network = dataclasses.field(default_factory=Network)
 
     @property
     def release(self) -> str:
         """The version of the running kernel, as ``uname -r`` gives it."""
         return (self.proc / "sys/kernel/osrelease").read_text().strip()
 
-    def is_mounted(self, folder: str, kind: str) -> bool:
-        """Say whether a file system of a kind is mounted at a folder."""
-        mounts = (self.proc / "mounts").read_text().splitlines()
-        return any(mount.split()[1:3] == [folder, kind] for mount in mounts)
+    @property
+    def in_container(self) -> bool:
+        """Whether this process runs in a container."""
+        if any((self.root / mark).exists() for mark in _MARKS):
+            return True
+        with contextlib.suppress(OSError):
+            return os.readlink(self.proc / "self/ns/pid") != _FIRST_NAMESPACE
+        return False
+
+    def file_system(self, path: Path) -> FileSystem:
+        """Give the file system that a path lies in, as this process sees it."""
+        found = FileSystem(Path("/"), "", read_only=False)
+        for line in (self.proc / "mounts").read_text().splitlines():
+            _, folder, kind, options, *_ = line.split()
+            where = Path(_unescaped(folder))
+            # The last one that is mounted over a place is the one that is seen there.
+            inside = path == where or where in path.parents
+            if inside and len(where.parts) >= len(found.folder.parts):
+                found = FileSystem(where, kind, "ro" in options.split(","))
+        return found
 
     def has_module(self, name: str) -> bool:
         """Say whether the kernel has a module: loaded, built in, or to be loaded."""
@@ -46,6 +96,13 @@ class Node:
                     file = Path(line.partition(":")[0]).name
                     names.add(file.partition(".ko")[0].replace("-", "_"))
         return names
+
+
+def _unescaped(text: str) -> str:
+    """Undo what the kernel does to blanks in a path (seq_path() in fs/seq_file.c)."""
+    for character in (" ", "\t", "\n", "\\"):
+        text = text.replace(f"\\{ord(character):03o}", character)
+    return text
 
 
 def missing_modules(node: Node, names: tuple[str, ...]) -> list[Problem]:

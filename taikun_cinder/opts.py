@@ -107,6 +107,15 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "counted with the back end's statistics, so requests that come at once can "
         "lead to a few more. 0 is no limit.",
     ),
+    cfg.ListOpt(
+        "taikun_floating_addresses",
+        default=[],
+        help="Those of target_ip_address and target_secondary_ip_addresses that move "
+        "between nodes, as a cluster manager like Pacemaker lets them. At its start "
+        "the driver warns of an address that its node does not have: targets listen "
+        "there all the same, and no host reaches them. It does not warn of these, so "
+        "name no address that stays on its node.",
+    ),
     cfg.StrOpt(
         "taikun_state_path",
         default="$state_path/taikun_cinder",

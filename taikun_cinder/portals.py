@@ -9,6 +9,7 @@ from taikun_cinder.access.model import Portal
 
 _PRIMARY = "target_ip_address"
 _SECONDARY = "target_secondary_ip_addresses"
+_FLOATING = "taikun_floating_addresses"
 
 
 def of(configuration: Any) -> tuple[Portal, ...]:
@@ -17,8 +18,23 @@ def of(configuration: Any) -> tuple[Portal, ...]:
     Raises:
         ValueError: one is not an IP address; :func:`faults` says it for operators.
     """
+    return tuple(portal for _, portal in named(configuration))
+
+
+def named(configuration: Any) -> Iterator[tuple[str, Portal]]:
+    """Give the portals, each with the option that it is from.
+
+    Raises:
+        ValueError: one is not an IP address; :func:`faults` says it for operators.
+    """
     port = configuration.target_port
-    return tuple(Portal(address, port) for _, address in _addresses(configuration))
+    for option, address in _addresses(configuration):
+        yield option, Portal(address, port)
+
+
+def floats(configuration: Any, portal: Portal) -> bool:
+    """Say whether an address is one that moves between nodes."""
+    return portal.address in map(_plain, configuration.taikun_floating_addresses)
 
 
 def faults(configuration: Any) -> Iterator[tuple[str, str]]:
@@ -44,6 +60,17 @@ def faults(configuration: Any) -> Iterator[tuple[str, str]]:
             yield option, f"{option} has {text}, which {seen[address]} has already"
         else:
             seen[address] = option
+    for text in configuration.taikun_floating_addresses:
+        if _plain(text) not in seen:
+            yield _FLOATING, f"{_FLOATING} has {text}, where no target listens"
+
+
+def _plain(text: str) -> str:
+    """Give an address in the form that portals have; another text as it is."""
+    try:
+        return Portal(text).address
+    except ValueError:
+        return text
 
 
 def _useless(

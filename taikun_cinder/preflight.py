@@ -1,24 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks before a back end starts, each fault with its cure."""
+"""The checks before a back end starts, each fault with its cure.
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+What nothing can be exported without keeps the back end from starting. The rest is a
+warning, and all of it is told at once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cinder.volume import driver
-from cinder.volume.drivers import lvm
 from oslo_concurrency import processutils
+from oslo_log import log as logging
 
-from taikun_cinder import opts, portals, records, targets, volume_groups
+from taikun_cinder import option_faults, portals, state_folder, targets, volume_groups
+from taikun_cinder.access.model import Portal
 from taikun_cinder.exception import BackendRefused
 from taikun_cinder.node import Node, Problem
+from taikun_cinder.volume_groups import Hidden
 
-_ADDRESSES = {
-    "target_ip_address": "one IPv4 or IPv6 address of this node that the hosts reach",
-    "target_secondary_ip_addresses": "further addresses of this node, each once and "
-    "separated by commas, or leave it out",
-}
+LOG = logging.getLogger(__name__)
+
+_LVM = ("volume_group", "lvm_conf_file", "lvm_suppress_fd_warnings")
+_PORTALS = (
+    "target_ip_address",
+    "target_secondary_ip_addresses",
+    "target_port",
+    "taikun_floating_addresses",
+)
 
 
 def refuse_configuration(configuration: Any, node: Node) -> None:
@@ -30,14 +38,10 @@ def refuse_configuration(configuration: Any, node: Node) -> None:
         BackendRefused: with all problems.
     """
     # The driver's constructor adds the options to the back end's section, too late.
-    configuration.append_config_values(driver.volume_opts)
-    configuration.append_config_values(lvm.volume_opts)
-    configuration.append_config_values(opts.BACKEND_OPTS)
-    problems = list(_configuration(configuration))
-    if problems:
-        _refuse(
-            configuration, [*problems, *_node(configuration, node, volume_groups.names)]
-        )
+    option_faults.register(configuration)
+    problems = list(option_faults.problems(configuration))
+    if not all(problem.tolerable for problem in problems):
+        _judge(configuration, [*problems, *of_node(configuration, node)])
 
 
 def refuse_node(
@@ -45,109 +49,87 @@ def refuse_node(
     node: Node,
     groups: Callable[[Any], Sequence[str]] = volume_groups.names,
 ) -> None:
-    """Refuse a node that could not serve an export.
+    """Refuse a node that could not serve an export, and warn of what it lacks else.
 
     Raises:
         BackendRefused: with all problems.
     """
-    problems = list(_node(configuration, node, groups))
-    if problems:
-        _refuse(configuration, problems)
+    option_faults.register(configuration)
+    options = option_faults.problems(configuration)
+    _judge(configuration, [*options, *of_node(configuration, node, groups)])
 
 
-def _refuse(configuration: Any, problems: Sequence[Problem]) -> None:
-    lines = (
+def _judge(configuration: Any, problems: Iterable[Problem]) -> None:
+    by_kind: dict[bool, list[Problem]] = {True: [], False: []}
+    for problem in problems:
+        by_kind[problem.tolerable].append(problem)
+    refusals, warnings = by_kind[False], by_kind[True]
+    section = option_faults.section(configuration)
+    if warnings:
+        LOG.warning(
+            "Back end [%(backend)s] has %(count)d thing(s) that should be put right, "
+            "though it can do without:%(problems)s",
+            {"backend": section, "count": len(warnings), "problems": _listed(warnings)},
+        )
+    if refusals:
+        raise BackendRefused(
+            backend=section, count=len(refusals), problems=_listed(refusals)
+        )
+
+
+def _listed(problems: Iterable[Problem]) -> str:
+    return "".join(
         f"\n {number}. {problem.fault}. {problem.cure}"
         for number, problem in enumerate(problems, start=1)
     )
-    raise BackendRefused(
-        backend=_section(configuration), count=len(problems), problems="".join(lines)
-    )
 
 
-def _section(configuration: Any) -> str:
-    return configuration.config_group or "DEFAULT"
-
-
-def _configuration(configuration: Any) -> Iterator[Problem]:
-    yield from _target(configuration)
-    if configuration.safe_get("lvm_share_target"):
-        yield Problem(
-            "lvm_share_target is True, and each volume has a target of its own",
-            _set(configuration, "lvm_share_target", False),
-        )
-    for option in opts.BACKEND_OPTS:
-        if error := _error_of(configuration, option.name):
-            yield Problem(
-                error,
-                f"Set {option.name} in section [{_section(configuration)}] of "
-                f"cinder.conf to a value that it may have, or leave it out "
-                f"({option.default}), and restart cinder-volume.",
-            )
-    for name, fault in portals.faults(configuration):
-        yield Problem(
-            fault,
-            f"Set {name} in section [{_section(configuration)}] of cinder.conf to "
-            f"{_ADDRESSES[name]}, and restart cinder-volume.",
-        )
-
-
-def _target(configuration: Any) -> Iterator[Problem]:
-    """Refuse options that name no kind of target, each with what it may be."""
-    helpers = sorted({helper for helper, _ in targets.KINDS})
-    known = {
-        "target_helper": helpers,
-        "target_protocol": sorted({protocol for _, protocol in targets.KINDS}),
-    }
-    unreadable = [
-        Problem(error, _set(configuration, option, " or ".join(values)))
-        for option, values in known.items()
-        if (error := _error_of(configuration, option))
-    ]
-    if unreadable:
-        yield from unreadable
-        return
-    helper, protocol = configuration.target_helper, configuration.target_protocol
-    if helper not in helpers:
-        yield Problem(
-            f"target_helper is {helper}, and this driver exports by "
-            f"{' or '.join(helpers)}",
-            _set(configuration, "target_helper", " or ".join(helpers)),
-        )
-        helper = helpers[0]
-    protocols = sorted(spoken for by, spoken in targets.KINDS if by == helper)
-    if protocol not in protocols:
-        yield Problem(
-            f"target_protocol is {protocol}, and by {helper} this driver speaks "
-            f"{' or '.join(protocols)} only",
-            _set(configuration, "target_protocol", " or ".join(protocols)),
-        )
-
-
-def _error_of(configuration: Any, option: str) -> str | None:
-    """Give oslo.config's words on a value that an option may not have."""
-    try:
-        getattr(configuration, option)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _set(configuration: Any, option: str, value: object) -> str:
-    return (
-        f"Set {option} = {value} in section [{_section(configuration)}] of cinder.conf "
-        "and restart cinder-volume."
-    )
-
-
-def _node(
-    configuration: Any, node: Node, groups: Callable[[Any], Sequence[str]]
+def of_node(
+    configuration: Any,
+    node: Node,
+    groups: Callable[[Any], Sequence[str]] = volume_groups.names,
 ) -> Iterator[Problem]:
-    yield from _volume_group(configuration, groups)
+    """Tell what is wrong with the node, as far as the options can be read."""
+    if option_faults.are_readable(configuration, *_LVM):
+        yield from _volume_group(configuration, groups)
+    yield from of_targets(configuration, node)
+    if option_faults.are_readable(configuration, "taikun_state_path"):
+        folder = Path(configuration.taikun_state_path)
+        yield from state_folder.problems(folder, node)
+
+
+def of_targets(configuration: Any, node: Node) -> Iterator[Problem]:
+    """Tell what keeps the node from exporting."""
+    named = _portals(configuration)
     chosen = targets.kind_of(configuration)
     for kind in [chosen] if chosen else targets.all_kinds():
-        yield from kind.problems(node)
-    yield from _state(configuration)
+        yield from kind.problems(node, [portal for _, portal in named])
+    for option, portal in named:
+        if not (
+            portals.floats(configuration, portal) or node.network.has(portal.address)
+        ):
+            yield _absent(configuration, option, portal)
+
+
+def _absent(configuration: Any, option: str, portal: Portal) -> Problem:
+    return Problem(
+        f"{option} has {portal.address}, which is no address of this node now. Targets "
+        "listen there all the same, and no host reaches them",
+        f"Set {option} in section [{option_faults.section(configuration)}] of "
+        "cinder.conf to an address of this node (ip address shows them). If it is one "
+        "that moves between nodes, name it in taikun_floating_addresses.",
+        tolerable=True,
+    )
+
+
+def _portals(configuration: Any) -> list[tuple[str, Portal]]:
+    """Give the portals with their options; none if there is a fault in them."""
+    if not option_faults.are_readable(configuration, *_PORTALS):
+        return []
+    try:
+        return list(portals.named(configuration))
+    except ValueError:
+        return []
 
 
 def _volume_group(
@@ -156,6 +138,7 @@ def _volume_group(
     name = configuration.volume_group
     try:
         found = groups(configuration)
+        hidden = None if name in found else volume_groups.hidden(name)
     except (processutils.ProcessExecutionError, OSError) as error:
         yield Problem(
             f"The node's volume groups cannot be listed: {error}",
@@ -164,23 +147,42 @@ def _volume_group(
         )
         return
     if name not in found:
-        yield Problem(
-            f"There is no volume group {name} (option volume_group of section "
-            f"[{_section(configuration)}]); found: {', '.join(found) or 'none'}",
-            f"Create it with vgcreate {name} DEVICE, or set volume_group to one of "
-            "those found.",
-        )
+        yield _hidden(name, hidden) if hidden else _missing(configuration, found)
 
 
-def _state(configuration: Any) -> Iterator[Problem]:
-    folder = Path(configuration.taikun_state_path)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        yield Problem(
-            f"The driver cannot write to {folder} (option taikun_state_path): "
-            f"{error.strerror}",
-            records.CURE,
+def _missing(configuration: Any, found: Sequence[str]) -> Problem:
+    name, section = configuration.volume_group, option_faults.section(configuration)
+    return Problem(
+        f"There is no volume group {name} (option volume_group of section "
+        f"[{section}]); found: {', '.join(found) or 'none'}",
+        "Set volume_group to one of those found. If it should be there, see that its "
+        "devices are (lsblk, pvs), and make nothing new on them: vgcreate would "
+        f"destroy it. Only if it never was, create it with vgcreate {name} DEVICE, on "
+        "a device in which wipefs DEVICE finds nothing.",
+    )
+
+
+def _hidden(name: str, there: Hidden) -> Problem:
+    devices = " and ".join(there.devices)
+    keep = f"Do not run vgcreate or pvcreate on {devices}, which destroys it."
+    if there.by_configuration:
+        return Problem(
+            f"The volume group {name} is there, on {devices}, and LVM hides it by its "
+            "devices file, or by filter or global_filter of lvm.conf",
+            f"{keep} If LVM has a devices file (lvmdevices shows it), run "
+            f"vgimportdevices {name}. If not, let the filters accept {devices}.",
         )
+    if there.lock:
+        return Problem(
+            f"The volume group {name} is there, on {devices}, and is shared by "
+            f"{there.lock}, which this node does not take part in",
+            f"{keep} Start lvmlockd, with use_lvmlockd = 1 in lvm.conf, and run "
+            f"vgchange --lockstart {name}.",
+        )
+    return Problem(
+        f"The volume group {name} is there, on {devices}, and belongs to another node "
+        f"(system ID {there.system})",
+        f"{keep} If that node will not use it any more, run vgchange --systemid with "
+        "this node's system ID (lvm systemid), and --config "
+        f"'local/extra_system_ids=[\"{there.system}\"]'.",
+    )

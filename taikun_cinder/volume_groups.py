@@ -2,9 +2,10 @@
 """The node's volume groups, as LVM shows them to Cinder."""
 
 import contextlib
+import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,28 @@ from cinder import exception, utils
 from cinder.brick.local_dev import lvm
 from cinder.volume import volume_utils
 from oslo_concurrency import processutils
+
+#: Lets LVM look at all devices, whatever its devices file and its filters say.
+EVERYWHERE = (
+    'devices{use_devicesfile=0 filter=["a|.*|"] global_filter=["a|.*|"]}'  # its syntax
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hidden:
+    """A volume group that is there, and that LVM does not show to Cinder.
+
+    Attributes:
+        devices: that it is on.
+        system: of another node that it belongs to (lvmsystemid(7)); empty if of none.
+        lock: how nodes share it (lvmlockd(8)); empty if they do not.
+        by_configuration: whether the devices file or a filter hides it.
+    """
+
+    devices: tuple[str, ...]
+    system: str
+    lock: str
+    by_configuration: bool
 
 
 class Group:
@@ -92,6 +115,39 @@ def names(configuration: Any) -> list[str]:
     ):
         _open(configuration)
     return [group["name"] for group in volume_utils.get_all_volume_groups()]
+
+
+def hidden(name: str) -> Hidden | None:
+    """Look for a volume group that :func:`names` does not list; None if it is nowhere.
+
+    Raises:
+        ProcessExecutionError: LVM's vgs failed.
+        OSError: it could not be run.
+    """
+    rows = [row for row in _rows("--config", EVERYWHERE) if row[0] == name]
+    if not rows:
+        return None
+    _, system, lock, _ = rows[0]
+    shown = any(row[0] == name for row in _rows())
+    devices = tuple(device for *_, device in rows)
+    return Hidden(devices, system, lock, by_configuration=not shown)
+
+
+def _rows(*arguments: str) -> Iterator[list[str]]:
+    """List volume groups, also those of other nodes: name, system, lock, device."""
+    command = [*lvm.LVM.LVM_CMD_PREFIX, "vgs", "--noheadings", "--foreign", "--shared"]
+    fields = "vg_name,vg_systemid,vg_lock_type,pv_name"
+    said, _ = processutils.execute(
+        *command,
+        *("-o", fields, "--separator", "|"),
+        *arguments,
+        root_helper=utils.get_root_helper(),
+        run_as_root=True,
+    )
+    for line in said.splitlines():
+        row = line.strip().split("|")
+        if len(row) == fields.count(",") + 1:
+            yield row
 
 
 def _open(configuration: Any) -> lvm.LVM:

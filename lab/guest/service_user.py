@@ -43,6 +43,7 @@ def _allow_rootwrap(conf: Path) -> None:
     sudoers = Path("/etc/sudoers.d/cinder")
     sudoers.write_text(
         f"Defaults secure_path = {BIN}:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        "Defaults env_keep += PYTHONPATH\n"
         f"{USER} ALL=(root) NOPASSWD: {BIN}/cinder-rootwrap {conf} *\n"
     )
     sudoers.chmod(0o440)
@@ -81,5 +82,11 @@ def own(*folders: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Give the environment of a process of the user."""
-    return {**os.environ, "HOME": pwd.getpwnam(USER).pw_dir, "USER": USER}
+    """Give the environment of a process of the user.
+
+    With it all its processes are of this tree, root's too, even if another one is
+    installed in the Python environment.
+    """
+    home = pwd.getpwnam(USER).pw_dir
+    own = {"HOME": home, "USER": USER, "PYTHONPATH": str(PROJECT)}
+    return {**os.environ, **own}

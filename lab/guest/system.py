@@ -60,10 +60,9 @@ def start_udev(_plan: NodePlan) -> None:
 
 def load_modules(_plan: NodePlan) -> None:
     """Load the storage stack and mount configfs for LIO."""
-    # LIO keeps persistent reservations and ALUA states here, and takes the folder
-    # only if it exists when the module is loaded.
-    for folder in ("/etc/target/pr", "/etc/target/alua"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
+    # As rtslib's package does, which will have no other place for its files. What is
+    # in it is for those to make who need it.
+    Path("/etc/target").mkdir(exist_ok=True)
     # From Linux 7.1 on IPv6 is no module.
     ipv6 = () if Path("/proc/sys/net/ipv6").exists() else ("ipv6",)
     run("modprobe", "--all", *ipv6, *MODULES)

@@ -23,6 +23,7 @@ from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
 from cinder.volume import manager as volume_manager  # noqa: E402
 from cinder.volume import volume_types  # noqa: E402
+from keystoneauth1.exceptions import EndpointNotFound  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from lab.guest.at_once import together  # noqa: E402
@@ -171,6 +172,27 @@ class Backend:
         """Delete a volume as the manager does."""
         self.set_status(volume_id, "deleting")
         self.manager.delete_volume(self.context, self.volume(volume_id))
+
+    def extend_volume(self, volume_id: str, size: int, wait: float = 10) -> str:
+        """Extend a volume to ``size`` GiB as API and manager do; give its last status.
+
+        Args:
+            volume_id: the volume.
+            size: its new one.
+            wait: how long ``error_extending`` may last, in seconds.
+        """
+        volume = self.volume(volume_id)
+        volume.update({"status": "extending", "previous_status": volume.status})
+        volume.save()
+        # There is no Nova to hear of the new size.
+        with contextlib.suppress(EndpointNotFound):
+            self.manager.extend_volume(self.context, self.volume(volume_id), size, None)
+        deadline = time.monotonic() + wait
+        while self.volume(volume_id).status == "error_extending":
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        return str(self.volume(volume_id).status)
 
     def reserve(
         self, volume_id: str, server: str | None = None, mode: str | None = None

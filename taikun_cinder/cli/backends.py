@@ -7,22 +7,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cinder.volume import configuration, driver, manager
-from cinder.volume.drivers import lvm
+from cinder.volume import configuration, manager
 from oslo_config import cfg
+from oslo_log import log as logging
 
-from taikun_cinder import database, opts, targets, volume_groups
+from taikun_cinder import database, option_faults, targets, volume_groups
 from taikun_cinder.exports import Exports
 from taikun_cinder.layout import Layout
 from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
 
+LOG = logging.getLogger(__name__)
+
 #: The ``volume_driver`` of a back end of ours.
 DRIVER = "taikun_cinder.driver.MultiattachLVMDriver"
 
 #: As cinder.cmd.volume has it, which no other program may import.
 _HOST = cfg.StrOpt("backend_host")
+
+#: The options without which nothing is known about a back end.
+_NEEDED = {"volume_group", "taikun_state_path", "lvm_conf_file"}
+
+
+def _warn(line: str) -> None:
+    LOG.warning("%s", line)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,20 +94,51 @@ class Backend:
         )
 
 
-def enabled() -> Iterator[Backend]:
-    """Give the back ends that ``enabled_backends`` names."""
-    for name in cfg.CONF.enabled_backends or ():
+def enabled(complain: Callable[[str], object] = _warn) -> Iterator[Backend]:
+    """Give the back ends that ``enabled_backends`` names.
+
+    Args:
+        complain: takes a line on each that cannot be told whether it is ours, or how it
+            is; the others do not suffer from it.
+    """
+    for name in _names(complain):
         section = configuration.Configuration(
             manager.volume_backend_opts, config_group=name
         )
-        for options in (driver.volume_opts, lvm.volume_opts, opts.BACKEND_OPTS):
-            section.append_config_values(options)
-        if section.volume_driver == DRIVER:
-            yield Backend(
-                name,
-                section,
-                volume_groups.Group.of(section),
-                # Only when it is needed: one wrong section stops no other back end.
-                functools.partial(targets.of, section),
-                Records(Path(section.taikun_state_path)),
+        option_faults.register(section)
+        if fault := option_faults.unreadable(section, "volume_driver"):
+            complain(f"back end [{name}]: {fault}")
+        elif section.volume_driver == DRIVER:
+            faults = option_faults.unreadable_ones(section)
+            for fault in faults.values():
+                complain(f"back end [{name}]: {fault}")
+            if not faults.keys() & _NEEDED:
+                yield _backend(name, section)
+
+
+def _names(complain: Callable[[str], object]) -> Iterator[str]:
+    known = {section.strip() for section in cfg.CONF.list_all_sections()}
+    for name in cfg.CONF.enabled_backends or ():
+        if not name:
+            complain(
+                "enabled_backends of section [DEFAULT] of cinder.conf has an empty "
+                "name; take out the comma that is too many"
             )
+        elif name not in known:
+            complain(
+                f"enabled_backends of section [DEFAULT] of cinder.conf names {name}, "
+                f"and there is no section [{name}]"
+            )
+        else:
+            yield name
+
+
+def _backend(name: str, section: Any) -> Backend:
+    return Backend(
+        name,
+        section,
+        volume_groups.Group.of(section),
+        # Only when it is needed: one wrong section stops no other back end.
+        functools.partial(targets.of, section),
+        Records(Path(section.taikun_state_path)),
+    )

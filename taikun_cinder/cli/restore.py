@@ -17,10 +17,11 @@ from typing import Any
 from cinder import coordination
 from oslo_log import log as logging
 
-from taikun_cinder import exports
+from taikun_cinder import exports, preflight
 from taikun_cinder.access.model import Export
 from taikun_cinder.cli import backends
 from taikun_cinder.cli.backends import Backend
+from taikun_cinder.node import Node
 from taikun_cinder.records import Record, Records
 from taikun_cinder.targets.base import Target
 
@@ -42,16 +43,35 @@ def arguments(_parser: Any) -> None:
 
 def run() -> int:
     """Restore all back ends of this node; give the exit status: 0 if all went well."""
-    found = list(backends.enabled())
-    if not found:
-        print("no back end in enabled_backends has volume_driver = " + backends.DRIVER)
+    complaints: list[str] = []
+    enabled = list(backends.enabled(complaints.append))
+    for line in complaints:
+        _say(line)
+    if not enabled:
+        _say("no back end in enabled_backends has volume_driver = " + backends.DRIVER)
         return 1
+    found = [backend for backend in enabled if _can_export(backend, Node())]
     by_folder: dict[Path, list[Backend]] = {}
     for backend in found:
         by_folder.setdefault(backend.records.folder, []).append(backend)
-    restore = Restore(lambda line: print(line, flush=True))
+    restore = Restore(_say)
     done = [restore.run(Records(folder), own) for folder, own in by_folder.items()]
-    return 0 if all(done) else 1
+    return 0 if all(done) and not complaints and found == enabled else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _can_export(backend: Backend, node: Node) -> bool:
+    """Tell what keeps the node from exporting, as the driver does at its start."""
+    problems = list(preflight.of_targets(backend.options, node))
+    for problem in problems:
+        _say(f"back end [{backend.name}]: {problem.fault}. {problem.cure}")
+    if all(problem.tolerable for problem in problems):
+        return True
+    _say(f"back end [{backend.name}] is not restored")
+    return False
 
 
 class Restore:

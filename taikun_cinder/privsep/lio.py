@@ -18,8 +18,7 @@ from taikun_cinder.privsep import (
     context,
     deadline,
     files,
-    modules,
-    reservations,
+    setup,
     state,
     turns,
 )
@@ -89,7 +88,7 @@ def apply(target: str, steps: Sequence[tuple[Any, ...]]) -> None:
     deadline.check()
     name = checks.target(target)
     ready = [_checked(*step) for step in steps]
-    _prepare()
+    setup.ready()
     with turns.of_target(name, "begin") as turn:
         for number, (what, change, arguments) in enumerate(ready):
             turn.doing = what.replace("_", " ")
@@ -170,18 +169,3 @@ def _checked(what: object, *given: object) -> tuple[str, Callable[..., None], An
         raise ValueError(f"{what} takes {len(wanted)} values and not {len(given)}")
     pairs = zip(wanted, given, strict=True)
     return what, change, tuple(check(value) for check, value in pairs)
-
-
-def _prepare() -> None:
-    """See that LIO is there. Costs one look once it is."""
-    if backstores.ISCSI.is_dir():
-        return
-    if not backstores.CORE.is_dir():
-        modules.load()
-    try:
-        reservations.prepare()
-        # Makes the kernel load iscsi_target_mod by itself, if it is not loaded yet
-        # (target_core_register_fabric() in target_core_configfs.c).
-        files.make(backstores.ISCSI)
-    except OSError as error:
-        raise KernelRefused.of(-1, "set up LIO", error) from None

@@ -6,8 +6,10 @@ import subprocess
 
 from taikun_cinder.privsep.refusal import KernelRefused
 
+#: Where root looks for the few commands that it runs.
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
 _MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PATIENCE = 25
 
 
@@ -24,7 +26,7 @@ def load() -> None:
     try:
         done = subprocess.run(
             ["modprobe", "--all", *_MODULES],
-            env={"PATH": _PATH},
+            env={"PATH": PATH},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -6,6 +6,7 @@ to give them back to a new backstore (core_scsi3_update_aptpl_buf() and
 target_pr_res_aptpl_metadata_store() in target_core_pr.c and target_core_configfs.c).
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,10 +24,19 @@ def folder() -> Path | None:
 
 
 def prepare() -> None:
-    """Make the folder, without which LIO refuses a reservation that is to last."""
+    """Make the folder, without which LIO refuses a reservation that is to last.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     path = folder()
-    if path is not None:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path is None:
+        return
+    # Not by mkdir's parents, which everybody could write to: the mask of files is 0
+    # here (oslo_privsep.daemon.Daemon.run).
+    with contextlib.suppress(FileExistsError):
+        path.parent.mkdir(mode=0o755)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def restore(backstore: Path, serial: str) -> None:

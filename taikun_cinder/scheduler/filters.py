@@ -205,4 +205,17 @@ def _move(case: _Case) -> str | None:
     return f"the volume has {number} attachments, so it cannot move; detach it first"
 
 
-_CHECKS = (_spelling, _company, _vendor, _purpose, _room, _move)
+def _snapshot(case: _Case) -> str | None:
+    """Refuse what LVM cannot do, so that the volume stays in use (``extension``)."""
+    ours = case.can.get("vendor_name") == capabilities.VENDOR
+    if not (case.grows and ours and case.can.get("thick_provisioning_support")):
+        return None
+    if case.stored.volume_attachment and case.stored.snapshots:
+        return (
+            "the volume is attached and has snapshots, and thick LVM cannot extend it "
+            "so; detach it from all servers, or delete its snapshots"
+        )
+    return None
+
+
+_CHECKS = (_spelling, _company, _vendor, _purpose, _room, _move, _snapshot)

@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from oslo_config import cfg
 from oslo_utils import importutils
 
 from taikun_cinder.targets.base import Target
@@ -19,7 +20,7 @@ def kind_of(configuration: Any) -> type[Target] | None:
     """Give the class of a back end's target; None if its options name none."""
     try:
         chosen = (configuration.target_helper, configuration.target_protocol)
-    except ValueError:  # oslo.config's, for a value that the option may not have
+    except (ValueError, cfg.Error):  # for a value that the option may not have
         return None
     path = KINDS.get(chosen)
     return None if path is None else importutils.import_class(path)

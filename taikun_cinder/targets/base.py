@@ -107,8 +107,16 @@ class Target(Protocol):
     capabilities: Mapping[str, Any]
 
     @staticmethod
-    def problems(node: Node) -> Iterator[Problem]:
-        """Tell what the node lacks to serve such targets, each with its cure."""
+    def problems(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
+        """Tell what the node lacks to serve such targets, each with its cure.
+
+        What can be made ready is made ready, such as modules to be loaded. It takes a
+        time that is limited, and nothing that is exported is changed.
+
+        Args:
+            node: the node.
+            portals: where targets are to listen.
+        """
         ...
 
     def initiator(self, connector: Any) -> Initiator:

@@ -26,9 +26,12 @@ from oslo_config import cfg  # noqa: E402
 
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
 from taikun_cinder import opts, reconcile, targets  # noqa: E402
+from taikun_cinder.access.model import Portal  # noqa: E402
 from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
+from taikun_cinder.network import Network  # noqa: E402
 from taikun_cinder.node import Node  # noqa: E402
-from taikun_cinder.targets.lio.target import MODULES  # noqa: E402
+from taikun_cinder.targets.lio import start  # noqa: E402
+from taikun_cinder.targets.lio.readiness import MODULES  # noqa: E402
 from taikun_cinder.volume_groups import Group  # noqa: E402
 from tests.unit.cloud import Cloud  # noqa: E402
 from tests.unit.memory import InTreeTarget, MemoryTarget, MemoryVolumeGroup  # noqa: E402
@@ -90,6 +93,7 @@ def configure(cinder, tmp_path):
             manager.volume_backend_opts, config_group=name
         )
         conf.append_config_values(driver.volume_opts)
+        conf.append_config_values(driver.backup_opts)
         conf.append_config_values(lvm.volume_opts)
         conf.append_config_values(opts.BACKEND_OPTS)
         chosen = {"target_helper": "lioadm", "volume_clear": "none"} | options
@@ -103,10 +107,37 @@ def configure(cinder, tmp_path):
     return section
 
 
+class ImitatedNetwork(Network):
+    """A network of addresses that are the node's, unless they are said to be away.
+
+    Attributes:
+        away: addresses of other nodes.
+        taken: the portals, as text, where somebody listens.
+    """
+
+    def __init__(self):
+        self.away: set[str] = set()
+        self.taken: set[str] = set()
+
+    def has(self, address):
+        return address not in self.away
+
+    def is_taken(self, address, port):
+        return str(Portal(address, port)) in self.taken
+
+
 @pytest.fixture
-def node(tmp_path):
+def node(tmp_path, monkeypatch):
     """Give a node whose kernel has all that LIO needs."""
-    node = Node(tmp_path / "proc", tmp_path / "sys", tmp_path / "modules")
+    # There is no privileged process here; test_start of targets/lio has one.
+    monkeypatch.setattr(start, "problems", lambda ports, prepare: iter(()))
+    node = Node(
+        tmp_path / "proc",
+        tmp_path / "sys",
+        tmp_path / "modules",
+        tmp_path / "root",
+        ImitatedNetwork(),
+    )
     osrelease = node.proc / "sys/kernel/osrelease"
     osrelease.parent.mkdir(parents=True)
     osrelease.write_text("6.12.1-lab\n")

@@ -14,6 +14,9 @@ class InTreeTarget(fake.FakeTarget):
     def __init__(self, *args, **kwargs):
         self.protocol = self.storage_protocol = "iSCSI"
 
+    def extend_target(self, volume):
+        pass
+
 
 class MemoryTarget(memory.MemoryTarget):
     """A target in memory, asked for volumes instead of names."""
@@ -68,6 +71,10 @@ class MemoryVolumeGroup:
 
     def __init__(self):
         self.volumes = set()
+        #: What thick snapshots were made of.
+        self.with_snapshot: set[str] = set()
+        #: The new sizes of what was extended.
+        self.extended: dict[str, str] = {}
         #: Those that somebody has open.
         self.opened = set()
 
@@ -87,7 +94,10 @@ class MemoryVolumeGroup:
         return name in self.opened
 
     def lv_has_snapshot(self, name):
-        return False
+        return name in self.with_snapshot
+
+    def extend_volume(self, name, size):
+        self.extended[name] = size
 
     def delete(self, name):
         self.volumes.remove(name)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from taikun_cinder.node import missing_modules
-from taikun_cinder.targets.lio.target import MODULES
+from taikun_cinder.targets.lio.readiness import MODULES
 
 
 def _told(node):

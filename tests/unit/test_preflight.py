@@ -7,9 +7,10 @@ import pytest
 from cinder.volume import configuration, manager
 from oslo_config import cfg
 
-from taikun_cinder import preflight
+from taikun_cinder import preflight, volume_groups
 from taikun_cinder.exception import BackendRefused
-from taikun_cinder.targets.lio.target import MODULES
+from taikun_cinder.targets.lio.readiness import MODULES
+from taikun_cinder.volume_groups import Hidden
 
 
 def _groups(*names):
@@ -20,8 +21,9 @@ _ours = _groups("cinder-volumes")
 
 
 @pytest.fixture
-def refusal(configure, node):
+def refusal(configure, node, monkeypatch):
     """Return a function that gives the message of a refused node."""
+    monkeypatch.setattr(volume_groups, "hidden", lambda name: None)
 
     def message(groups=_ours, **options):
         with pytest.raises(BackendRefused) as refused:
@@ -42,6 +44,30 @@ def test_missing_volume_group_names_the_option_the_section_and_what_there_is(
     for words in ("volume group fast", "option volume_group", "[lvm-", "vgcreate fast"):
         assert words in said
     assert "found: system, backup" in said
+    assert said.index("make nothing new") < said.index("vgcreate fast DEVICE")
+
+
+@pytest.mark.parametrize(
+    ("there", "cure"),
+    [
+        (Hidden(("/dev/sdb",), "", "", by_configuration=True), "vgimportdevices fast"),
+        (Hidden(("/dev/sdb",), "", "sanlock", by_configuration=False), "lvmlockd"),
+        (Hidden(("/dev/sdb",), "node2", "", by_configuration=False), "--systemid"),
+        (
+            Hidden(("/dev/sdb", "/dev/sdc"), "node2", "dlm", by_configuration=True),
+            "on /dev/sdb and /dev/sdc",
+        ),
+    ],
+)
+def test_hidden_volume_group_is_never_to_be_made_anew(
+    refusal, monkeypatch, there, cure
+):
+    monkeypatch.setattr(volume_groups, "hidden", lambda name: there)
+    said = refusal(_groups("system"), volume_group="fast")
+    assert "volume group fast is there, on /dev/sdb" in said
+    assert "Do not run vgcreate or pvcreate on /dev/sdb" in said
+    assert "vgcreate fast" not in said
+    assert cure in said
 
 
 def test_volume_groups_that_cannot_be_listed_are_refused_with_the_cause(refusal):
@@ -206,7 +232,10 @@ def section(tmp_path, monkeypatch):
 
     def read(text):
         file = tmp_path / "cinder.conf"
-        file.write_text(f"[lvm]\ntarget_ip_address = 192.0.2.11\n{text}")
+        address = (
+            "" if "target_ip_address" in text else "target_ip_address = 192.0.2.11"
+        )
+        file.write_text(f"[lvm]\n{address}\n{text}")
         conf = cfg.ConfigOpts()
         conf(["--config-file", str(file)])
         conf.register_opt(cfg.StrOpt("state_path", default=str(tmp_path)))
@@ -246,3 +275,85 @@ def test_option_out_of_its_range_is_refused_by_name(node, section):
         "[lvm]",
     ):
         assert words in said
+
+
+@pytest.fixture
+def warning(node, log):
+    """Return a function that gives what an accepted back end is warned of."""
+
+    def warning(conf):
+        log.clear()
+        preflight.refuse_node(conf, node, _ours)
+        assert len(log.records) <= 1
+        return log.text
+
+    return warning
+
+
+def test_all_warnings_are_told_at_once_and_do_not_refuse(configure, node, warning):
+    node.network.away = {"192.0.2.11", "2001:db8::11"}
+    options = _addresses("192.0.2.11", "2001:db8::11")
+    conf = configure(**options, backup_use_temp_snapshot=True)
+    said = warning(conf)
+    assert "3 thing(s) that should be put right" in said
+    assert "target_ip_address has 192.0.2.11, which is no address of this" in said
+    assert "target_secondary_ip_addresses has 2001:db8::11" in said
+    assert "backup_use_temp_snapshot is True" in said
+    assert f"Set backup_use_temp_snapshot = False in section [{conf.config_group}" in (
+        said
+    )
+
+
+def test_warnings_and_refusals_are_told_by_one_start(configure, node, log):
+    node.network.away = {"192.0.2.11"}
+    (node.proc / "mounts").write_text("")
+    with pytest.raises(BackendRefused, match="configfs"):
+        preflight.refuse_node(configure(), node, _ours)
+    assert "192.0.2.11" in log.text
+
+
+def test_node_that_has_all_is_not_warned(configure, warning):
+    assert warning(configure()) == ""
+
+
+@pytest.mark.parametrize(
+    "floating", [["192.0.2.11", "[2001:DB8:0::11]"], ["2001:db8::11", "192.0.2.11"]]
+)
+def test_floating_address_may_be_elsewhere(configure, node, warning, floating):
+    node.network.away = {"192.0.2.11", "2001:db8::11"}
+    options = _addresses("192.0.2.11", "2001:db8::11")
+    assert warning(configure(**options, taikun_floating_addresses=floating)) == ""
+
+
+@pytest.mark.parametrize("floating", ["192.0.2.12", "storage1", "0.0.0.0"])  # noqa: S104
+def test_floating_address_where_no_target_listens_is_refused(configure, node, floating):
+    conf = configure(taikun_floating_addresses=[floating])
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_configuration(conf, node)
+    assert f"taikun_floating_addresses has {floating}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "taikun_state_path",
+        "volume_group",
+        "target_ip_address",
+        "target_secondary_ip_addresses",
+        "taikun_floating_addresses",
+        "target_helper",
+        "lvm_conf_file",
+        "target_prefix",
+    ],
+)
+def test_option_that_names_an_unknown_one_is_refused_by_name(
+    node, section, lvm_command, option
+):
+    helper = "" if option == "target_helper" else "target_helper = lioadm\n"
+    conf = section(f"{helper}{option} = $nowhere/x\n")
+    with pytest.raises(BackendRefused) as refused:
+        preflight.refuse_configuration(conf, node)
+    said = str(refused.value)
+    assert option in said
+    assert "nowhere" in said
+    assert f"Set {option}" in said

@@ -50,7 +50,7 @@ def test_the_longer_a_look_takes_the_fewer_there_are(
 ) -> None:
     time = _Time()
     monkeypatch.setattr(reconcile, "time", time)
-    monkeypatch.setattr(reconcile.coordination, "COORDINATOR", _Started())
+    monkeypatch.setattr("cinder.coordination.COORDINATOR", _Started())
     exports: Any = _Exports(time, looks=3)
     watcher = reconcile.Reconcile(exports, list, frozenset)
     watcher.watch({"id": "volume"}, "connection")
@@ -70,7 +70,7 @@ class _Started:
 def test_reconcile_ends_with_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "_LOOK", 0.01)
     service = _Started()
-    monkeypatch.setattr(reconcile.coordination, "COORDINATOR", service)
+    monkeypatch.setattr("cinder.coordination.COORDINATOR", service)
     passed = threading.Event()
 
     class Volumes(reconcile.Reconcile):
@@ -109,7 +109,7 @@ class _Sick:
 def test_busy_exports_are_left_for_later_in_one_line_and_the_others_are_done(
     log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile.coordination, "COORDINATOR", _Started())
+    monkeypatch.setattr("cinder.coordination.COORDINATOR", _Started())
     exports: Any = _Sick(
         {
             "a": TargetBusy(target="iqn.a", cause="it hangs"),

@@ -15,9 +15,9 @@ from taikun_cinder.access.model import (
     Told,
 )
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.node import Node, Problem, missing_modules
+from taikun_cinder.node import Node, Problem
 from taikun_cinder.targets.base import Finding, Result, refuse_another
-from taikun_cinder.targets.lio import iscsi
+from taikun_cinder.targets.lio import iscsi, readiness
 from taikun_cinder.targets.lio.audit import audit, refused, remaining
 from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
 from taikun_cinder.targets.lio.plan import personal, plan
@@ -25,11 +25,6 @@ from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import AddPortal, Step
 
 LOG = logging.getLogger(__name__)
-
-#: LIO itself, its back end for block devices, and its iSCSI.
-MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
-
-_CONFIGFS = "/sys/kernel/config"
 
 
 class LioTarget:
@@ -52,15 +47,9 @@ class LioTarget:
         self._kernel: Kernel = kernel or NodesKernel()
 
     @staticmethod
-    def problems(node: Node) -> Iterator[Problem]:
+    def problems(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
         """Tell what the node lacks to serve such targets, each with its cure."""
-        if not node.is_mounted(_CONFIGFS, "configfs"):
-            yield Problem(
-                f"configfs is not mounted at {_CONFIGFS}, so LIO cannot be set up",
-                "Mount it with systemctl start sys-kernel-config.mount, or with mount "
-                f"-t configfs configfs {_CONFIGFS}.",
-            )
-        yield from missing_modules(node, MODULES)
+        yield from readiness.problems(node, portals)
 
     def initiator(self, connector: Any) -> Initiator:
         """Give the initiator that a connector asks access for."""

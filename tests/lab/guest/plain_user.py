@@ -18,8 +18,8 @@ from lab.guest.system import run
 from lab.workdir import PROJECT
 from tests.lab.guest import processes
 
-# Of its own: the node's root runs a cinder-volume with the usual ones.
-_ETC = Path("/etc/cinder-of-a-plain-user")
+#: Of its own: the node's root runs a cinder-volume with the usual ones.
+ETC = Path("/etc/cinder-of-a-plain-user")
 _HOME = Path("/var/lib/cinder-of-a-plain-user")
 _LOG = _HOME / "cinder.log"
 _WISH = _HOME / "kill-the-privileged-process"
@@ -29,14 +29,14 @@ _CINDER_CONF = f"""\
 debug = true
 default_log_levels =
 log_file = {_LOG}
-rootwrap_config = {_ETC}/rootwrap.conf
+rootwrap_config = {ETC}/rootwrap.conf
 [oslo_concurrency]
 lock_path = {_HOME}
 """
 _ROOTWRAP_CONF = f"""\
 [DEFAULT]
-filters_path = {_ETC}/rootwrap.d
-exec_dirs = {_ETC}/bin
+filters_path = {ETC}/rootwrap.d
+exec_dirs = {ETC}/bin
 """
 #: This checkout's, whatever the environment has installed.
 _HELPER = f"""\
@@ -47,16 +47,16 @@ PYTHONPATH={PROJECT} exec {BIN}/privsep-helper "$@"
 #: What the security page says: rootwrap starts no privsep-helper, and sudo ours only.
 _CLOSED_SUDOERS = rf"""
 Defaults secure_path = {BIN}:/usr/sbin:/usr/bin:/sbin:/bin
-{USER} ALL=(root) NOPASSWD: {BIN}/cinder-rootwrap {_ETC}/rootwrap.conf *, \
+{USER} ALL=(root) NOPASSWD: {BIN}/cinder-rootwrap {ETC}/rootwrap.conf *, \
     !{BIN}/cinder-rootwrap *privsep-helper*
-{USER} ALL=(root) NOPASSWD: {_ETC}/bin/privsep-helper \
-    ^--config-file {_ETC}/cinder.conf \
+{USER} ALL=(root) NOPASSWD: {ETC}/bin/privsep-helper \
+    ^--config-file {ETC}/cinder.conf \
 --privsep_context taikun_cinder\.privsep\.context \
 --privsep_sock_path /tmp/tmp[a-z0-9_]+/privsep\.sock$
 """
 _CLOSED_CONF = f"""
 [taikun_cinder_privsep]
-helper_command = sudo {_ETC}/bin/privsep-helper --config-file {_ETC}/cinder.conf
+helper_command = sudo {ETC}/bin/privsep-helper --config-file {ETC}/cinder.conf
 """
 _SUDOERS = Path("/etc/sudoers.d/cinder")
 _OTHER = _HOME / "other.conf"
@@ -64,16 +64,16 @@ _OTHER = _HOME / "other.conf"
 
 def prepare() -> None:
     """Make the user and its configuration."""
-    if _ETC.exists():
+    if ETC.exists():
         return
-    service_user.make(_HOME, _ETC)
+    service_user.make(_HOME, ETC)
     # It stays empty: oslo.rootwrap lets privsep-helper through (load_filters()).
-    (_ETC / "rootwrap.d").mkdir(parents=True)
-    (_ETC / "bin").mkdir()
-    (_ETC / "bin/privsep-helper").write_text(_HELPER)
-    (_ETC / "bin/privsep-helper").chmod(0o755)
-    (_ETC / "cinder.conf").write_text(_CINDER_CONF)
-    (_ETC / "rootwrap.conf").write_text(_ROOTWRAP_CONF)
+    (ETC / "rootwrap.d").mkdir(parents=True)
+    (ETC / "bin").mkdir()
+    (ETC / "bin/privsep-helper").write_text(_HELPER)
+    (ETC / "bin/privsep-helper").chmod(0o755)
+    (ETC / "cinder.conf").write_text(_CINDER_CONF)
+    (ETC / "rootwrap.conf").write_text(_ROOTWRAP_CONF)
 
 
 def close() -> str:
@@ -86,14 +86,14 @@ def close() -> str:
     before = _SUDOERS.read_text()
     _SUDOERS.write_text(_CLOSED_SUDOERS)
     run("visudo", "--check", "--file", str(_SUDOERS))
-    (_ETC / "cinder.conf").write_text(_CINDER_CONF + _CLOSED_CONF)
+    (ETC / "cinder.conf").write_text(_CINDER_CONF + _CLOSED_CONF)
     return before
 
 
 def reopen(before: str) -> None:
     """Undo :func:`close`."""
     _SUDOERS.write_text(before)
-    (_ETC / "cinder.conf").write_text(_CINDER_CONF)
+    (ETC / "cinder.conf").write_text(_CINDER_CONF)
 
 
 def attempts() -> list[str]:
@@ -105,16 +105,16 @@ def attempts() -> list[str]:
     ours = "--privsep_context taikun_cinder.privsep.context"
     others = "--privsep_context os_brick.privileged.default"
     socket = "--privsep_sock_path /tmp/tmpabc/privsep.sock"
-    conf, own = (f"--config-file {path}" for path in (_ETC / "cinder.conf", _OTHER))
-    rootwrap = f"{BIN}/cinder-rootwrap {_ETC}/rootwrap.conf"
+    conf, own = (f"--config-file {path}" for path in (ETC / "cinder.conf", _OTHER))
+    rootwrap = f"{BIN}/cinder-rootwrap {ETC}/rootwrap.conf"
     tried = [
         f"{rootwrap} privsep-helper {conf} {others} {socket}",
         f"{rootwrap} privsep-helper {conf} {ours} {socket}",
         f"{rootwrap} {BIN}/privsep-helper {conf} {ours} {socket}",
-        f"{_ETC}/bin/privsep-helper {conf} {others} {socket}",
-        f"{_ETC}/bin/privsep-helper {own} {ours} {socket}",
-        f"{_ETC}/bin/privsep-helper {conf} {own} {ours} {socket}",
-        f"{_ETC}/bin/privsep-helper {conf} {ours} --privsep_sock_path "
+        f"{ETC}/bin/privsep-helper {conf} {others} {socket}",
+        f"{ETC}/bin/privsep-helper {own} {ours} {socket}",
+        f"{ETC}/bin/privsep-helper {conf} {own} {ours} {socket}",
+        f"{ETC}/bin/privsep-helper {conf} {ours} --privsep_sock_path "
         f"/tmp/tmpabc/x {own} /tmp/tmpabc/privsep.sock",  # noqa: S108
     ]
     command = ["runuser", "-u", USER, "--", "sudo", "--non-interactive", "--list"]
@@ -149,6 +149,7 @@ def calls(requests: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, Any]:
         input=pickle.dumps(list(requests)),
         capture_output=True,
         cwd=PROJECT,
+        env=service_user.environment(),
         timeout=240,
         check=False,
     )
@@ -195,7 +196,7 @@ def _serve() -> dict[str, Any]:
     from taikun_cinder.targets.lio.target import LioTarget  # noqa: PLC0415
 
     log.register_options(cfg.CONF)
-    cfg.CONF(["--config-file", f"{_ETC}/cinder.conf"], project="cinder")
+    cfg.CONF(["--config-file", f"{ETC}/cinder.conf"], project="cinder")
     log.setup(cfg.CONF, "cinder")
     priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
 

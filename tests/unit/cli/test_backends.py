@@ -52,7 +52,13 @@ def test_what_a_reconcile_would_do_is_told_and_not_done(cloud):
 
 
 @pytest.fixture
-def enabled(monkeypatch, tmp_path):
+def complaints() -> list[str]:
+    """Give what is complained of."""
+    return []
+
+
+@pytest.fixture
+def enabled(monkeypatch, tmp_path, complaints):
     """Return a function that gives the back ends of a cinder.conf, by name."""
 
     def read(text):
@@ -62,6 +68,7 @@ def enabled(monkeypatch, tmp_path):
         conf.register_opts(
             [
                 cfg.StrOpt("host"),
+                cfg.StrOpt("my_ip", default="192.0.2.11"),
                 cfg.StrOpt("state_path", default=str(tmp_path)),
                 cfg.ListOpt("enabled_backends"),
             ]
@@ -69,7 +76,8 @@ def enabled(monkeypatch, tmp_path):
         conf(["--config-file", str(file)])
         monkeypatch.setattr(configuration, "CONF", conf)
         monkeypatch.setattr(cfg, "CONF", conf)
-        return {backend.name: backend for backend in backends.enabled()}
+        found = backends.enabled(complaints.append)
+        return {backend.name: backend for backend in found}
 
     return read
 
@@ -100,3 +108,42 @@ def test_host_is_the_one_that_cinder_volume_has(enabled):
         f"[one]\n{OURS}[two]\nbackend_host = own\n{OURS}"
     )
     assert {backend.host for backend in found.values()} == {"node@one", "own@two"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("enabled_backends = ,lvm\n", ["enabled_backends", "empty name", "comma"]),
+        ("enabled_backends = lvm, ,lvm\n", ["enabled_backends", "empty name"]),
+        (
+            "enabled_backends = lvm,lost\n",
+            ["enabled_backends", "names lost", "no section [lost]"],
+        ),
+        (
+            "enabled_backends = lvm,broken\n[broken]\n"
+            f"{OURS}taikun_state_path = $nowhere/x\n",
+            ["[broken]", "taikun_state_path", "nowhere"],
+        ),
+        (
+            "enabled_backends = lvm,broken\n[broken]\nvolume_driver = $nowhere\n",
+            ["[broken]", "nowhere"],
+        ),
+        (
+            "enabled_backends = lvm,broken\n[broken]\n"
+            f"{OURS}lvm_conf_file = $nowhere\n",
+            ["[broken]", "nowhere"],
+        ),
+    ],
+)
+def test_back_end_that_cannot_be_read_is_told_and_keeps_no_other_away(
+    enabled, complaints, text, words
+):
+    assert "lvm" in enabled(f"{text}[lvm]\n{OURS}")
+    said = "\n".join(complaints)
+    for word in words:
+        assert word in said
+
+
+def test_right_back_ends_are_not_complained_of(enabled, complaints):
+    assert enabled(f"enabled_backends = lvm\n[lvm]\n{OURS}").keys() == {"lvm"}
+    assert complaints == []

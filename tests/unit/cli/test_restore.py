@@ -2,6 +2,7 @@
 """After a reboot a node exports again what its records say, without a database."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cinder import coordination
@@ -10,6 +11,8 @@ from oslo_config import cfg
 from taikun_cinder.access.attachment import new_credentials
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Mode
+from taikun_cinder.cli import backends
+from taikun_cinder.cli import restore as restore_verb
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
 from taikun_cinder.records import About, Record, Records
@@ -188,3 +191,75 @@ def test_back_end_with_wrong_options_does_not_keep_another_from_its_disks(
     assert not Restore(said.append, own).run(records, backends)
     assert target.names("") == {"iqn.2010-10.org.openstack:volume-1"}
     assert any("volume 2" in line and "tgtadm" in line for line in said)
+
+
+@pytest.fixture
+def run(cinder, configure, node, monkeypatch, capsys):
+    """Return a function that runs the whole command for back ends; and what it said."""
+    monkeypatch.setattr(restore_verb, "Node", lambda: node)
+    # Not the process's, which it would stop at its end.
+    own = coordination.Coordinator(prefix="cinder-")
+    monkeypatch.setattr(restore_verb.Restore.__init__, "__defaults__", (own,))
+
+    def run(*own, complaints=()):
+        def enabled(complain):
+            for line in complaints:
+                complain(line)
+            yield from own
+
+        monkeypatch.setattr(backends, "enabled", enabled)
+        status = restore_verb.run()
+        return status, capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def back_end(configure, records):
+    """Return a function that gives a back end over memory, with a volume to restore."""
+
+    def back_end(**options):
+        target = MemoryTarget()
+        records.save("1", Record(_export("volume-1")))
+        conf = configure(**options)
+        group: Any = Group()
+        return Backend(conf.config_group, conf, group, lambda: target, records)
+
+    return back_end
+
+
+def test_node_that_cannot_export_is_told_as_at_the_start_of_the_driver(
+    run, back_end, node
+):
+    own = back_end()
+    (node.proc / "mounts").write_text("")
+    status, said = run(own)
+    assert status == 1
+    assert f"back end [{own.name}]: configfs is not mounted" in said
+    assert "systemctl start sys-kernel-config.mount" in said
+    assert own.target.names("") == frozenset()
+
+
+def test_warning_keeps_no_host_from_its_disk(run, back_end, node):
+    own = back_end()
+    node.network.away = {"192.0.2.11"}
+    status, said = run(own)
+    assert status == 0
+    assert "target_ip_address has 192.0.2.11, which is no address" in said
+    assert len(own.target.names("")) == 1
+
+
+def test_back_end_that_cannot_be_read_is_a_failure_and_keeps_no_other_away(
+    run, back_end
+):
+    own = back_end()
+    status, said = run(own, complaints=["back end [other]: a fault"])
+    assert status == 1
+    assert "back end [other]: a fault" in said
+    assert len(own.target.names("")) == 1
+
+
+def test_no_back_end_of_ours_is_a_failure(run):
+    status, said = run()
+    assert status == 1
+    assert backends.DRIVER in said

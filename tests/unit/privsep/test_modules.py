@@ -12,7 +12,7 @@ from taikun_cinder.privsep.refusal import KernelRefused
 @pytest.fixture
 def modprobe(tmp_path, monkeypatch):
     """Return a function that puts a script in modprobe's place."""
-    monkeypatch.setattr(modules, "_PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(modules, "PATH", f"{tmp_path}:/usr/bin:/bin")
 
     def write(script):
         (tmp_path / "modprobe").write_text(f"#!/bin/sh\n{script}\n")
@@ -41,7 +41,7 @@ def test_module_that_is_not_there_is_named_as_modprobe_does(modprobe):
 
 
 def test_node_without_modprobe_is_told_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(modules, "_PATH", str(tmp_path))
+    monkeypatch.setattr(modules, "PATH", str(tmp_path))
     with pytest.raises(KernelRefused, match="run modprobe") as caught:
         modules.load()
     assert caught.value.number == errno.ENOENT

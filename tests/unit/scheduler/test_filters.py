@@ -10,6 +10,7 @@ from stevedore import extension
 
 from taikun_cinder.scheduler.filters import TaikunMultiattachFilter
 from tests.unit.cloud import A, B
+from tests.unit.test_extension import snapshot_of
 
 OURS = {"multiattach": True, "vendor_name": "taikun_cinder"}
 OTHERS = {"multiattach": True, "vendor_name": "Open Source"}
@@ -142,3 +143,29 @@ def test_volume_with_several_attachments_is_not_moved(cloud, log, operation):
 def test_request_that_it_does_not_understand_is_left_to_the_others(log):
     assert _passes(OURS, MULTI, "migrate_volume", id="no-such", multiattach=True)
     assert "left to the other filters" in log.text
+
+
+@pytest.mark.parametrize(
+    ("thick", "attached", "snapshot", "passes"),
+    [
+        (True, True, True, False),
+        (False, True, True, True),
+        (True, False, True, True),
+        (True, True, False, True),
+    ],
+)
+def test_extension_that_lvm_cannot_do_is_refused_before_it_begins(
+    cloud, log, thick, attached, snapshot, passes
+):
+    volume = cloud.volume()
+    if attached:
+        cloud.attach(volume, A)
+    if snapshot:
+        snapshot_of(cloud, volume)
+    pool = {**OURS, "thick_provisioning_support": thick}
+    assert _passes(pool, MULTI, "extend_volume", id=volume) is passes
+    assert ("delete its snapshots" in log.text) is not passes
+    # What others can do is theirs, and so is what is not an extension.
+    others = {**OTHERS, "thick_provisioning_support": thick}
+    assert _passes(others, MULTI, "extend_volume", id=volume)
+    assert _passes(pool, MULTI, "retype_volume", id=volume)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checks of the folder of records: whose it is, who can change it, what it is on.
+
+It has the passwords of hosts, and what a boot gives hosts their disks back by.
+"""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from taikun_cinder import records
+from taikun_cinder.node import Node, Problem
+
+#: What a record takes, at most; a disk that is full lets an empty file be made.
+_ROOM = 64 * 1024
+
+_IN_MEMORY = ("tmpfs", "ramfs")
+_SHARED = ("nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.glusterfs", "gfs2", "ocfs2")
+
+
+def problems(folder: Path, node: Node) -> Iterator[Problem]:
+    """Tell what is wrong with the folder, which is made if it is not there."""
+    if not folder.is_absolute():
+        yield Problem(
+            f"'{folder}' (option taikun_state_path) is another folder wherever a "
+            "program is started",
+            "Set taikun_state_path to a path that begins with /.",
+        )
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        real = folder.resolve(strict=True)
+        with tempfile.TemporaryFile(dir=real) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        yield Problem(
+            f"The driver cannot write to {folder} (option taikun_state_path): "
+            f"{error.strerror}",
+            records.CURE,
+        )
+        return
+    yield from _access(folder, real.stat())
+    yield from _content(real)
+    for parent in real.parents:
+        yield from _parent(folder, parent, parent.stat())
+    yield from _medium(folder, real, node)
+
+
+def _access(folder: Path, status: os.stat_result) -> Iterator[Problem]:
+    if status.st_uid != os.geteuid():
+        yield Problem(
+            f"{folder} (option taikun_state_path) belongs to user {status.st_uid}, and "
+            f"cinder-volume runs as user {os.geteuid()}: who owns it can let hosts in",
+            f"Run chown -R {os.geteuid()} {folder}, as root.",
+        )
+    if _is_open(status):
+        yield Problem(
+            f"Other users can write to {folder} (option taikun_state_path), and so let "
+            f"hosts in: its mode is {stat.S_IMODE(status.st_mode):04o}",
+            f"Run chmod 700 {folder}.",
+        )
+    elif status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Problem(
+            f"Other users can list {folder} (option taikun_state_path): its mode is "
+            f"{stat.S_IMODE(status.st_mode):04o}",
+            f"Run chmod 700 {folder}.",
+            tolerable=True,
+        )
+
+
+def _content(folder: Path) -> Iterator[Problem]:
+    others = [
+        path.name for path in folder.iterdir() if path.lstat().st_uid != os.geteuid()
+    ]
+    if others:
+        yield Problem(
+            f"{len(others)} file(s) in {folder} (option taikun_state_path) belong to "
+            f"another user than {os.geteuid()}, such as {min(others)}, and cannot be "
+            "used",
+            f"Run chown -R {os.geteuid()} {folder}, as root.",
+            tolerable=True,
+        )
+
+
+def _parent(folder: Path, parent: Path, status: os.stat_result) -> Iterator[Problem]:
+    """Warn of a folder above in which somebody could put another one in its place."""
+    theirs = status.st_uid not in (0, os.geteuid())
+    if theirs or (_is_open(status) and not status.st_mode & stat.S_ISVTX):
+        who = f"user {status.st_uid}" if theirs else "other users"
+        yield Problem(
+            f"{parent} can be changed by {who}, who could put another folder in the "
+            f"place of {folder} (option taikun_state_path)",
+            f"Let {parent} belong to root or cinder-volume's user, with chmod go-w, or "
+            "set taikun_state_path to a folder elsewhere.",
+            tolerable=True,
+        )
+
+
+def _is_open(status: os.stat_result) -> bool:
+    """Say whether others can write; the user's own group is nobody else."""
+    group = status.st_mode & stat.S_IWGRP and status.st_gid != os.getegid()
+    return bool(group or status.st_mode & stat.S_IWOTH)
+
+
+def _medium(folder: Path, real: Path, node: Node) -> Iterator[Problem]:
+    there = node.file_system(real)
+    if there.kind in _IN_MEMORY:
+        yield Problem(
+            f"{folder} (option taikun_state_path) is in memory ({there.kind} at "
+            f"{there.folder}), so nothing is known after a reboot",
+            "Set taikun_state_path to a folder on a disk.",
+            tolerable=True,
+        )
+    elif there.kind in _SHARED:
+        yield Problem(
+            f"{folder} (option taikun_state_path) is on {there.kind}, and nodes must "
+            "not share it",
+            "Set taikun_state_path to a folder on a disk of this node, or see that no "
+            "other node has the same.",
+            tolerable=True,
+        )
+    elif node.in_container and there.folder == Path("/"):
+        yield Problem(
+            f"{folder} (option taikun_state_path) is a part of this container, so "
+            "nothing is known after the container was made anew",
+            f"Mount a folder of the host there: --volume {real}:{real}.",
+            tolerable=True,
+        )

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checks whether a node can export by LIO, each fault with its cure."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from oslo_concurrency import lockutils
+from oslo_config import cfg
+
+from taikun_cinder.access.model import Portal
+from taikun_cinder.node import Node, Problem, missing_modules
+from taikun_cinder.targets.lio import start
+
+#: LIO itself, its back end for block devices, and its iSCSI.
+MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
+
+_CONFIGFS = Path("/sys/kernel/config")
+
+#: The services that restore LIO from rtslib's file at the boot, by distribution.
+_SERVICES = ("target.service", "rtslib-fb-targetctl.service")
+_UNITS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
+
+
+def problems(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
+    """Tell what the node lacks, each with its cure.
+
+    Args:
+        node: the node.
+        portals: where targets are to listen.
+    """
+    missing = missing_modules(node, MODULES)
+    yield from missing
+    ports = {portal.port for portal in portals}
+    # Without the modules LIO cannot be made ready, and that is told already.
+    found = list(start.problems(ports, prepare=not missing))
+    yield from found
+    if all(problem.tolerable for problem in found):
+        yield from _configfs(node)
+    yield from _taken(node, portals)
+    yield from _restored_by_others(node)
+    if node.in_container:
+        yield from _unshared(node)
+
+
+def _configfs(node: Node) -> Iterator[Problem]:
+    there = node.file_system(_CONFIGFS)
+    if there.folder != _CONFIGFS or there.kind != "configfs":
+        yield Problem(
+            f"configfs is not mounted at {_CONFIGFS}, so LIO cannot be set up",
+            "Mount it with systemctl start sys-kernel-config.mount, or with mount "
+            f"-t configfs configfs {_CONFIGFS}.",
+        )
+    elif there.read_only:
+        yield Problem(
+            f"configfs is mounted read-only at {_CONFIGFS}, so LIO cannot be changed",
+            f"Make it writable with mount -o remount,rw {_CONFIGFS} (with bind before "
+            "rw, if only this mount of it is read-only). In a container, mount it "
+            f"without ro: --volume {_CONFIGFS}:{_CONFIGFS}:rw.",
+        )
+
+
+def _taken(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
+    """Tell of portals where LIO cannot listen, since somebody does already."""
+    # Where LIO listens already, all its targets share the port.
+    taken = [
+        portal
+        for portal in portals
+        if node.network.is_taken(portal.address, portal.port)
+        and not any(portal == there for _, there in _portals_of_lio(node))
+    ]
+    for portal in taken:
+        yield _held(node, portal, tolerable=len(taken) < len(portals))
+
+
+def _held(node: Node, portal: Portal, *, tolerable: bool) -> Problem:
+    # A wildcard of IPv6 takes the addresses of IPv4, too.
+    wide = (str(Portal("0.0.0.0", portal.port)), str(Portal("::", portal.port)))  # noqa: S104
+    for target, there in _portals_of_lio(node):
+        if str(there) in wide:
+            return Problem(
+                f"No target can listen at {portal}, since LIO's target {target} "
+                f"listens at {there}, which is every address",
+                f"Let that target listen at single addresses (targetcli makes {there} "
+                "by itself), or set another target_port.",
+                tolerable=tolerable,
+            )
+    return Problem(
+        f"No target can listen at {portal}, since another program listens there",
+        f"Find it with ss -ltnp sport = :{portal.port} (tgtd, or another iSCSI "
+        "target?) and stop it, or set another target_port.",
+        tolerable=tolerable,
+    )
+
+
+def _portals_of_lio(node: Node) -> Iterator[tuple[str, Portal]]:
+    """Give the targets that LIO has, whoever made them, and where they listen."""
+    fabric = node.sys / "kernel/config/target/iscsi"
+    with contextlib.suppress(OSError):
+        for folder in fabric.glob("*/tpgt_*/np/*"):
+            address, _, port = folder.name.rpartition(":")
+            with contextlib.suppress(ValueError):
+                yield folder.parents[2].name, Portal(address, int(port))
+
+
+def _unshared(node: Node) -> Iterator[Problem]:
+    """Warn of what a container keeps for itself, though the whole node goes by it."""
+    places = {
+        _reservations(node): "the kernel keeps persistent reservations there on the "
+        "host, and they are not given back from this container",
+    }
+    if locks := lockutils.get_lock_path(cfg.CONF):
+        places[Path(locks)] = (
+            "Cinder's lock lioadm is there, by which several containers keep out of "
+            "each other's way in LIO"
+        )
+    for place, meaning in places.items():
+        if node.file_system(place).folder == Path("/"):
+            yield Problem(
+                f"{place} is a part of this container: {meaning}",
+                f"Mount the folder of the host there: --volume {place}:{place}.",
+                tolerable=True,
+            )
+
+
+def _reservations(node: Node) -> Path:
+    try:
+        return Path((node.sys / "kernel/config/target/dbroot").read_text().strip())
+    except OSError:
+        return Path("/etc/target")
+
+
+def _restored_by_others(node: Node) -> Iterator[Problem]:
+    """Tell of a service that clears LIO, and restores what rtslib's file says."""
+    for service in _SERVICES:
+        if _is_enabled(node.root, service):
+            yield Problem(
+                f"{service} is enabled: it clears LIO at the boot and when it stops, "
+                "so hosts lose their disks, and it restores the exports of an old "
+                "saveconfig.json, with hosts that are detached since",
+                f"If nothing else on this node needs it, run systemctl disable "
+                f"{service}. Do not stop it while hosts are attached: that clears LIO.",
+                tolerable=True,
+            )
+
+
+def _is_enabled(root: Path, service: str) -> bool:
+    """Say whether systemd starts a service, as its links say: they are everybody's."""
+    folders = [root / units for units in _UNITS]
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            if os.readlink(folder / service) == os.devnull:
+                return False  # masked
+    return any(
+        os.path.lexists(wishes / service)
+        for folder in folders
+        for kind in ("wants", "requires")
+        for wishes in folder.glob(f"*.{kind}")
+    )

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node lacks to export by LIO is told with its cure."""
+
+import pytest
+
+from taikun_cinder.access.model import Portal
+from taikun_cinder.targets.lio import readiness
+
+V4, V6 = Portal("192.0.2.11"), Portal("2001:db8::11")
+
+
+@pytest.fixture
+def told(cinder, node):
+    """Return a function that gives what is told, with what is tolerable."""
+
+    def told(*portals):
+        return {
+            f"{problem.fault}. {problem.cure}": problem.tolerable
+            for problem in readiness.problems(node, portals)
+        }
+
+    return told
+
+
+@pytest.fixture
+def listens(node):
+    """Return a function that lets a target of LIO listen at a portal."""
+
+    def listens(portal, target="iqn.2026-11.example:another"):
+        folder = node.sys / "kernel/config/target/iscsi" / target / "tpgt_1/np"
+        (folder / str(portal)).mkdir(parents=True)
+
+    return listens
+
+
+def test_node_that_has_all_is_accepted(told):
+    assert told(V4, V6) == {}
+
+
+def test_only_portal_that_another_program_has_is_refused(told, node):
+    node.network.taken = {str(V4)}
+    ((text, tolerable),) = told(V4).items()
+    assert not tolerable
+    assert f"listen at {V4}, since another program" in text
+    assert "ss -ltnp sport = :3260" in text
+
+
+@pytest.mark.parametrize("taken", [V4, V6])
+def test_one_portal_of_several_that_is_taken_is_warned_of(told, node, taken):
+    node.network.taken = {str(taken)}
+    ((text, tolerable),) = told(V4, V6).items()
+    assert tolerable
+    assert str(taken) in text
+
+
+def test_portal_where_lio_listens_already_is_shared(told, node, listens):
+    node.network.taken = {str(V4), str(V6)}
+    listens(V4)
+    listens(V6)
+    assert told(V4, V6) == {}
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "portal"), [("0.0.0.0:3260", V4), ("[::]:3260", V4)]
+)
+def test_target_that_listens_everywhere_is_named(
+    told, node, listens, everywhere, portal
+):
+    node.network.taken = {str(portal)}
+    listens(everywhere)
+    ((text, tolerable),) = told(portal).items()
+    assert not tolerable
+    assert f"iqn.2026-11.example:another listens at {everywhere}" in text
+
+
+def test_target_at_another_port_is_not_blamed(told, node, listens):
+    node.network.taken = {str(V4)}
+    listens("0.0.0.0:860")
+    ((text, _),) = told(V4).items()
+    assert "another program" in text
+
+
+def test_configfs_that_is_read_only_is_refused(told, node):
+    (node.proc / "mounts").write_text(
+        "configfs /sys/kernel/config configfs ro,relatime 0 0\n"
+    )
+    ((text, tolerable),) = told().items()
+    assert not tolerable
+    assert "mounted read-only" in text
+    assert "remount,rw" in text
+
+
+def test_what_is_mounted_over_configfs_counts(told, node):
+    with (node.proc / "mounts").open("a") as mounts:
+        mounts.write("tmpfs /sys/kernel/config tmpfs rw 0 0\n")
+    ((text, _),) = told().items()
+    assert "configfs is not mounted" in text
+
+
+@pytest.mark.parametrize("service", ["target.service", "rtslib-fb-targetctl.service"])
+@pytest.mark.parametrize("units", ["etc/systemd/system", "lib/systemd/system"])
+def test_service_that_restores_lio_is_warned_of(told, node, service, units):
+    wants = node.root / units / "multi-user.target.wants"
+    wants.mkdir(parents=True)
+    (wants / service).symlink_to(f"/nowhere/{service}")
+    ((text, tolerable),) = told().items()
+    assert tolerable
+    assert f"systemctl disable {service}" in text
+    assert "--now" not in text
+
+
+def test_masked_service_is_not_warned_of(told, node):
+    units = node.root / "etc/systemd/system"
+    (units / "multi-user.target.wants").mkdir(parents=True)
+    (units / "multi-user.target.wants/target.service").symlink_to("/nowhere")
+    (units / "target.service").symlink_to("/dev/null")
+    assert told() == {}
+
+
+@pytest.mark.parametrize("mark", [".dockerenv", "run/.containerenv", None])
+def test_container_is_told_which_folders_belong_to_the_node(told, node, mark):
+    if mark:
+        (node.root / mark).parent.mkdir(parents=True, exist_ok=True)
+        (node.root / mark).touch()
+    else:
+        (node.proc / "self/ns").mkdir(parents=True)
+        (node.proc / "self/ns/pid").symlink_to("pid:[4026532000]")
+    said = told()
+    assert all(said.values())
+    assert any("--volume /etc/target:/etc/target" in text for text in said)
+    assert any("lock lioadm" in text for text in said)
+    with (node.proc / "mounts").open("a") as mounts:
+        mounts.write("/dev/sda1 /etc/target ext4 rw 0 0\n")
+    assert not any("/etc/target" in text for text in told())
+
+
+def test_node_that_is_no_container_is_told_nothing_of_them(told, node):
+    (node.proc / "self/ns").mkdir(parents=True)
+    (node.proc / "self/ns/pid").symlink_to("pid:[4026531836]")
+    assert told() == {}

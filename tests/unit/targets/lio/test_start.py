@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A privileged process that does not start is told with its cause, in time."""
+
+import errno
+import time
+
+import pytest
+from oslo_privsep import daemon
+
+from taikun_cinder import privsep
+from taikun_cinder.privsep import setup
+from taikun_cinder.privsep.refusal import KernelRefused
+from taikun_cinder.targets.lio import start
+
+
+@pytest.fixture
+def told(cinder, monkeypatch):
+    """Return a function that gives the one problem with a helper's shell script."""
+    monkeypatch.setattr(setup, "prepare", list)
+    monkeypatch.setattr(privsep.context, "client_mode", True)
+    monkeypatch.setattr(start, "PATIENCE", 1.0)
+
+    def told(script):
+        command = f"sh -c '{script}'"
+        cinder.set_override("helper_command", command, "taikun_cinder_privsep")
+        (problem,) = start.problems({3260})
+        assert not problem.tolerable
+        return f"{problem.fault}. {problem.cure}"
+
+    yield told
+    cinder.clear_override("helper_command", "taikun_cinder_privsep")
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("sudo: a password is required", "NOPASSWD"),
+        ("sudo: a terminal is required to read the password", "NOPASSWD"),
+        ("sudo: no tty present and no askpass program specified", "NOPASSWD"),
+        ("cinder is not in the sudoers file.", "NOPASSWD"),
+        ("Sorry, user cinder is not allowed to execute x as root", "NOPASSWD"),
+        ("sudo: cinder-rootwrap: command not found", "secure_path"),
+        ("sudo: privsep-helper: command not found", "secure_path"),
+        (
+            "/usr/bin/cinder-rootwrap: Executable not found: privsep-helper (filter",
+            "exec_dirs",
+        ),
+        ("/usr/bin/cinder-rootwrap: Unauthorized command: privsep-helper", "filters"),
+        (
+            "/usr/bin/cinder-rootwrap: Incorrect configuration file: x",
+            "rootwrap_config",
+        ),
+        (
+            "ModuleNotFoundError: No module named taikun_cinder",
+            "Install taikun_cinder into the Python environment",
+        ),
+        ("sudo: The no new privileges flag is set", "NoNewPrivileges=no"),
+        ("sudo: effective uid is not 0, is sudo installed setuid", "CAP_SYS_ADMIN"),
+        ("Operation not permitted", "CAP_SYS_ADMIN"),
+        ("something else", "by hand"),
+    ],
+)
+def test_cause_is_told_with_its_cure(told, said, cure):
+    text = told(f'echo "{said}" >&2; exit 1')
+    assert said in text
+    assert cure in text
+
+
+def test_command_that_does_not_end_is_given_up(told):
+    began = time.monotonic()
+    assert "has not ended after 1 s" in told("exec sleep 600")
+    assert time.monotonic() - began < 30
+
+
+def test_command_that_starts_nothing_is_given_up(told):
+    assert "has not called back after 1 s" in told("exit 0")
+
+
+def test_command_that_is_not_there_is_named(cinder, told):
+    cinder.set_override("helper_command", "/no/helper", "taikun_cinder_privsep")
+    (problem,) = start.problems({3260})
+    assert "/no/helper: No such file or directory" in problem.fault
+
+
+def _prepared(monkeypatch, answer):
+    monkeypatch.setattr(privsep.context, "client_mode", False)
+    monkeypatch.setattr(setup, "prepare", answer)
+    return list(start.problems({3260}))
+
+
+@pytest.mark.parametrize(
+    ("doing", "cure"),
+    [
+        ("mount configfs (mount: permission denied)", "--privileged"),
+        ("load the modules of LIO (modprobe: FATAL)", "modprobe"),
+        ("run modprobe", "modprobe"),
+        ("set up LIO", "dmesg"),
+    ],
+)
+def test_kernel_that_cannot_be_made_ready_is_told(monkeypatch, doing, cure):
+    def refuse():
+        raise KernelRefused(-1, doing, "/sys", errno.EPERM)
+
+    (problem,) = _prepared(monkeypatch, refuse)
+    assert doing in problem.fault
+    assert cure in problem.cure
+    assert not problem.tolerable
+
+
+SYS_ADMIN, NET_BIND_SERVICE = 1 << 21, 1 << 10  # linux/capability.h
+
+
+@pytest.mark.parametrize(
+    ("user", "power", "port", "lacks"),
+    [
+        (0, 0, 3260, "lacks CAP_SYS_ADMIN"),
+        (0, NET_BIND_SERVICE, 3260, "lacks CAP_SYS_ADMIN"),
+        (0, SYS_ADMIN, 860, "lacks CAP_NET_BIND_SERVICE"),
+        (0, 0, 860, "lacks CAP_SYS_ADMIN and CAP_NET_BIND_SERVICE"),
+        (64061, SYS_ADMIN, 3260, "runs as user 64061"),
+        (0, SYS_ADMIN, 3260, None),
+        (0, SYS_ADMIN, 1024, None),
+        (0, SYS_ADMIN | NET_BIND_SERVICE, 860, None),
+    ],
+)
+def test_process_that_options_take_its_rights_from_is_told(
+    monkeypatch, user, power, port, lacks
+):
+    monkeypatch.setattr(privsep.context, "client_mode", True)
+    monkeypatch.setattr(start, "_try", lambda context: None)
+    monkeypatch.setattr(setup, "power", lambda: (user, power))
+    monkeypatch.setattr(setup, "prepare", list)
+    told = [problem.fault for problem in start.problems({3260, port})]
+    assert len(told) == (lacks is not None)
+    for fault in told:
+        assert lacks in fault
+
+
+def test_process_that_is_lost_meanwhile_is_told(monkeypatch):
+    def lose():
+        raise daemon.FailedToDropPrivileges("privsep helper command exited non-zero")
+
+    (problem,) = _prepared(monkeypatch, lose)
+    assert "exited non-zero" in problem.fault
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError, NameError])
+def test_process_of_another_version_is_told(monkeypatch, error):
+    def unknown():
+        raise error("taikun_cinder.privsep.setup")
+
+    (problem,) = _prepared(monkeypatch, unknown)
+    assert "another version" in problem.fault
+    assert "Install the same version" in problem.cure
+
+
+def test_missing_folder_for_reservations_is_a_warning(monkeypatch):
+    (problem,) = _prepared(monkeypatch, lambda: [("/etc/target/pr", errno.EROFS)])
+    assert problem.tolerable
+    assert "Read-only file system" in problem.fault
+    assert "mkdir -m 700 -p /etc/target/pr" in problem.cure
+
+
+def test_kernel_without_lio_is_not_asked_to_make_it_ready(monkeypatch):
+    monkeypatch.setattr(privsep.context, "client_mode", False)
+    monkeypatch.setattr(setup, "prepare", lambda: pytest.fail("it was asked"))
+    assert list(start.problems({3260}, prepare=False)) == []
+
+
+def test_node_that_is_ready_is_told_nothing(monkeypatch):
+    assert _prepared(monkeypatch, list) == []
