@@ -2,7 +2,7 @@
 """The decision on a new connection, by all that is known about its volume."""
 
 import dataclasses
-from collections.abc import Collection, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
 from taikun_cinder import connectors, extra_specs
@@ -46,11 +46,13 @@ class Admission:
         mode: None if its attachment's row will say.
         server: the server that it is for, see ``Connection``.
         identity: of its connector.
+        readers_disk: whether the host gets the readers' disk, and not the main one.
     """
 
     mode: Mode | None
     server: str | None
     identity: str
+    readers_disk: bool = False
 
     def is_final(self, grant: Grant) -> bool:
         """Say whether no attachment's row can change what the host may do.
@@ -59,14 +61,16 @@ class Admission:
 
         - no row names the connection;
         - the row does not say the connection's mode yet;
-        - the host may write only because of what the row said before.
+        - the host has more than this connection gives it, perhaps only because of what
+          the row said before.
 
         Args:
             grant: its host's, by all connections that it has.
         """
         if self.server is None:
             return True
-        return self.server != self.identity and self.mode is grant.mode
+        own = (None, True) if self.readers_disk else (self.mode, False)
+        return self.server != self.identity and own == (grant.mode, grant.readers_disk)
 
 
 def admit(
@@ -74,6 +78,7 @@ def admit(
     identity: str,
     attachments: Collection[Attachment],
     ledger: Ledger,
+    can_show_readers_disk: Callable[[], bool],
 ) -> Admission:
     """Decide on a new connection.
 
@@ -82,6 +87,8 @@ def admit(
         identity: of its connector.
         attachments: all of the volume's.
         ledger: what they do not show.
+        can_show_readers_disk: says whether the volume's target can. Asked only for a
+            host that may only read.
 
     Raises:
         AttachmentRefused: the volume's rule forbids it.
@@ -111,7 +118,8 @@ def admit(
             cure=extra_specs.cure_of_refusal(),
         ) from error
     server = next(iter(servers)) if len(servers) == 1 else identity
-    return Admission(mode, server, identity)
+    readers_disk = mode is Mode.RO and can_show_readers_disk()
+    return Admission(mode, server, identity, readers_disk)
 
 
 def _refuse_namesake(

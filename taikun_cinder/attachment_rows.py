@@ -48,6 +48,7 @@ def attachment(
         credentials=_credentials(initiator, known, data),
         machine=connectors.machine_of(known),
         told=target.told(data),
+        readers_disk=modes.has_readers_disk(known),
         readable=connector is not None and information is not None,
     )
 

@@ -54,14 +54,31 @@ def of_grant(
     grant: Grant,
     mode: Mode,
     *,
+    readers_disk: bool,
     multipath: bool,
 ) -> dict[str, Any]:
     """Give what a host needs to know to connect.
 
+    Args:
+        target: what exports.
+        layout: how.
+        volume: Cinder's.
+        name: the name of its target.
+        grant: what the host has by all its connections.
+        mode: what it has by this one.
+        readers_disk: whether it is to use that disk, and not the main one.
+        multipath: whether the host asks for all paths.
+
     The mode is beside the data: there Cinder's manager overwrites it, and what is
     beside goes before (manager._connection_create).
     """
-    protocol, data = target.connection(name, layout.portals, grant, multipath=multipath)
+    protocol, data = target.connection(
+        name,
+        layout.portals,
+        grant,
+        readers_disk=readers_disk,
+        multipath=multipath,
+    )
     return {
         "driver_volume_type": protocol,
         "access_mode": mode.value,
@@ -70,6 +87,6 @@ def of_grant(
             "volume_id": volume["id"],
             MADE_FOR: grant.initiator.name,
             "encrypted": volume["encryption_key_id"] is not None,
-            "discard": False,
+            "discard": layout.discard and not readers_disk,
         },
     }

@@ -236,6 +236,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             export.target,
             grant,
             admission.mode or Mode.RW,
+            readers_disk=admission.readers_disk,
             multipath=bool(connector.get("multipath")),
         )
 

@@ -42,14 +42,19 @@ class Enforced:
             raise LookupError("nothing is exported")
         return self.export
 
-    def grant_of(self, volume: Any, initiator: Initiator) -> Grant:
-        """Give the grant by which an initiator can log in.
+    def grant_of(
+        self, volume: Any, initiator: Initiator, *, readers_disk: bool
+    ) -> Grant:
+        """Give the grant by which an initiator can log in, and reach one of the disks.
 
         Raises:
             GrantWithheld: it cannot, as things are.
         """
         grant = self.export.grant_of.get(initiator) if self.export else None
-        if grant is None or initiator in self.result.withheld:
+        withheld = self.result.withheld
+        if readers_disk:
+            withheld |= self.result.without_readers_disk
+        if grant is None or initiator in withheld:
             raise GrantWithheld(
                 volume=volume["id"],
                 initiator=initiator,

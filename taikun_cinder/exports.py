@@ -105,7 +105,10 @@ class Exports:
                 admissions.append(admission)
             enforced = self._enforce(volume, known, ledger, initiators)
             granted = [
-                enforced.grant_of(volume, request.initiator) for request in requests
+                enforced.grant_of(
+                    volume, request.initiator, readers_disk=admission.readers_disk
+                )
+                for request, admission in zip(requests, admissions, strict=True)
             ]
             self._keep(volume, known, ledger, enforced, promised=True)
             return [
@@ -120,8 +123,15 @@ class Exports:
         ledger: Ledger,
     ) -> tuple[Admission, Ledger]:
         connector = unmarked(request.connector)
-        admission = admit(request, mark(request.connector), attachments, ledger)
-        modes.annotate(request.connector, admission.mode)
+        admission = admit(
+            request,
+            mark(request.connector),
+            attachments,
+            ledger,
+            self.target.can_show_readers_disk,
+        )
+        readers_disk = admission.readers_disk
+        modes.annotate(request.connector, admission.mode, readers_disk=readers_disk)
         return admission, ledger.attach(
             attachments,
             request.initiator,
@@ -131,6 +141,7 @@ class Exports:
             admission.server,
             machine=connectors.machine_of(request.connector),
             connector=connector,
+            readers_disk=readers_disk,
         )
 
     def refresh(self, volume: Any) -> frozenset[str]:

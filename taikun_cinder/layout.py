@@ -28,12 +28,14 @@ class Layout:
         portals: where targets listen, the primary one first.
         template: of a logical volume's name, by its ``name_id``
             (volume_name_template).
+        discard: whether hosts that may write may discard (report_discard_supported).
     """
 
     prefix: str
     group: str
     portals: tuple[Portal, ...]
     template: str = "volume-%s"
+    discard: bool = False
 
     @classmethod
     def of(cls, configuration: Any) -> "Layout":
@@ -47,6 +49,7 @@ class Layout:
             group=configuration.volume_group,
             portals=portals.of(configuration),
             template=cfg.CONF.volume_name_template,
+            discard=configuration.report_discard_supported,
         )
 
     def target(self, volume: Any) -> str:
@@ -93,4 +96,5 @@ class Layout:
             serial=volume["name_id"],
             portals=frozenset(self.portals),
             grants=granted,
+            discard=self.discard,
         )

@@ -28,6 +28,11 @@ LOG = logging.getLogger(__name__)
 #: The key in a connector for the mode that its connection was granted.
 GRANTED = "taikun_cinder_mode"
 
+#: The key in a connector for the disk that its connection was given, and its value for
+#: the readers' disk. Without it that is the main disk: so connectors from before, from
+#: the in-tree driver and of hosts that may write say the right thing.
+DISK, READERS = "taikun_cinder_disk", "readers"
+
 #: The values of a volume's admin metadata ``readonly``.
 _SET, LIFTED = "True", "False"
 
@@ -74,11 +79,21 @@ def check(connector: Any) -> None:
         _mode(connector["mode"], connector)
 
 
-def annotate(connector: MutableMapping[str, Any], mode: Mode | None) -> None:
-    """Write into the connector what was granted; nothing if the row will say."""
-    connector.pop(GRANTED, None)
+def annotate(
+    connector: MutableMapping[str, Any], mode: Mode | None, *, readers_disk: bool
+) -> None:
+    """Write into the connector what was granted; no mode if the row will say it."""
+    for key in (GRANTED, DISK):
+        connector.pop(key, None)
     if mode is not None:
         connector[GRANTED] = mode.value
+    if readers_disk:
+        connector[DISK] = READERS
+
+
+def has_readers_disk(connector: Mapping[str, Any]) -> bool:
+    """Say whether the connector's host was given the readers' disk."""
+    return is_marked(connector) and connector.get(DISK) == READERS
 
 
 def of_attachment(

@@ -340,14 +340,18 @@ def _plain_export(export: Export) -> dict[str, Any]:
             _plain_grant(grant)
             for grant in sorted(export.grants, key=lambda grant: grant.initiator)
         ],
+        "discard": export.discard,
     }
 
 
-def _plain_grant(grant: Grant) -> dict[str, str]:
+def _plain_grant(grant: Grant) -> dict[str, Any]:
+    """Give a grant so that an older version, which knows one disk, reads it too."""
     return {
         "initiator": grant.initiator.name,
         **dataclasses.asdict(grant.credentials),
-        "mode": grant.mode.value,
+        "mode": (grant.mode or Mode.RO).value,
+        "main_disk": grant.mode is not None,
+        "readers_disk": grant.readers_disk,
     }
 
 
@@ -408,12 +412,16 @@ def _export(plain: Mapping[str, Any]) -> Export:
         serial=plain["serial"],
         portals=frozenset(Portal(*portal) for portal in plain["portals"]),
         grants=frozenset(_grant(grant) for grant in plain["grants"]),
+        discard=plain.get("discard", False),
     )
 
 
-def _grant(plain: Mapping[str, str]) -> Grant:
+def _grant(plain: Mapping[str, Any]) -> Grant:
+    # Older versions know the main disk only, and say nothing of disks.
+    main_disk = plain.get("main_disk", True)
     return Grant(
         Initiator(plain["initiator"]),
         Credentials(plain["username"], plain["password"]),
-        Mode(plain["mode"]),
+        Mode(plain["mode"]) if main_disk else None,
+        plain.get("readers_disk", False),
     )

@@ -23,6 +23,27 @@ def look_again(path: str) -> None:
     Path("/sys/block", Path(path).name, "device/rescan").write_text("1")
 
 
+def remove(path: str) -> None:
+    """Remove a disk from its host, as os-brick does before a host is detached."""
+    Path("/sys/block", Path(path).name, "device/delete").write_text("1")
+
+
+def size(path: str) -> int:
+    """Give the size of a disk in bytes, after the host has looked again."""
+    look_again(path)
+    return int(run("blockdev", "--getsize64", path))
+
+
+def discard(path: str, length: int) -> bool:
+    """Discard the beginning of a disk; say whether the host's kernel can."""
+    look_again(path)
+    limit = Path("/sys/block", Path(path).name, "queue/discard_max_bytes")
+    if limit.read_text().strip() == "0":
+        return False
+    run("blkdiscard", "--length", str(length), path)
+    return True
+
+
 def write_raw(path: str, text: str) -> str:
     """Write to a disk's first block by a SCSI command, past the block layer.
 

@@ -34,6 +34,8 @@ def login(name: str, information: dict[str, Any]) -> str:
         information: the connection's data, as a driver gives it. It may name another
             ``initiator`` than the host's own.
 
+    A host that is logged in already looks for new LUNs, as os-brick lets it.
+
     Raises:
         RuntimeError: the target refused, or the device did not come up.
     """
@@ -43,6 +45,10 @@ def login(name: str, information: dict[str, Any]) -> str:
     iqn = str(information.get("initiator") or connector(name)["initiator"])
     _update(["iscsiadm", "-m", "iface", "-I", name], {"iface.initiatorname": iqn})
     node = _node(name, information)
+    lun = int(information.get("target_lun", 0))
+    if _is_logged_in(name, information["target_iqn"]):
+        look_for_luns(iqn, information["target_iqn"])
+        return disk(iqn, information["target_iqn"], lun)
     run(*node, "-o", "new")
     settings = {"node.session.auth.authmethod": information["auth_method"]}
     if information["auth_method"] != "None":
@@ -50,7 +56,7 @@ def login(name: str, information: dict[str, Any]) -> str:
         settings["node.session.auth.password"] = information["auth_password"]
     _update(node, settings)
     run(*node, "--login")
-    return _device(iqn, information["target_iqn"])
+    return disk(iqn, information["target_iqn"], lun)
 
 
 def logout(name: str, information: dict[str, Any]) -> None:
@@ -61,6 +67,24 @@ def logout(name: str, information: dict[str, Any]) -> None:
 def forget(name: str, information: dict[str, Any]) -> None:
     """Let the host ``name``, which is logged out, forget a volume."""
     run(*_node(name, information), "-o", "delete")
+
+
+def discover(name: str, information: dict[str, Any]) -> list[str]:
+    """Ask a portal for targets as the host ``name``; give the names that it tells."""
+    known = run("iscsiadm", "-m", "iface").splitlines()
+    if not any(line.startswith(f"{name} ") for line in known):
+        run("iscsiadm", "-m", "iface", "-I", name, "-o", "new")
+    iqn = str(connector(name)["initiator"])
+    _update(["iscsiadm", "-m", "iface", "-I", name], {"iface.initiatorname": iqn})
+    portal = information["target_portal"]
+    discovery = ["iscsiadm", "-m", "discovery", "-t", "st", "-p", portal, "-I", name]
+    try:
+        said = run(*discovery, "-o", "nonpersistent")
+    except RuntimeError as error:
+        if "No portals found" not in str(error):
+            raise
+        return []
+    return sorted({line.split()[1] for line in said.splitlines()})
 
 
 def sessions() -> list[tuple[str, str]]:
@@ -84,14 +108,44 @@ def _update(record: list[str], settings: dict[str, str]) -> None:
         run(*record, "-o", "update", "-n", key, "-v", value)
 
 
-def _device(initiator: str, target: str, timeout: float = 20) -> str:
+def disk(initiator: str, target: str, lun: int = 0, timeout: float = 20) -> str:
+    """Give the path of the block device of a LUN, once it is there.
+
+    Raises:
+        RuntimeError: it did not come up.
+    """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        for session in _SESSIONS.glob("session*"):
-            ours = (session / "initiatorname").read_text().strip() == initiator
-            if ours and (session / "targetname").read_text().strip() == target:
-                blocks = list((session / "device").glob("target*/*/block/*"))
-                if blocks and Path("/dev", blocks[0].name).exists():
-                    return f"/dev/{blocks[0].name}"
+        for session in _of(initiator, target):
+            blocks = list((session / "device").glob(f"target*/*:{lun}/block/*"))
+            if blocks and Path("/dev", blocks[0].name).exists():
+                return f"/dev/{blocks[0].name}"
         time.sleep(0.05)
-    raise RuntimeError(f"no block device came up for {initiator} at {target}")
+    raise RuntimeError(f"no LUN {lun} came up for {initiator} at {target}")
+
+
+def look_for_luns(initiator: str, target: str) -> None:
+    """Let a host that is logged in look for new LUNs."""
+    for session in _of(initiator, target):
+        number = session.name.removeprefix("session")
+        run("iscsiadm", "-m", "session", "-r", number, "--rescan")
+
+
+def _is_logged_in(name: str, target: str) -> bool:
+    """Say whether a host is logged in by its own interface record."""
+    return any(
+        (session / "ifacename").read_text().strip() == name
+        and (session / "targetname").read_text().strip() == target
+        and (session / "state").read_text().strip() == "LOGGED_IN"
+        for session in _SESSIONS.glob("session*")
+    )
+
+
+def _of(initiator: str, target: str) -> list[Path]:
+    """Give the sessions of an initiator to a target."""
+    return [
+        session
+        for session in _SESSIONS.glob("session*")
+        if (session / "initiatorname").read_text().strip() == initiator
+        if (session / "targetname").read_text().strip() == target
+    ]

@@ -25,6 +25,8 @@ class Attachment:
             reserved is not.
         identity: of its connector, None if it has none.
         mode: what the host may do.
+        readers_disk: whether the host was given the readers' disk, and not the main
+            one.
         instance_uuid: the server that it is for; None if the row does not say.
         credentials: from its connection_info; None as long as that has none for this
             initiator. When an attachment gets another connector, the old
@@ -47,6 +49,7 @@ class Attachment:
     told: Told | None = None
     readable: bool = True
     machine: Machine = UNKNOWN
+    readers_disk: bool = False
 
     @property
     def server(self) -> str:

@@ -181,15 +181,16 @@ class Ledger:
                 if credentials is None or not credentials.known:
                     credentials = _known(attachments).get(initiator, credentials)
                 if attachment.identity is not None and credentials is not None:
-                    grant = Grant(initiator, credentials, attachment.mode)
+                    grant = _grant_by(attachment, initiator, credentials)
                     ledger = ledger._with(Connection(attachment.identity, grant, now))
         for initiator in sorted(
             hosts.keys() - {attachment.initiator for attachment in attachments}
         ):
             host = hosts[initiator]
-            uses_it = host.connected and host.mode is not None
-            if initiator in had and (nameless or uses_it):
-                grant = Grant(initiator, had[initiator], host.mode or Mode.RW)
+            sees_it = host.mode is not None or host.readers_disk
+            if initiator in had and (nameless or (host.connected and sees_it)):
+                mode = host.mode if sees_it else Mode.RW
+                grant = Grant(initiator, had[initiator], mode, host.readers_disk)
                 ledger = ledger._with(Connection(f"adopted {initiator}", grant, now))
         return dataclasses.replace(ledger, current=had).prune(attachments)
 
@@ -213,6 +214,8 @@ class Ledger:
         mode: Mode | None,
         now: float,
         server: str | None = None,
+        *,
+        readers_disk: bool = False,
         fresh: Callable[[], Credentials] = new_credentials,
         machine: Machine = UNKNOWN,
         connector: str = "",
@@ -227,6 +230,7 @@ class Ledger:
                 only read.
             now: by the clock of the ledger.
             server: the server that it is for, see ``Connection``.
+            readers_disk: whether the host gets the readers' disk, and not the main one.
             fresh: makes credentials.
             machine: the host.
             connector: see ``Connection``.
@@ -236,10 +240,10 @@ class Ledger:
         credentials = known.credentials if known else self._kept_for(initiator, machine)
         if credentials is None or not credentials.known:
             credentials = fresh()
-        grant = Grant(initiator, credentials, mode or Mode.RO)
+        main = None if readers_disk else mode or Mode.RO
         made = Connection(
             identity,
-            grant,
+            Grant(initiator, credentials, main, readers_disk),
             now,
             server=server,
             undecided=mode is None,
@@ -420,7 +424,8 @@ class Ledger:
 def grants(attachments: Iterable[Attachment], ledger: Ledger) -> frozenset[Grant]:
     """Give the grants of one volume: one for each initiator that has a connection.
 
-    An initiator may write if any of its connections may. An attachment without
+    An initiator sees the disks that its connections were given. It may write to the
+    main one if any of those that have it may. An attachment without
     credentials gives no grant by itself: no host was ever told any, since Cinder stores
     them before it answers.
 
@@ -431,6 +436,7 @@ def grants(attachments: Iterable[Attachment], ledger: Ledger) -> frozenset[Grant
     attachments = tuple(attachments)
     known: dict[Initiator, list[Credentials]] = {}
     modes: dict[Initiator, list[Mode]] = {}
+    readers: set[Initiator] = set()
     undecided = {
         connection.identity for connection in ledger.connections if connection.undecided
     }
@@ -440,21 +446,27 @@ def grants(attachments: Iterable[Attachment], ledger: Ledger) -> frozenset[Grant
             continue
         if attachment.key in ledger.ended:
             continue
-        if attachment.identity not in undecided:
+        if attachment.readers_disk:
+            readers.add(initiator)
+        elif attachment.identity not in undecided:
             modes.setdefault(initiator, []).append(attachment.mode)
         if attachment.credentials is not None:
             known.setdefault(initiator, []).append(attachment.credentials)
     read_only = read_only_by_nameless(attachments, ledger.connections)
     for connection in ledger.connections:
         grant = connection.grant
-        mode = Mode.RO if connection in read_only else grant.mode
-        modes.setdefault(grant.initiator, []).append(mode)
+        if grant.readers_disk:
+            readers.add(grant.initiator)
+        if grant.mode is not None:
+            mode = Mode.RO if connection in read_only else grant.mode
+            modes.setdefault(grant.initiator, []).append(mode)
         known.setdefault(grant.initiator, []).append(grant.credentials)
     return frozenset(
         Grant(
             initiator,
             _chosen(pairs, ledger.current.get(initiator)),
-            Mode.RW if Mode.RW in modes[initiator] else Mode.RO,
+            _highest(modes.get(initiator, ())),
+            initiator in readers,
         )
         for initiator, pairs in known.items()
     )
@@ -474,6 +486,19 @@ def _of(
     known: Container[Initiator | None], told: Mapping[Initiator, V]
 ) -> dict[Initiator, V]:
     return {initiator: value for initiator, value in told.items() if initiator in known}
+
+
+def _highest(modes: Collection[Mode]) -> Mode | None:
+    if not modes:
+        return None
+    return Mode.RW if Mode.RW in modes else Mode.RO
+
+
+def _grant_by(
+    attachment: Attachment, initiator: Initiator, credentials: Credentials
+) -> Grant:
+    mode = None if attachment.readers_disk else attachment.mode
+    return Grant(initiator, credentials, mode, attachment.readers_disk)
 
 
 def _known(attachments: Iterable[Attachment]) -> Mapping[Initiator, Credentials]:

@@ -111,18 +111,40 @@ class Sealed:
 
 @dataclasses.dataclass(frozen=True)
 class Grant:
-    """One initiator may reach one volume.
+    """One initiator may reach one volume, by one or both of the volume's disks.
+
+    The main disk is the one that hosts write to. The readers' disk shows the same data,
+    and nobody can write to it. So one host can have both at once: one server that
+    writes, and one that only reads.
 
     Attributes:
         initiator: the host's.
         credentials: the host's own. Only those from the in-tree driver may be the same
             for several.
-        mode: what the host may do.
+        mode: what the host may do with the main disk; None if it does not see it.
+            Read-only are the hosts that got no readers' disk when they were attached.
+        readers_disk: whether it sees the readers' disk.
+
+    Raises:
+        ValueError: it sees neither.
     """
 
     initiator: Initiator
     credentials: Credentials
-    mode: Mode
+    mode: Mode | None
+    readers_disk: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what grants nothing."""
+        if self.mode is None and not self.readers_disk:
+            raise ValueError(f"a grant for {self.initiator} that shows it no disk")
+
+    @property
+    def words(self) -> str:
+        """The disks that it shows."""
+        main = None if self.mode is None else self.mode.value
+        readers = "the readers' disk" if self.readers_disk else None
+        return " and ".join(filter(None, (main, readers)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +209,8 @@ class Export:
         serial: the SCSI unit serial, the same for the volume's whole life.
         portals: where the target listens.
         grants: who may reach it; at most one an initiator.
+        others: further grants, of hosts that are not looked at; see :meth:`only`.
+        discard: whether hosts that may write may also discard, if the device can.
 
     Raises:
         ValueError: an initiator has two grants, or the kernel could not listen at all
@@ -198,6 +222,8 @@ class Export:
     serial: str
     portals: frozenset[Portal]
     grants: frozenset[Grant] = frozenset()
+    others: frozenset[Grant] = frozenset()
+    discard: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not be enforced.
@@ -220,10 +246,30 @@ class Export:
         """The grants by initiator."""
         return {grant.initiator: grant for grant in self.grants}
 
+    @property
+    def has_readers_disk(self) -> bool:
+        """Whether any host sees the readers' disk."""
+        return any(grant.readers_disk for grant in self.grants | self.others)
+
+    @property
+    def has_protected_host(self) -> bool:
+        """Whether any host sees the main disk, and must not write to it."""
+        return any(grant.mode is Mode.RO for grant in self.grants | self.others)
+
     def only(self, initiators: Collection[Initiator]) -> "Export":
-        """Give the same without the grants of all others."""
+        """Give the same, with the grants of all others out of sight."""
         kept = frozenset(
             grant for grant in self.grants if grant.initiator in initiators
+        )
+        others = self.others | (self.grants - kept)
+        return dataclasses.replace(self, grants=kept, others=others)
+
+    def without_readers_disk(self) -> "Export":
+        """Give the same without that disk, and without the hosts that have no other."""
+        kept = frozenset(
+            dataclasses.replace(grant, readers_disk=False)
+            for grant in self.grants
+            if grant.mode is not None
         )
         return dataclasses.replace(self, grants=kept)
 
@@ -233,15 +279,17 @@ class HostState:
     """The present access of one host to a volume.
 
     Attributes:
-        mode: what the host may do; None if it does not see the volume.
+        mode: what the host may do with the main disk; None if it does not see it.
         credentials: those by which the host can log in; None if it can by none, or
             needs none.
         connected: whether the host is logged in.
+        readers_disk: whether it sees the readers' disk.
     """
 
     mode: Mode | None = None
     credentials: Credentials | Sealed | None = None
     connected: bool = False
+    readers_disk: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

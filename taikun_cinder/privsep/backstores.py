@@ -8,10 +8,10 @@ the name, and only a backstore that is not where it should be is searched for.
 
 import errno
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from taikun_cinder.privsep import files, modules, ours, reservations, turns
+from taikun_cinder.privsep import checks, files, modules, ours, reservations, turns
 
 ROOT = Path("/sys/kernel/config/target")
 CORE = ROOT / "core"
@@ -19,14 +19,16 @@ ISCSI = ROOT / "iscsi"
 
 _KIND = "iblock_"
 
+_UNMAP = "emulate_tpu"
 
-def place(name: str) -> Path:
+
+def place(name: str, kind: str = _KIND) -> Path:
     """Give the folder of a backstore that we make."""
     # The kernel takes 32 bits (target_core_call_addhbatotarget() in
     # target_core_configfs.c). rtslib stays below 2**20 by itself, so we do above.
     digest = hashlib.sha256(name.encode()).digest()
     index = int.from_bytes(digest[:4]) | 1 << 31
-    return CORE / f"{_KIND}{index}" / name
+    return CORE / f"{kind}{index}" / name
 
 
 def is_block(folder: Path) -> bool:
@@ -64,7 +66,7 @@ def names() -> list[str]:
     """List the names of all block backstores on this node, but for HBAs at work."""
     return [
         folder.name
-        for hba in _hbas()
+        for hba in hbas()
         for folder in map(hba.joinpath, files.entries(hba))
         if folder.is_dir()
     ]
@@ -72,13 +74,13 @@ def names() -> list[str]:
 
 def _named(name: str) -> Iterator[Path]:
     """Give all block backstores with a name, wherever they are."""
-    return (hba / name for hba in _hbas() if (hba / name).is_dir())
+    return (hba / name for hba in hbas() if (hba / name).is_dir())
 
 
-def _hbas() -> Iterator[Path]:
-    """Give the HBAs of block devices, but for those at work."""
+def hbas(kind: str = _KIND) -> Iterator[Path]:
+    """Give the HBAs of a kind, but for those at work."""
     with turns.HbasAtWork() as at_work:
-        for name in files.entries(CORE, _KIND):
+        for name in files.entries(CORE, kind):
             if name not in at_work:
                 yield CORE / name
 
@@ -97,6 +99,52 @@ def serial(folder: Path) -> str:
     """Give the unit serial; empty if there is none."""
     said = files.get(folder / "wwn" / "vpd_unit_serial") or ""
     return said.partition(":")[2].strip()
+
+
+def refuses(folder: Path, names: Collection[str]) -> list[str]:
+    """Give those of some attributes that are 0, so that a command is refused."""
+    # Older kernels lack some of these attributes, and do not have their commands.
+    said = {name: files.get(folder / "attrib" / name) for name in names}
+    return [name for name, value in said.items() if value in ("0", None)]
+
+
+def set_refused(name: str, attribute: str, *, refused: bool) -> None:
+    """Refuse a command of ``checks.PASSABLE``, or take it again.
+
+    LIO compares a write protection with the direction of the data that a host
+    announces, and carries these out by their code (transport_lookup_cmd_lun() in
+    target_core_device.c, sbc_parse_cdb() in target_core_sbc.c).
+    """
+    value = "0" if refused else checks.PASSABLE[attribute]
+    files.put(existing(name) / "attrib" / attribute, value)
+
+
+def discard(folder: Path) -> bool:
+    """Say whether UNMAP is taken."""
+    return files.get(folder / "attrib" / _UNMAP) == "1"
+
+
+def can_discard(folder: Path) -> bool:
+    """Say whether the device can discard."""
+    # See target_configure_unmap_from_queue() in target_core_device.c.
+    return files.get(folder / "attrib" / "max_unmap_block_desc_count") != "0"
+
+
+def set_discard(name: str, *, wanted: bool) -> None:
+    """Take UNMAP, or take it no more."""
+    files.put(existing(name) / "attrib" / _UNMAP, "1" if wanted else "0")
+
+
+def existing(name: str) -> Path:
+    """Give the folder of the block backstore with a name.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    folder = find(name, search=True)
+    if folder is None:
+        raise FileNotFoundError(errno.ENOENT, "", str(place(name)))
+    return folder
 
 
 def create(name: str, path: str, unit_serial: str) -> None:
@@ -123,12 +171,9 @@ def create(name: str, path: str, unit_serial: str) -> None:
 
 
 def _configure(folder: Path, path: str, unit_serial: str) -> None:
-    try:
-        node = ours.node(path)
-    except ValueError:  # it was one when the call was checked
-        raise PermissionError(errno.EPERM, "", path) from None
+    node = own_device(path)
     with turns.of_hba(folder.parent.name):
-        _make_hba(folder.parent)
+        make_hba(folder.parent)
         files.make(folder)
         files.put(folder / "wwn" / "vpd_unit_serial", unit_serial)
         files.put(folder / "control", f"udev_path={node}")
@@ -137,7 +182,20 @@ def _configure(folder: Path, path: str, unit_serial: str) -> None:
         files.put(folder / "enable", "1")
 
 
-def _make_hba(folder: Path) -> None:
+def own_device(path: str) -> str:
+    """Give the device node of a logical volume of ours, for the kernel.
+
+    Raises:
+        PermissionError: it is none any more.
+    """
+    try:
+        return ours.node(path)
+    except ValueError:  # it was one when the call was checked
+        raise PermissionError(errno.EPERM, "", path) from None
+
+
+def make_hba(folder: Path, *modules_of_kind: str) -> None:
+    """Make the HBA that a backstore is to be in."""
     try:
         files.make(folder)
     except OSError as error:
@@ -145,7 +203,7 @@ def _make_hba(folder: Path) -> None:
             raise
         # The kernel loads the kinds of backstores with the first one of any kind, and
         # never again (transport_subsystem_check_init() in target_core_transport.c).
-        modules.load()
+        modules.load(*modules_of_kind)
         files.make(folder)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from taikun_cinder.privsep import backstores, checks, files, names, state
+from taikun_cinder.privsep import backstores, checks, files, names, readers, state
 
 _PROTECT_NEW = "prod_mode_write_protect"
 
@@ -45,6 +45,36 @@ def create_backstore(target: str, device: str, serial: str) -> None:
 def remove_backstore(target: str) -> None:
     """Remove the backstore, whole or half-built, and close its device."""
     backstores.remove(target)
+
+
+@_change(checks.passable, checks.flag)
+def set_refused(target: str, name: str, refused: bool) -> None:
+    """Refuse a command that passes the write protection of LUN 0, or take it."""
+    backstores.set_refused(target, name, refused=refused)
+
+
+@_change(checks.flag)
+def set_discard(target: str, discard: bool) -> None:
+    """Take UNMAP by the main backstore, or take it no more."""
+    backstores.set_discard(target, wanted=discard)
+
+
+@_change(checks.device, checks.serial)
+def create_readers(target: str, device: str, serial: str) -> None:
+    """Make, configure, enable and harden the readers' backstore, with its serial."""
+    readers.create(target, device, serial)
+
+
+@_change()
+def harden_readers(target: str) -> None:
+    """Let the readers' backstore refuse all that could change anything."""
+    readers.harden(target)
+
+
+@_change()
+def remove_readers(target: str) -> None:
+    """Remove the readers' backstore, whole or half-built, and close its device."""
+    readers.remove(target)
 
 
 @_change()
@@ -90,13 +120,11 @@ def enable_tpg(target: str) -> None:
     files.put(_tpg(target) / "enable", "1")
 
 
-@_change()
-def add_lun(target: str) -> None:
-    """Make LUN 0, bound to the volume's backstore."""
-    backstore = backstores.find(target, search=True)
-    if backstore is None:
-        raise FileNotFoundError(errno.ENOENT, "", str(backstores.place(target)))
-    lun = _tpg(target) / "lun" / "lun_0"
+@_change(checks.own_lun)
+def add_lun(target: str, index: int) -> None:
+    """Make LUN 0 or 1, bound to the main or the readers' backstore."""
+    backstore = _backstore(target, index)
+    lun = _tpg(target) / "lun" / f"lun_{index}"
     files.make(lun)
     bound = files.links(lun)
     if set(bound.values()) == {backstore}:
@@ -166,16 +194,18 @@ def set_credentials(target: str, initiator: str, username: str, password: str) -
     files.put(acl / "auth" / "userid", username)
 
 
-@_change(checks.initiator, checks.flag)
-def map_lun(target: str, initiator: str, write_protect: bool) -> None:
-    """Show LUN 0 to the initiator, write-protected from the first moment if asked.
+@_change(checks.initiator, checks.flag, checks.own_lun)
+def map_lun(target: str, initiator: str, write_protect: bool, index: int) -> None:
+    """Show a LUN to the initiator, write-protected from the first moment if asked.
 
     What is written to write_protect before the LUN is bound is taken without an error
     and without effect: there is no entry yet that it could be kept in. The entry
     begins with what the TPG says (target_fabric_mappedlun_link()). Only a host that
     came in without an ACL has one already, which keeps what it says.
     """
-    mapped, lun = _acl(target, initiator) / "lun_0", _tpg(target) / "lun" / "lun_0"
+    _see_that_readers_only_read(target, initiator, write_protect, index)
+    name = f"lun_{index}"
+    mapped, lun = _acl(target, initiator) / name, _tpg(target) / "lun" / name
     files.make(mapped)
     for source in files.links(mapped):
         files.unlink(source)
@@ -199,13 +229,31 @@ def unmap_lun(target: str, initiator: str, index: int) -> None:
         _remove_lun(lun)
 
 
-@_change(checks.initiator, checks.flag)
-def set_write_protect(target: str, initiator: str, write_protect: bool) -> None:
+@_change(checks.initiator, checks.flag, checks.own_lun)
+def set_write_protect(
+    target: str, initiator: str, write_protect: bool, index: int
+) -> None:
     """Refuse the initiator's writes, or refuse them no more; it may be logged in."""
-    mapped = _acl(target, initiator) / "lun_0"
+    _see_that_readers_only_read(target, initiator, write_protect, index)
+    mapped = _acl(target, initiator) / f"lun_{index}"
     files.put(mapped / "write_protect", _bit(write_protect))
     if files.get(mapped / "write_protect") != _bit(write_protect):
         raise FileNotFoundError(errno.ENOENT, "", str(mapped / "lun"))
+
+
+def _see_that_readers_only_read(
+    target: str, initiator: str, write_protect: bool, index: int
+) -> None:
+    if index == checks.READERS_LUN and not write_protect:
+        where = _acl(target, initiator) / f"lun_{index}"
+        raise PermissionError(errno.EPERM, "", str(where))
+
+
+def _backstore(target: str, index: int) -> Path:
+    """Give the backstore that a LUN has to lead to."""
+    if index == checks.READERS_LUN:
+        return readers.place(target)
+    return backstores.existing(target)
 
 
 def _target(target: str) -> Path:

@@ -16,7 +16,16 @@ ATTRIBUTES = {
     "generate_node_acls": 0,
     "demo_mode_write_protect": 1,
     "prod_mode_write_protect": 0,
+    "demo_mode_discovery": 0,
 }
+
+#: The attributes of a backstore that are 0 if it refuses a command which passes a LUN's
+#: write protection, and what an iblock has otherwise (iblock_configure_device() in
+#: target_core_iblock.c, DA_EMULATE_CAW in target_core_base.h).
+PASSABLE = {"max_write_same_len": "65535", "emulate_caw": "1"}
+
+#: The LUNs that a volume can have: the main disk's and the readers'.
+MAIN_LUN, READERS_LUN = 0, 1
 
 _IQN = re.compile(r"(iqn|naa|eui)\.[!-.0-~]{1,219}")  # printable ASCII without /
 # What rtslib takes for a host (normalize_wwn() in rtslib_fb/utils.py), so that the
@@ -134,6 +143,11 @@ def lun(value: object) -> int:
     return _number("LUN", value, 0, _LAST_LUN)
 
 
+def own_lun(value: object) -> int:
+    """Check the index of a LUN that is to show one of the volume's disks."""
+    return _number("LUN of ours", value, MAIN_LUN, READERS_LUN)
+
+
 def other_tag(value: object) -> int:
     """Check the tag of a TPG that is to go."""
     return _number("tag", value, 0, _LAST_PORT)
@@ -151,6 +165,14 @@ def attribute(value: object) -> str:
     name = _text("attribute", value)
     if name not in ATTRIBUTES:
         raise ValueError(f"the attribute {name!r} is not ours to set")
+    return name
+
+
+def passable(value: object) -> str:
+    """Check the name of an attribute of a backstore that we set."""
+    name = _text("attribute", value)
+    if name not in PASSABLE:
+        raise ValueError(f"the attribute {name!r} of a backstore is not ours to set")
     return name
 
 

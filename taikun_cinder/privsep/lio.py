@@ -18,6 +18,7 @@ from taikun_cinder.privsep import (
     context,
     deadline,
     files,
+    readers,
     setup,
     state,
     turns,
@@ -48,7 +49,8 @@ def read(
         initiators: whose ACLs to read, in lower case; None for all.
 
     Returns:
-        ``{"backstore": None | {"device", "serial", "active"},
+        ``{"backstore": None | {"device", "serial", "active", "refuses", "discard",
+        "can_discard"}, "readers": None | {"device", "serial", "active", "refuses"},
         "target": None | {"tpg", "other_tpgs": [TAG]}}``, with ``tpg`` None or
         ``{"enabled", "attributes": {NAME: VALUE}, "luns": {INDEX: NAME | None},
         "portals": [(ADDRESS, PORT)], "acls": {INITIATOR: {"credentials":
@@ -115,7 +117,7 @@ def _tell(target: str, doing: str, left: int, late: deadline.TooLate) -> None:
 
 @context.entrypoint
 def names(prefix: str) -> list[str]:
-    """List our targets and block backstores whose names begin with a prefix.
+    """List our volumes that have a target or a backstore, by the target's name.
 
     What is in an HBA that is being changed is left out: the kernel does not let anybody
     look there meanwhile.
@@ -128,7 +130,11 @@ def names(prefix: str) -> list[str]:
     deadline.check()
     ours = checks.prefixes(prefix)
     try:
-        found = {*files.entries(backstores.ISCSI), *backstores.names()}
+        found = {
+            *files.entries(backstores.ISCSI),
+            *backstores.names(),
+            *readers.targets(),
+        }
     except OSError as error:
         raise KernelRefused.of(-1, "list", error) from None
     return sorted(name for name in found if name.startswith(ours))
@@ -159,6 +165,22 @@ def refusals(prefix: str, group: str) -> list[str]:
         except ValueError as refused:
             found.append(str(refused))
     return list(dict.fromkeys(found))
+
+
+@context.entrypoint
+def lack_of_readers_disk() -> str:
+    """Say what this kernel lacks for a readers' disk; empty if it is nothing.
+
+    Raises:
+        KernelRefused: it could not be asked.
+        TooLate: the caller waits no more.
+    """
+    deadline.check()
+    setup.ready()
+    try:
+        return readers.lack()
+    except OSError as error:
+        raise KernelRefused.of(-1, "look for a readers' disk", error) from None
 
 
 def _checked(what: object, *given: object) -> tuple[str, Callable[..., None], Any]:

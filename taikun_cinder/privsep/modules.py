@@ -13,8 +13,11 @@ _MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
 _PATIENCE = 25
 
 
-def load() -> None:
+def load(*more: str) -> None:
     """Load what is not loaded or built in.
+
+    Args:
+        more: modules that not everybody needs.
 
     It takes no CAP_SYS_MODULE of ours: Linux gives a program that user 0 starts all
     capabilities again (capabilities(7), "Capabilities and execution of programs by
@@ -25,7 +28,7 @@ def load() -> None:
     """
     try:
         done = subprocess.run(
-            ["modprobe", "--all", *_MODULES],
+            ["modprobe", "--all", *_MODULES, *more],
             env={"PATH": PATH},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from taikun_cinder.privsep import backstores, checks, cipher, files, names
+from taikun_cinder.privsep import backstores, checks, cipher, files, names, readers
 
 _TPG = "tpgt_1"
 _NO_SESSION = "No active iSCSI Session"
@@ -34,6 +34,7 @@ def read(
     luns = backstores.bound(target) if exists else {}
     return {
         "backstore": _backstore(target, luns, search=search or exists),
+        "readers": _readers(target),
         "target": _target(folder, luns, key, asked) if exists else None,
     }
 
@@ -46,6 +47,21 @@ def _backstore(name: str, luns: _Luns, *, search: bool) -> dict[str, Any] | None
         "device": backstores.device(folder),
         "serial": backstores.serial(folder),
         "active": backstores.active(folder),
+        "refuses": backstores.refuses(folder, checks.PASSABLE),
+        "discard": backstores.discard(folder),
+        "can_discard": backstores.can_discard(folder),
+    }
+
+
+def _readers(target: str) -> dict[str, Any] | None:
+    folder = readers.place(target)
+    if not folder.is_dir():
+        return None
+    return {
+        "device": backstores.device(folder),
+        "serial": backstores.serial(folder),
+        "active": backstores.active(folder),
+        "refuses": backstores.refuses(folder, readers.CHANGING),
     }
 
 
@@ -59,6 +75,7 @@ def _target(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, A
 
 
 def _tpg(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, Any]:
+    target = folder.parent.name
     uninvited = {name: _UNINVITED for name in dynamic_sessions(folder) if asked(name)}
     invited = {
         name: _acl(folder / "acls" / name, key)
@@ -68,7 +85,7 @@ def _tpg(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, Any]
     return {
         "enabled": files.get(folder / "enable") == "1",
         "attributes": _attributes(folder / "attrib"),
-        "luns": _luns(luns),
+        "luns": _luns(target, luns),
         "portals": list(portals(folder / "np").values()),
         "acls": uninvited | invited,
     }
@@ -89,22 +106,22 @@ def _attributes(folder: Path) -> dict[str, int]:
     return {name: int(value) for name, value in found.items() if value}
 
 
-def _luns(bound: _Luns) -> dict[int, str | None]:
+def _luns(target: str, bound: _Luns) -> dict[int, str | None]:
     """Give the LUNs; one whose folder has another name than its index leads nowhere."""
     found: dict[int, str | None] = {}
     for name, backstore in bound.items():
         index = names.lun(name)
         if index is not None and names.is_plain(name, index):
-            found[index] = _lun(backstore)
+            found[index] = _lun(target, backstore)
         elif index is not None:
             found.setdefault(index, None)
     return found
 
 
-def _lun(backstore: Path | None) -> str | None:
+def _lun(target: str, backstore: Path | None) -> str | None:
     if backstore is None:
         return None
-    if backstores.is_block(backstore):
+    if backstores.is_block(backstore) or backstore == readers.place(target):
         return backstore.name
     return f"{backstore.parent.name}/{backstore.name}"
 

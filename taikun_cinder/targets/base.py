@@ -14,6 +14,9 @@ What an implementation must do:
 - A call that hangs holds nobody up but those who ask for the same target: they get
   ``TargetBusy`` at once, until it has come back. What its caller did not wait for is
   not begun any more.
+- A volume can show two disks, see ``access.model.Grant``. The readers' disk has a
+  serial of its own, that follows from the main disk's. It is there as long as a grant
+  shows it, and whatever is wrong with it, the main disk and its hosts go on.
 - A change that fails raises ``StepFailed`` with the target, the step and the cause.
   Nothing is undone: what was done before was right, and the next ``ensure`` goes on
   from what is then. So ``read`` must not take a half-made change for a finished one.
@@ -85,6 +88,7 @@ class Result:
             logged in when it ended.
         connected: the initiators that were logged in before, of those that were looked
             at.
+        without_readers_disk: the initiators that could not be shown that disk.
     """
 
     changes: tuple[str, ...] = ()
@@ -95,6 +99,7 @@ class Result:
     connected: frozenset[Initiator] = dataclasses.field(
         default=frozenset(), compare=False
     )
+    without_readers_disk: frozenset[Initiator] = frozenset()
 
 
 class Target(Protocol):
@@ -103,8 +108,10 @@ class Target(Protocol):
     #: The key of a connector that names its host to this kind of target.
     connector_key: str
 
-    #: What pools can say of such targets, beside what all say.
-    capabilities: Mapping[str, Any]
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What pools can say of such targets, beside what all say."""
+        ...
 
     @staticmethod
     def problems(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
@@ -136,8 +143,22 @@ class Target(Protocol):
         """
         ...
 
+    def can_show_readers_disk(self) -> bool:
+        """Say whether new hosts that may only read can be given the readers' disk.
+
+        Raises:
+            TargetUnreadable: the kernel could not be asked.
+        """
+        ...
+
     def connection(
-        self, name: str, portals: Sequence[Portal], grant: Grant, *, multipath: bool
+        self,
+        name: str,
+        portals: Sequence[Portal],
+        grant: Grant,
+        *,
+        readers_disk: bool,
+        multipath: bool,
     ) -> tuple[str, dict[str, Any]]:
         """Give what a host needs to know to connect.
 
@@ -147,6 +168,7 @@ class Target(Protocol):
             name: the target's.
             portals: where it listens, the primary one first.
             grant: the host's.
+            readers_disk: whether it is to use that, and not the main disk.
             multipath: whether the host asks for all paths.
 
         Returns:

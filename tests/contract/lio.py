@@ -10,13 +10,23 @@ import itertools
 
 import pytest
 
-from taikun_cinder.access.model import Credentials, Export, Mode
+from taikun_cinder.access.model import Credentials, Export, Initiator, Mode
 from taikun_cinder.targets.base import Result
 from taikun_cinder.targets.lio import steps
 from taikun_cinder.targets.lio.plan import personal, plan
 from taikun_cinder.targets.lio.steps import after
-from tests.contract.suite import A, B, C, Lab, TargetContract, grant
+from tests.contract.suite import (
+    A,
+    B,
+    C,
+    Lab,
+    TargetContract,
+    grant,
+    reader,
+)
 from tests.contract.world import LioWorld, Readable
+
+D = Initiator("iqn.2026-11.com.example:d")
 
 
 class LioLab(Lab):
@@ -55,13 +65,13 @@ class LioContract(TargetContract):
         lab.ensure(lab.export(grant(A), grant(B)))
         stays, goes = lab.login(grant(A)), lab.login(grant(B))
         lab.world.damage(lab.name, steps.SetWriteProtect(A, write_protect=True))
-        desired = lab.export(grant(A), grant(C, Mode.RO))
+        desired = lab.export(grant(A), grant(C))
         result = lab.target.ensure(lab.name, desired, [B, C])
         expected = (
             steps.RemoveAcl(B),
             steps.CreateAcl(C),
             steps.SetCredentials(C, grant(C).credentials),
-            steps.MapLun(C, write_protect=True),
+            steps.MapLun(C, write_protect=False),
         )
         assert result == Result(tuple(map(str, expected)))
         assert (stays.alive, goes.alive) == (True, False)
@@ -71,6 +81,18 @@ class LioContract(TargetContract):
         assert lab.target.findings(lab.name, desired)
         lab.ensure(desired)
         assert stays.alive
+
+    def test_readers_come_and_go_without_a_look_at_the_others(
+        self, lab: LioLab
+    ) -> None:
+        lab.ensure(lab.export(grant(A), grant(B, Mode.RO), reader(C)))
+        lab.world.damage(lab.name, steps.SetWriteProtect(A, write_protect=True))
+        now = lab.export(grant(A), reader(B, Mode.RO), reader(C))
+        result = lab.target.ensure(lab.name, now, [B])
+        assert result.changes == (str(steps.MapLun(B, write_protect=True, index=1)),)
+        now = lab.export(grant(A), reader(B, Mode.RO))
+        result = lab.target.ensure(lab.name, now, [C])
+        assert result.changes == (str(steps.RemoveAcl(C)),)
 
     @pytest.mark.parametrize(
         "damages",
@@ -102,27 +124,34 @@ class LioContract(TargetContract):
             steps.SetAttribute("generate_node_acls", 1),
             steps.SetAttribute("demo_mode_write_protect", 0),
             steps.SetAttribute("prod_mode_write_protect", 1),
-            steps.CreateAcl(C),
+            steps.CreateAcl(D),
             steps.SetCredentials(A, Credentials("somebody", "elsessecret1")),
             steps.SetWriteProtect(B, write_protect=False),
             steps.SetWriteProtect(A, write_protect=True),
             steps.UnmapLun(B, 0),
             steps.RemoveAcl(B),
+            steps.SetAttribute("demo_mode_discovery", 1),
+            steps.SetRefused("emulate_caw", refused=False),
+            steps.SetRefused("max_write_same_len", refused=False),
+            steps.UnmapLun(C, 1),
+            steps.MapLun(C, write_protect=False),
+            steps.MapLun(A, write_protect=True, index=1),
         ],
         ids=repr,
     )
     def test_damage_is_put_right_and_a_live_host_does_not_feel_it(
         self, lab: LioLab, damage: steps.Step
     ) -> None:
-        desired = lab.export(grant(A), grant(B, Mode.RO))
+        desired = lab.export(grant(A), grant(B, Mode.RO), reader(C))
         lab.ensure(desired)
-        session = lab.login(grant(A))
+        session, reading = lab.login(grant(A)), lab.login(reader(C))
         lab.world.damage(lab.name, damage)
         assert lab.target.findings(lab.name, desired)
         assert lab.ensure(desired).changes
-        assert session.alive
-        assert lab.connected() == {A}
+        session.write(b"undisturbed")
+        assert (session.alive, reading.alive) == (True, True)
         lab.login(grant(B)).read()
+        assert lab.login(reader(C)).read() == b"undisturbed"
 
     def test_foreign_portal_goes_when_nobody_is_logged_in(self, lab: LioLab) -> None:
         desired = lab.export(grant(A))
@@ -133,7 +162,7 @@ class LioContract(TargetContract):
         assert lab.login(grant(A)).alive
 
     def test_any_part_of_an_export_is_built_upon(self, lab: LioLab) -> None:
-        desired = lab.export(grant(A))
+        desired = lab.export(grant(A), reader(B))
         whole = lab.steps(desired)
         lab.ensure(None)
         for count in range(len(whole)):
@@ -141,10 +170,11 @@ class LioContract(TargetContract):
                 lab.world.damage(lab.name, step)
             lab.ensure(desired)
             lab.login(grant(A)).logout()
+            lab.login(reader(B)).logout()
             lab.ensure(None)
 
     def test_any_part_of_an_export_is_removed(self, lab: LioLab) -> None:
-        whole = lab.steps(lab.export(grant(A)))
+        whole = lab.steps(lab.export(grant(A), reader(B)))
         lab.ensure(None)
         for count in range(len(whole)):
             for step in itertools.islice(whole, count):

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.targets.lio.states import LUN, AclState, LioState
-from taikun_cinder.targets.lio.steps import AddPortal, Step, after
+from taikun_cinder.targets.lio.states import LUN, AclState, BackstoreState, LioState
+from taikun_cinder.targets.lio.steps import AddPortal, CreateReaders, Step, after
 from taikun_cinder.targets.lio.target import LioTarget
 
 
@@ -21,9 +21,14 @@ class FaultError(Exception):
 
 
 class MemoryKernel:
-    """A LIO that lives as long as this object."""
+    """A LIO that lives as long as this object.
+
+    Attributes:
+        lack: what it lacks for readers' disks; empty for nothing.
+    """
 
     def __init__(self) -> None:
+        self.lack = ""
         self._exports: dict[str, LioState] = {}
         self._sessions: dict[tuple[str, Initiator], Session] = {}
         self._devices: dict[str, bytes] = {}
@@ -60,6 +65,10 @@ class MemoryKernel:
         with self._lock:
             return frozenset(name for name in self._exports if name.startswith(prefix))
 
+    def lack_of_readers_disk(self) -> str:
+        """Say what the kernel lacks for readers' disks; see ``lack``."""
+        return self.lack
+
     def fail_before(self, step: int | None) -> None:
         """Let one step fail: 0 for the next one; None for no fault after all."""
         self._steps_until_fault = step
@@ -80,7 +89,7 @@ class MemoryKernel:
                     del self._sessions[name, initiator]
 
     def login(
-        self, name: str, initiator: Initiator, credentials: Credentials
+        self, name: str, initiator: Initiator, credentials: Credentials, lun: int = LUN
     ) -> "Session":
         """Log a host in; its session before, if there is one, is replaced.
 
@@ -96,7 +105,7 @@ class MemoryKernel:
                 raise LoginRefusedError(name)
             self._sessions.pop((name, initiator), None)
             self._set_session(observed, initiator, acl, alive=True)
-            session = Session(self, name, initiator)
+            session = Session(self, name, initiator, lun)
             self._sessions[name, initiator] = session
             return session
 
@@ -111,7 +120,14 @@ class MemoryKernel:
     def is_current(self, session: "Session") -> bool:
         """Say whether the target still knows this session."""
         with self._lock:
-            return self._sessions.get((session.name, session.initiator)) is session
+            current = self._sessions.get((session.name, session.initiator))
+            return current is (session.first or session)
+
+    def backstore_of(self, session: "Session") -> BackstoreState | None:
+        """Give the backstore behind a session's disk."""
+        observed = self.read(session.name)
+        names = {0: observed.backstore, 1: observed.readers}
+        return names[session.lun]
 
     def device_of(self, session: "Session", *, writing: bool) -> str:
         """Give the device that a session reaches.
@@ -121,14 +137,17 @@ class MemoryKernel:
         """
         observed = self.read(session.name)
         acl = observed.acls.get(session.initiator)
-        mapped_lun = acl.mapped.get(LUN) if acl and self.is_current(session) else None
-        if mapped_lun is None or mapped_lun.lun is None or observed.backstore is None:
+        current = acl is not None and self.is_current(session)
+        mapped_lun = acl.mapped.get(session.lun) if acl and current else None
+        backstore = self.backstore_of(session)
+        if mapped_lun is None or mapped_lun.lun is None or backstore is None:
             raise OSError("input/output error")
-        if observed.luns.get(mapped_lun.lun) != session.name:
+        name = (observed.name, observed.readers_name)[session.lun]
+        if observed.luns.get(mapped_lun.lun) != name:
             raise OSError("input/output error")
         if writing and mapped_lun.write_protect:
             raise OSError("write protected")
-        return observed.backstore.device
+        return backstore.device
 
     def content(self, device: str) -> bytes:
         """Give what is on a device."""
@@ -141,6 +160,8 @@ class MemoryKernel:
     def _step(self, name: str, step: Step) -> None:
         if isinstance(step, AddPortal) and step.portal in self.taken:
             raise FaultError("address in use")
+        if self.lack and isinstance(step, CreateReaders):
+            raise FaultError(self.lack)
         if self._steps_until_fault is not None:
             self._steps_until_fault -= 1
             if self._steps_until_fault < 0:
@@ -162,11 +183,17 @@ class MemoryKernel:
 
 @dataclasses.dataclass(eq=False)
 class Session:
-    """A host that is logged in, with LUN 0 as its disk."""
+    """A host that is logged in, with one LUN as its disk."""
 
     kernel: MemoryKernel
     name: str
     initiator: Initiator
+    lun: int = LUN
+    first: "Session | None" = None
+
+    def other(self, lun: int) -> "Session":
+        """Give another disk of the same session."""
+        return dataclasses.replace(self, lun=lun, first=self.first or self)
 
     @property
     def alive(self) -> bool:
@@ -176,7 +203,7 @@ class Session:
     @property
     def serial(self) -> str:
         """The unit serial that the disk shows; empty without a disk."""
-        backstore = self.kernel.read(self.name).backstore
+        backstore = self.kernel.backstore_of(self)
         return backstore.serial if backstore else ""
 
     def write(self, content: bytes) -> None:

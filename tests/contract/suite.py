@@ -30,6 +30,11 @@ def grant(initiator: Initiator, mode: Mode = Mode.RW, secret: str = "") -> Grant
     )
 
 
+def reader(initiator: Initiator, mode: Mode | None = None) -> Grant:
+    """Give a grant with the readers' disk, and with the main one if it has a mode."""
+    return dataclasses.replace(grant(initiator), mode=mode, readers_disk=True)
+
+
 class Lab:
     """A world with one volume in it."""
 
@@ -55,6 +60,7 @@ class Lab:
             for initiator, grant in desired.grant_of.items():
                 host = shown.hosts[initiator]
                 assert (host.mode, host.credentials) == (grant.mode, grant.credentials)
+                assert host.readers_disk is grant.readers_disk
         assert self.target.ensure(self.name, desired) == Result()
         assert self.target.read(self.name) == shown
         return result
@@ -63,9 +69,12 @@ class Lab:
         """Give the initiators that are logged in."""
         return self.target.read(self.name).connected
 
-    def login(self, grant: Grant) -> Session:
-        portal = self.world.portals[0]
-        return self.world.login(self.name, portal, grant.initiator, grant.credentials)
+    def login(self, grant: Grant, lun: int | None = None) -> Session:
+        """Log a host in, to use the disk with a LUN: its main one, if it has that."""
+        if lun is None:
+            lun = 1 if grant.mode is None else 0
+        portal, pair = self.world.portals[0], grant.credentials
+        return self.world.login(self.name, portal, grant.initiator, pair, lun)
 
     def refused(self, grant: Grant) -> None:
         with pytest.raises(LoginRefused):
@@ -149,6 +158,62 @@ class TargetContract:
         assert (first.alive, second.alive) == (True, True)
         lab.ensure(lab.export(grant(A), grant(B)))
         assert second.alive
+
+    def test_readers_have_a_disk_of_their_own_with_the_same_data(
+        self, lab: Lab
+    ) -> None:
+        lab.ensure(lab.export(grant(A), reader(B)))
+        writing, reading = lab.login(grant(A)), lab.login(reader(B))
+        for content in (b"first", b"second", b"third"):
+            writing.write(content)
+            assert reading.read() == content
+        with pytest.raises(OSError, match=r".*"):
+            reading.write(b"from b")
+        assert writing.read() == b"third"
+        assert reading.serial not in ("", writing.serial)
+        with pytest.raises(LoginRefused):
+            lab.login(Grant(B, grant(A).credentials, None, readers_disk=True))
+
+    def test_one_host_has_both_disks_and_each_goes_alone(self, lab: Lab) -> None:
+        lab.ensure(lab.export(reader(A)))
+        reading = lab.login(reader(A))
+        lab.ensure(lab.export(reader(A, Mode.RW)))
+        writing = lab.world.other_disk(reading, 0)
+        writing.write(b"at once")
+        assert reading.read() == b"at once"
+        lab.ensure(lab.export(reader(A)))
+        with pytest.raises(OSError, match=r".*"):
+            writing.write(b"too late")
+        assert reading.read() == b"at once"
+        lab.ensure(lab.export(reader(A, Mode.RW)))
+        lab.ensure(lab.export(grant(A)))
+        writing.write(b"still here")
+        with pytest.raises(OSError, match=r".*"):
+            reading.read()
+        assert (writing.alive, reading.alive) == (True, True)
+
+    def test_the_last_reader_takes_its_disk_along_and_writers_do_not_feel_it(
+        self, lab: Lab
+    ) -> None:
+        lab.ensure(lab.export(grant(A), reader(B)))
+        writing = lab.login(grant(A))
+        serial = lab.login(reader(B)).serial
+        lab.ensure(lab.export(grant(A)))
+        writing.write(b"still here")
+        lab.ensure(lab.export(grant(A), reader(C)))
+        assert lab.login(reader(C)).serial == serial
+        lab.ensure(None)
+        assert not lab.world.in_use(lab.device)
+
+    def test_a_protected_host_and_a_reader_are_told_apart(self, lab: Lab) -> None:
+        lab.ensure(lab.export(grant(A, Mode.RO), reader(B), reader(C, Mode.RO)))
+        for given in (grant(A, Mode.RO), reader(B), reader(C, Mode.RO)):
+            session = lab.login(given)
+            with pytest.raises(OSError, match=r".*"):
+                session.write(b"no")
+            session.logout()  # a host takes a disk that began read-only for that
+        lab.ensure(lab.export(grant(A), reader(B)))
+        lab.login(grant(A)).write(b"yes")
 
     def test_new_credentials_do_not_disturb_the_session_and_bind_the_next(
         self, lab: Lab

@@ -3,7 +3,7 @@
 
 import pytest
 
-from taikun_cinder.access.model import Credentials, Initiator, Portal
+from taikun_cinder.access.model import Credentials, Initiator, Mode, Portal
 from taikun_cinder.exception import StepFailed
 from taikun_cinder.targets.lio.steps import Step
 from tests.contract.lio import LioContract, LioLab
@@ -13,7 +13,7 @@ from tests.contract.memory import (
     MemoryTarget,
     Session,
 )
-from tests.contract.suite import A, B, grant
+from tests.contract.suite import A, B, C, grant, reader
 from tests.contract.world import LoginRefused
 
 
@@ -33,24 +33,31 @@ class MemoryWorld:
         return f"/dev/vg/volume-{self._devices}"
 
     def in_use(self, device: str) -> bool:
-        backstores = (
-            self.kernel.read(name).backstore for name in self.kernel.names("")
-        )
+        states = [self.kernel.read(name) for name in self.kernel.names("")]
         return any(
             backstore is not None and backstore.device == device
-            for backstore in backstores
+            for state in states
+            for backstore in (state.backstore, state.readers)
         )
 
     def login(
-        self, name: str, portal: Portal, initiator: Initiator, credentials: Credentials
+        self,
+        name: str,
+        portal: Portal,
+        initiator: Initiator,
+        credentials: Credentials,
+        lun: int = 0,
     ) -> Session:
         tpg = self.kernel.read(name).tpg
         if tpg is None or not any(there.covers(portal) for there in tpg.portals):
             raise LoginRefused(f"nobody listens at {portal}")
         try:
-            return self.kernel.login(name, initiator, credentials)
+            return self.kernel.login(name, initiator, credentials, lun)
         except LoginRefusedError as error:
             raise LoginRefused from error
+
+    def other_disk(self, session: Session, lun: int) -> Session:
+        return session.other(lun)
 
     def damage(self, name: str, step: Step) -> None:
         self.kernel.take(name, step)
@@ -81,3 +88,20 @@ class TestMemory(LioContract):
             assert type(step).__name__ in str(caught.value)
             assert "secretsecret" not in str(caught.value)
             assert lab.ensure(desired).changes == tuple(map(str, whole[count:]))
+
+    def test_a_readers_disk_that_cannot_be_had_keeps_nobody_else_out(
+        self, lab: LioLab
+    ) -> None:
+        kernel = lab.kernel
+        assert isinstance(kernel, MemoryKernel)
+        kernel.lack = "no such module"
+        desired = lab.export(grant(A), reader(B), reader(C, Mode.RW))
+        result = lab.target.ensure(lab.name, desired)
+        assert (result.withheld, result.without_readers_disk) == (frozenset(), {B, C})
+        assert any("no such module" in str(finding) for finding in result.left)
+        lab.login(grant(A)).write(b"let in")
+        lab.login(grant(C)).write(b"let in too")
+        lab.refused(reader(B))
+        kernel.lack = ""
+        lab.ensure(desired)
+        assert lab.login(reader(B)).read() == b"let in too"

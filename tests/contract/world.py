@@ -72,13 +72,22 @@ class World(Protocol):
         ...
 
     def login(
-        self, name: str, portal: Portal, initiator: Initiator, credentials: Credentials
+        self,
+        name: str,
+        portal: Portal,
+        initiator: Initiator,
+        credentials: Credentials,
+        lun: int = 0,
     ) -> Session:
-        """Log a host in.
+        """Log a host in, to use the disk with this LUN.
 
         Raises:
             LoginRefused: the target did not let it in.
         """
+        ...
+
+    def other_disk(self, session: Session, lun: int) -> Session:
+        """Give another disk of a host that is logged in, once it has looked again."""
         ...
 
 

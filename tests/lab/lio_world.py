@@ -76,6 +76,19 @@ class HostSession:
         self.path = path
         self._id = self._now()
 
+    @property
+    def lun(self) -> int:
+        """The LUN that is its disk."""
+        return int(self._information["target_lun"])
+
+    def other(self, lun: int) -> "HostSession":
+        """Give another disk of the same session, once the host has looked for it."""
+        names = self._information["initiator"], self._information["target_iqn"]
+        self._process("lab.guest.initiators", "look_for_luns", *names)
+        path = self._process("lab.guest.initiators", "disk", *names, lun)
+        other = {**self._information, "target_lun": lun}
+        return HostSession(self._process, self._host, other, str(path))
+
     def _now(self) -> str | None:
         name, initiator = (
             self._information["target_iqn"],
@@ -137,10 +150,20 @@ class NodeWorld:
     def in_use(self, device: str) -> bool:
         return bool(self.guest("in_use", device))
 
+    def other_disk(self, session: HostSession, lun: int) -> HostSession:
+        return session.other(lun)
+
     def login(
-        self, name: str, portal: Portal, initiator: Initiator, credentials: Credentials
+        self,
+        name: str,
+        portal: Portal,
+        initiator: Initiator,
+        credentials: Credentials,
+        lun: int = 0,
     ) -> HostSession:
         before = self._sessions.get((name, initiator))
+        if before is not None and before.alive and before.lun != lun:
+            return before.other(lun)
         if before is not None and not before.alive:
             before.forget()  # the host's iscsid goes on trying
         self._logins += 1
@@ -149,6 +172,7 @@ class NodeWorld:
         information = {
             "target_iqn": name,
             "target_portal": str(portal),
+            "target_lun": lun,
             "initiator": initiator.name,
             "auth_method": "CHAP",
             "auth_username": credentials.username,
@@ -171,6 +195,7 @@ class NodeLab(LioLab):
 
     world: NodeWorld
 
-    def login(self, grant: Grant) -> HostSession:
-        portal = self.world.portals[0]
-        return self.world.login(self.name, portal, grant.initiator, grant.credentials)
+    def login(self, grant: Grant, lun: int | None = None) -> HostSession:
+        session = super().login(grant, lun)
+        assert isinstance(session, HostSession)
+        return session

@@ -47,7 +47,7 @@ class MemoryTarget(memory.MemoryTarget):
         if session is None or not session.alive:
             session = self.kernel.login(name, initiator, Credentials(*pair))
         self._shared[name, initiator] = session
-        return session
+        return session.other(information["target_lun"])
 
     def acls_of(self, volume):
         """Give the initiators that may log in; None if there is no target at all."""

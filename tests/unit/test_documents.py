@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from taikun_cinder import capabilities
-from taikun_cinder.targets.lio.target import LioTarget
+from tests.unit.memory import MemoryTarget
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "doc" / "source"
@@ -39,7 +39,7 @@ class _Unlimited:
 
 def test_every_capability_of_a_pool_is_explained():
     stats = capabilities.stated(
-        {"pools": [{}]}, "0", _Unlimited, LioTarget.capabilities, lambda: 0
+        {"pools": [{}]}, "0", _Unlimited, MemoryTarget().capabilities, lambda: 0
     )
     page = (SOURCE / "capabilities.rst").read_text()
     for name in stats["pools"][0]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A record comes back as it was written, or is told to be lost."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, exports
 
 _times = st.floats(0, 1e9)
 _grants = st.builds(
-    lambda initiator, mode: Grant(initiator, CREDENTIALS[initiator], mode),
+    lambda initiator, shown: Grant(initiator, CREDENTIALS[initiator], *shown),
     st.sampled_from(HOSTS),
-    st.sampled_from(Mode),
+    st.sampled_from([*((mode,) for mode in Mode), (None, True), (Mode.RW, True)]),
 )
 _hosts, _pairs = st.sampled_from(HOSTS), st.sampled_from([*CREDENTIALS.values()])
 _machines = st.builds(Machine, st.text(), st.text(), st.uuids().map(str) | st.text())
@@ -57,6 +58,37 @@ def test_record_comes_back_as_it_was_written(record):
         records.forget("1")
         assert records.load("1") is None
         assert list(records.volumes()) == []
+
+
+def _disks_unsaid(plain):
+    """The same record as an older version writes it, which knows one disk."""
+    if isinstance(plain, list):
+        return [_disks_unsaid(value) for value in plain]
+    if not isinstance(plain, dict):
+        return plain
+    new = ("main_disk", "readers_disk", "discard")
+    return {key: _disks_unsaid(value) for key, value in plain.items() if key not in new}
+
+
+@given(_records)
+def test_record_of_a_version_that_knows_one_disk_is_read_and_the_other_way_round(
+    record,
+):
+    with tempfile.TemporaryDirectory() as folder:
+        records, file = Records(Path(folder)), Path(folder, "1.json")
+        records.save("1", record)
+        older = _disks_unsaid(json.loads(file.read_text()))
+        file.write_text(json.dumps(older))
+        found = records.read("1")
+        # A reader is one that must not write to it, for who knows the main disk only.
+        held = found.export.grants if found.export else ()
+        for grant in (*held, *(known.grant for known in found.ledger.connections)):
+            assert (grant.mode, grant.readers_disk) in (
+                (Mode.RW, False),
+                (Mode.RO, False),
+            )
+        records.save("1", found)
+        assert _disks_unsaid(json.loads(file.read_text())) == older
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,19 @@ Plain = Mapping[str, Any]
 
 def state(name: str, plain: Plain, key: bytes) -> LioState:
     """Give the state that ``privsep.lio.read`` told, asked with this key."""
-    backstore, target = plain["backstore"], plain["target"]
+    target = plain["target"]
     return LioState(
         name,
-        None if backstore is None else BackstoreState(**backstore),
+        _backstore(plain["backstore"]),
         None if target is None else _target(target, key),
+        _backstore(plain["readers"]),
     )
+
+
+def _backstore(plain: Plain | None) -> BackstoreState | None:
+    if plain is None:
+        return None
+    return BackstoreState(**{**plain, "refuses": frozenset(plain["refuses"])})
 
 
 def _target(plain: Plain, key: bytes) -> TargetState:

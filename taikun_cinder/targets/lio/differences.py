@@ -6,9 +6,10 @@ all differences into words. So the order here is the order of the steps, and it 
 keeps every state on the way safe:
 
 1. access without a grant is taken away: logins without authentication, other TPGs,
-   ACLs without a grant, credentials, write protection;
+   ACLs without a grant, commands that pass a write protection, credentials, disks,
+   write protection;
 2. what is wrong and not held is taken away (see ``view`` for *held*);
-3. what is missing is made, from the device up to the LUN;
+3. what is missing is made, from the device up to the LUN, the main disk first;
 4. access: an ACL, its credentials, its LUN, and only then, what a host may do more
    than before;
 5. last, a TPG that is disabled is enabled: by now everything in it is right.
@@ -18,15 +19,24 @@ import dataclasses
 import enum
 from collections.abc import Iterator
 
-from taikun_cinder.access.model import Credentials, Export, Grant, Initiator, Sealed
+from taikun_cinder.access.model import (
+    Credentials,
+    Export,
+    Grant,
+    Initiator,
+    Mode,
+    Sealed,
+)
 from taikun_cinder.targets.lio import steps
 from taikun_cinder.targets.lio.states import (
     ATTRIBUTES,
+    CHANGING,
     LUN,
+    PASSABLE,
     AclState,
     LioState,
 )
-from taikun_cinder.targets.lio.view import View
+from taikun_cinder.targets.lio.view import Disk, View
 
 
 class Kind(enum.StrEnum):
@@ -53,7 +63,17 @@ class Kind(enum.StrEnum):
     )
     MAPPED_LUN = (
         "mapped-lun",
-        "the host does not see the volume as its LUN 0, and only there",
+        "the host does not see the volume's disks as it should, and no others",
+    )
+    PASSABLE = (
+        "passable",
+        "a host that may only read can write by a crafted command",
+    )
+    REFUSED = "refused", "hosts miss a command that nobody needs to be kept from"
+    DISCARD = "discard", "hosts cannot discard, or can, and should not"
+    READERS_DISK = (
+        "readers-disk",
+        "hosts that may only read have no disk, or another one than they should",
     )
     WRITABLE = "writable", "the host can write, though it is attached read-only"
     READ_ONLY = "read-only", "the host cannot write, though it is attached for writing"
@@ -101,12 +121,14 @@ def differences(observed: LioState, desired: Export | None) -> Iterator[Differen
     desired = _servable(observed, desired)
     view = View(observed, desired)
     yield from _logins(view)
+    yield from _passable(view)
     for initiator in view.kept:
         yield from _too_much(view, initiator, desired.grant_of[initiator])
     yield from _wrong(view)
     yield from _missing(view)
     for initiator, grant in sorted(desired.grant_of.items()):
         yield from _too_little(view, observed.acls.get(initiator), grant)
+    yield from _commands(view)
     if observed.tpg is not None and not observed.tpg.enabled:
         yield Difference(Kind.DISABLED, "disabled", "enabled", steps.EnableTpg())
 
@@ -139,6 +161,9 @@ def _unwanted(observed: LioState) -> Iterator[Difference]:
         yield Difference(Kind.UNWANTED, "a target", "none", steps.RemoveTarget())
     if observed.backstore is not None:
         yield Difference(Kind.UNWANTED, "a backstore", "none", steps.RemoveBackstore())
+    if observed.readers is not None:
+        found, remove = "a backstore for readers", steps.RemoveReaders()
+        yield Difference(Kind.UNWANTED, found, "none", remove)
 
 
 def _logins(view: View) -> Iterator[Difference]:
@@ -156,37 +181,57 @@ def _logins(view: View) -> Iterator[Difference]:
         )
 
 
+def _passable(view: View) -> Iterator[Difference]:
+    """The commands that would pass the write protection of a host."""
+    main, readers = view.main.state, view.readers.state
+    if view.desired.has_protected_host and main and main.active:
+        for name in sorted(PASSABLE - main.refuses):
+            refuse = steps.SetRefused(name, refused=True)
+            yield Difference(Kind.PASSABLE, f"{name} not 0", f"{name}=0", refuse)
+    if readers and readers.active and readers.refuses != CHANGING:
+        names = ", ".join(sorted(CHANGING - readers.refuses))
+        found, wanted = f"{names} not 0 for readers", "0"
+        yield Difference(Kind.PASSABLE, found, wanted, steps.HardenReaders())
+
+
 def _too_much(view: View, initiator: Initiator, grant: Grant) -> Iterator[Difference]:
     """The access that a host which stays has and must not have.
 
     Credentials come last: they may give an ACL back to its host, and by then it leads
     nowhere it should not.
     """
-    acl = view.kept[initiator]
-    for index in sorted(acl.mapped.keys() - {LUN}):
-        found, unmap = f"LUN {index}", steps.UnmapLun(initiator, index)
-        yield Difference(Kind.MAPPED_LUN, found, "LUN 0 only", unmap, initiator)
-    mapped_lun = acl.mapped.get(LUN)
-    if mapped_lun is not None and not (
-        mapped_lun.lun == LUN and view.leads_home(mapped_lun)
-    ):
-        held = acl.session and mapped_lun.lun in view.held_luns
-        away = None if held else steps.UnmapLun(initiator, LUN)
-        wanted = "one that leads to the volume's device by the TPG's LUN 0"
-        yield Difference(Kind.MAPPED_LUN, "one that does not", wanted, away, initiator)
-    if (
-        mapped_lun is not None
-        and grant.mode.write_protect
-        and not mapped_lun.write_protect
-    ):
-        protect = steps.SetWriteProtect(initiator, write_protect=True)
-        yield Difference(
-            Kind.WRITABLE, "read and write", "read only", protect, initiator
-        )
+    acl, shown = view.kept[initiator], view.shown(initiator)
+    for index in sorted(acl.mapped.keys() - {disk.lun for disk in shown}):
+        unmap = steps.UnmapLun(initiator, index)
+        yield Difference(Kind.MAPPED_LUN, f"LUN {index}", "none", unmap, initiator)
+    for disk in shown:
+        yield from _too_much_of(view, initiator, acl, disk, grant)
     if acl.credentials != grant.credentials:
         found, own = _worded(acl.credentials, grant.credentials), "its attachment's"
         put = steps.SetCredentials(initiator, grant.credentials)
         yield Difference(Kind.CREDENTIALS, found, own, put, initiator)
+
+
+def _too_much_of(
+    view: View, initiator: Initiator, acl: AclState, disk: Disk, grant: Grant
+) -> Iterator[Difference]:
+    index = disk.lun
+    mapped_lun = acl.mapped.get(index)
+    if mapped_lun is None:
+        return
+    if not view.is_right(disk, mapped_lun):
+        held = acl.session and mapped_lun.lun in view.held_luns
+        away = None if held else steps.UnmapLun(initiator, index)
+        wanted = f"one that leads to the volume's device by the TPG's LUN {index}"
+        yield Difference(Kind.MAPPED_LUN, "one that does not", wanted, away, initiator)
+    if _is_protected(disk, grant) and not mapped_lun.write_protect:
+        protect = steps.SetWriteProtect(initiator, write_protect=True, index=index)
+        found = "read and write"
+        yield Difference(Kind.WRITABLE, found, "read only", protect, initiator)
+
+
+def _is_protected(disk: Disk, grant: Grant) -> bool:
+    return disk.lun != LUN or grant.mode is not Mode.RW
 
 
 def _worded(found: Credentials | Sealed | None, wanted: Credentials) -> str:
@@ -199,35 +244,56 @@ def _worded(found: Credentials | Sealed | None, wanted: Credentials) -> str:
 def _wrong(view: View) -> Iterator[Difference]:
     """The parts that lead elsewhere; they are removed unless they are held."""
     for index, name in sorted(view.observed.luns.items()):
-        if index != LUN or name != view.backstore:
+        disk = view.disks.get(index)
+        if disk is None or name != disk.backstore:
             found = f"LUN {index} leads to {name or 'nothing'}"
-            wanted = f"only LUN {LUN}, to {view.backstore}"
+            wanted = "none" if disk is None else f"one that leads to {disk.backstore}"
             lun_step = None if index in view.held_luns else _away(view, index)
             yield Difference(Kind.LUN, found, wanted, lun_step)
-    yield from _wrong_backstore(view)
+    yield from _wrong_main(view)
+    yield from _wrong_readers(view)
     for portal in view.extra_portals:
         portal_step = None if view.held else steps.RemovePortal(portal)
         yield Difference(Kind.EXTRA_PORTAL, str(portal), "none", portal_step)
 
 
-def _wrong_backstore(view: View) -> Iterator[Difference]:
-    backstore, desired = view.observed.backstore, view.desired
-    if backstore is None:
+def _wrong_main(view: View) -> Iterator[Difference]:
+    disk, device = view.main, view.desired.device
+    if disk.state is None:
         return
-    step = None if view.held_backstore else _without_backstore(view)
-    if not backstore.active:
+    step = _without(view, disk, steps.RemoveBackstore())
+    if not disk.state.active:
         yield Difference(Kind.BACKSTORE, "half-built", "active", step)
-    elif backstore.device != desired.device:
-        yield Difference(Kind.DEVICE, backstore.device, desired.device, step)
-    elif backstore.serial != desired.serial:
-        yield Difference(Kind.SERIAL, backstore.serial or "none", desired.serial, step)
+    elif disk.state.device != device:
+        yield Difference(Kind.DEVICE, disk.state.device, device, step)
+    elif disk.state.serial != disk.serial:
+        found = disk.state.serial or "none"
+        yield Difference(Kind.SERIAL, found, disk.serial, step)
 
 
-def _without_backstore(view: View) -> steps.Step:
+def _wrong_readers(view: View) -> Iterator[Difference]:
+    disk, device, kind = view.readers, view.desired.device, Kind.READERS_DISK
+    if disk.state is None:
+        return
+    step = _without(view, disk, steps.RemoveReaders())
+    if disk.lun not in view.disks:
+        yield Difference(kind, "one", "none, as no host sees it", step)
+    elif not disk.state.active:
+        yield Difference(kind, "half-built", "active", step)
+    elif disk.state.device != device:
+        yield Difference(kind, disk.state.device, device, step)
+    elif disk.state.serial != disk.serial:
+        yield Difference(kind, disk.state.serial or "no serial", disk.serial, step)
+
+
+def _without(view: View, disk: Disk, remove: steps.Step) -> steps.Step | None:
+    """Give the first step that removes a disk's backstore; None if it is held."""
+    if view.is_held(disk):
+        return None
     for index, name in sorted(view.observed.luns.items()):
-        if name == view.backstore:
+        if name == disk.backstore:
             return _away(view, index)
-    return steps.RemoveBackstore()
+    return remove
 
 
 def _away(view: View, index: int) -> steps.Step:
@@ -249,32 +315,74 @@ def _missing(view: View) -> Iterator[Difference]:
     elif observed.tpg is None:
         yield Difference(Kind.TPG, "none", "a TPG", steps.CreateTpg())
     else:
-        if LUN not in observed.luns:
-            wanted = f"LUN {LUN}, to {view.backstore}"
-            yield Difference(Kind.LUN, "none", wanted, steps.AddLun())
+        yield from _missing_lun(view, view.main, Kind.LUN)
         for portal in view.missing_portals:
             blocked = any(portal.clashes(there) for there in observed.tpg.portals)
             listen = None if blocked else steps.AddPortal(portal)
             yield Difference(Kind.PORTAL, "none", str(portal), listen)
+    if desired.has_readers_disk:
+        yield from _missing_readers(view)
+
+
+def _missing_readers(view: View) -> Iterator[Difference]:
+    disk, kind = view.readers, Kind.READERS_DISK
+    if disk.state is None:
+        make = steps.CreateReaders(view.desired.device, disk.serial)
+        yield Difference(kind, "none", view.desired.device, make)
+    if view.observed.tpg is not None:
+        yield from _missing_lun(view, disk, kind)
+
+
+def _missing_lun(view: View, disk: Disk, kind: Kind) -> Iterator[Difference]:
+    if disk.lun not in view.observed.luns:
+        wanted = f"LUN {disk.lun}, to {disk.backstore}"
+        yield Difference(kind, "none", wanted, steps.AddLun(disk.lun))
 
 
 def _too_little(view: View, acl: AclState | None, grant: Grant) -> Iterator[Difference]:
-    """The access that a host is granted and does not have."""
-    initiator, protect = grant.initiator, grant.mode.write_protect
-    mapped_lun = None if acl is None else acl.mapped.get(LUN)
-    step: steps.Step
-    if acl is None:
-        step = steps.CreateAcl(initiator)
-        kind, found, wanted = Kind.ACL, "none", f"an ACL, {grant.mode.value}"
-    elif mapped_lun is None:
-        step = steps.MapLun(initiator, protect)
-        kind, found, wanted = Kind.MAPPED_LUN, "none", f"LUN {LUN}"
-    elif mapped_lun.write_protect and not protect:
-        step = steps.SetWriteProtect(initiator, write_protect=False)
-        kind, found, wanted = Kind.READ_ONLY, "read only", "read and write"
-    else:
+    """The access that a host is granted and does not have.
+
+    No host is given another device than this volume's, even if it cannot be put right
+    now because another host has it as its disk.
+    """
+    shown = view.shown(grant.initiator)
+    if acl is not None:
+        for disk in shown:
+            yield from _too_little_of(view, acl, disk, grant)
         return
-    # No host is given another device than this volume's, even if it cannot be put
-    # right now because another host has it as its disk.
-    possible = view.sound if mapped_lun is None else view.leads_home(mapped_lun)
-    yield Difference(kind, found, wanted, step if possible else None, initiator)
+    sound = any(view.is_sound(disk) for disk in shown)
+    step = steps.CreateAcl(grant.initiator) if sound else None
+    wanted = f"an ACL, {grant.words}"
+    yield Difference(Kind.ACL, "none", wanted, step, grant.initiator)
+
+
+def _too_little_of(
+    view: View, acl: AclState, disk: Disk, grant: Grant
+) -> Iterator[Difference]:
+    initiator, protect = grant.initiator, _is_protected(disk, grant)
+    mapped_lun = acl.mapped.get(disk.lun)
+    possible: steps.Step | None
+    if mapped_lun is None:
+        kind = Kind.MAPPED_LUN if disk.lun == LUN else Kind.READERS_DISK
+        show = steps.MapLun(initiator, protect, disk.lun)
+        possible = show if view.is_sound(disk) else None
+        yield Difference(kind, "none", f"LUN {disk.lun}", possible, initiator)
+    elif mapped_lun.write_protect and not protect:
+        allow = steps.SetWriteProtect(initiator, write_protect=False, index=disk.lun)
+        possible = allow if view.is_right(disk, mapped_lun) else None
+        found, wanted = "read only", "read and write"
+        yield Difference(Kind.READ_ONLY, found, wanted, possible, initiator)
+
+
+def _commands(view: View) -> Iterator[Difference]:
+    """The commands of the main disk that hosts should have, or should not."""
+    main, desired = view.main.state, view.desired
+    if main is None or not main.active:
+        return
+    for name in () if desired.has_protected_host else sorted(main.refuses):
+        allow = steps.SetRefused(name, refused=False)
+        yield Difference(Kind.REFUSED, f"{name}=0", "not 0", allow)
+    if main.discard != desired.discard and (main.can_discard or main.discard):
+        found, wanted = f"discard={main.discard}", f"discard={desired.discard}"
+        step = steps.SetDiscard(desired.discard)
+        yield Difference(Kind.DISCARD, found, wanted, step)

@@ -8,7 +8,7 @@ from taikun_cinder import connectors
 from taikun_cinder.access.model import Grant, Initiator, Portal, Told
 from taikun_cinder.exception import InvalidInitiator
 from taikun_cinder.privsep import checks
-from taikun_cinder.targets.lio.states import LUN
+from taikun_cinder.targets.lio.states import LUN, READERS_LUN
 
 #: The key of a connector for the host's iSCSI name.
 CONNECTOR_KEY = "initiator"
@@ -44,15 +44,21 @@ def location(name: str, portals: Sequence[Portal]) -> str:
 
 
 def connection(
-    name: str, portals: Sequence[Portal], grant: Grant, *, multipath: bool
+    name: str,
+    portals: Sequence[Portal],
+    grant: Grant,
+    *,
+    readers_disk: bool,
+    multipath: bool,
 ) -> tuple[str, dict[str, Any]]:
     """Give what a host needs to know to connect; see os-brick's iSCSI connector."""
+    lun = READERS_LUN if readers_disk else LUN
     addresses = [str(portal) for portal in portals]
     data: dict[str, Any] = {
         "target_discovered": False,
         "target_portal": addresses[0],
         "target_iqn": name,
-        "target_lun": LUN,
+        "target_lun": lun,
         "auth_method": "CHAP",
         "auth_username": grant.credentials.username,
         "auth_password": grant.credentials.password,
@@ -60,7 +66,7 @@ def connection(
     if multipath or len(addresses) > 1:
         data["target_portals"] = addresses
         data["target_iqns"] = [name] * len(addresses)
-        data["target_luns"] = [LUN] * len(addresses)
+        data["target_luns"] = [lun] * len(addresses)
     return "iscsi", data
 
 

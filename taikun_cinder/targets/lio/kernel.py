@@ -95,7 +95,15 @@ class Kernel(Protocol):
         ...
 
     def names(self, prefix: str) -> frozenset[str]:
-        """List the targets and block backstores whose names begin with a prefix.
+        """List the names with a prefix of all that has a target or a backstore.
+
+        Raises:
+            TargetUnreadable: the kernel could not be asked.
+        """
+        ...
+
+    def lack_of_readers_disk(self) -> str:
+        """Say what the kernel lacks for readers' disks; empty if it is nothing.
 
         Raises:
             TargetUnreadable: the kernel could not be asked.
@@ -152,8 +160,13 @@ class NodesKernel:
             raise _failure(name, steps, failure) from failure
 
     def names(self, prefix: str) -> frozenset[str]:
-        """List the targets and block backstores whose names begin with a prefix."""
+        """List the names with a prefix of all that has a target or a backstore."""
         return frozenset(_ask(prefix, privileged.names, prefix))
+
+    def lack_of_readers_disk(self) -> str:
+        """Say what the kernel lacks for readers' disks; empty if it is nothing."""
+        with self.alone():
+            return str(_ask("a readers' disk", privileged.lack_of_readers_disk))
 
 
 class _Worker:

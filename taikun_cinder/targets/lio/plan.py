@@ -46,6 +46,17 @@ class Plan:
             difference.initiator
             for difference in self.left
             if difference.initiator is not None
+            if difference.kind is not Kind.READERS_DISK
+        )
+
+    @property
+    def without_readers_disk(self) -> frozenset[Initiator]:
+        """The initiators that cannot be shown the readers' disk as things are."""
+        return frozenset(
+            difference.initiator
+            for difference in self.left
+            if difference.initiator is not None
+            if difference.kind is Kind.READERS_DISK
         )
 
 

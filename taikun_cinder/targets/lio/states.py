@@ -3,9 +3,17 @@
 
 The tree is LIO's own, so that no state can be told here that cannot be in configfs,
 and the other way round: a LUN belongs to a TPG, a mapped LUN to an ACL.
+
+A volume's two disks are two backstores with the same device behind them. The main one
+is a block backstore, which has the device for itself. The readers' one is of LIO's kind
+for files, which does not ask for that, and reads past all caches (``fd_async_io``). It
+can do so little that a host which sees only this one can change nothing: LIO compares
+write protection with the direction of the data that a host announces, and carries out
+some commands whatever is announced (WRITE SAME, COMPARE AND WRITE, RESERVE).
 """
 
 import dataclasses
+import uuid
 from collections.abc import Collection, Mapping
 
 from taikun_cinder.access.model import (
@@ -18,9 +26,18 @@ from taikun_cinder.access.model import (
     Sealed,
 )
 
-#: The one TPG of a target, and its one LUN, as the in-tree driver numbers them.
+#: The one TPG of a target, and the LUN of its main disk, as the in-tree driver numbers
+#: them.
 TAG = 1
 LUN = 0
+
+#: The LUN of the readers' disk.
+READERS_LUN = 1
+
+#: What the name of the readers' backstore has behind the target's.
+READERS_SUFFIX = "-readers"
+
+_READERS_SERIALS = uuid.UUID("0e5f8a7c-6f0e-5d8b-9f4e-2b1d0c9a7e36")
 
 #: The attributes that a TPG must have. The kernel reads them when a host logs in, so a
 #: change does not disturb a live session (drivers/target/iscsi/iscsi_target_tpg.c).
@@ -30,23 +47,51 @@ ATTRIBUTES: Mapping[str, int] = {
     "demo_mode_write_protect": 1,
     # At 1 while a LUN is being mapped read-only, see steps.MapLun.
     "prod_mode_write_protect": 0,
+    # A discovery tells a host the targets that have an ACL for it, and no other.
+    "demo_mode_discovery": 0,
 }
+
+#: The attributes of a backstore that are 0 if it refuses WRITE SAME and COMPARE AND
+#: WRITE, which get past the write protection of a LUN. The kernel looks at them at each
+#: command.
+PASSABLE = frozenset({"max_write_same_len", "emulate_caw"})
+
+#: The same for all that can change anything. EXTENDED COPY, UNMAP and reservations too
+#: are what hosts that write may need, so only the readers' disk refuses all.
+CHANGING = PASSABLE | {"emulate_3pc", "emulate_tpu", "emulate_tpws", "emulate_pr"}
+
+
+def readers_serial(serial: str) -> str:
+    """Give the serial of the readers' disk of a volume, by that of its main disk.
+
+    LIO makes the disk's world-wide name of it (its first 25 hexadecimal digits). It is
+    a UUID of version 5, so it is no volume's own: Cinder and rtslib make version 4.
+    """
+    return str(uuid.uuid5(_READERS_SERIALS, serial))
 
 
 @dataclasses.dataclass(frozen=True)
 class BackstoreState:
-    """A block backstore with the name of the volume's target.
+    """A backstore of the volume.
 
     Attributes:
         device: path as it was configured; empty if it was not.
         serial: the unit serial; empty if none is set.
         active: whether it is configured and enabled, so that the kernel has the
             device open (attribute ``enable``).
+        refuses: the commands that it refuses, of those that get past the write
+            protection of a LUN, by their attributes: of ``PASSABLE`` for the main disk,
+            of ``CHANGING`` for the readers'.
+        discard: whether it takes UNMAP.
+        can_discard: whether its device does.
     """
 
     device: str
     serial: str
     active: bool
+    refuses: frozenset[str] = frozenset()
+    discard: bool = False
+    can_discard: bool = dataclasses.field(default=True, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +129,12 @@ class AclState:
         mode = None
         if mapped_lun is not None:
             mode = Mode.RO if mapped_lun.write_protect else Mode.RW
-        return HostState(mode, self.credentials, connected=self.session)
+        return HostState(
+            mode,
+            self.credentials,
+            connected=self.session,
+            readers_disk=READERS_LUN in self.mapped,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +145,7 @@ class TpgState:
         enabled: whether anybody can log in.
         attributes: at least those of ``ATTRIBUTES`` that it has.
         luns: by index the name of the backstore; None if the LUN leads nowhere.
+            ``LioState.readers_name`` is the name of the readers' one.
         portals: where it listens.
         acls: by initiator.
     """
@@ -124,14 +175,21 @@ class LioState:
     """Everything that LIO has for one volume.
 
     Attributes:
-        name: the IQN of its target, which is its backstore's name too.
-        backstore: None if there is none.
+        name: the IQN of its target, which is its main backstore's name too.
+        backstore: the main one; None if there is none.
         target: None if there is none.
+        readers: the readers' backstore; None if there is none.
     """
 
     name: str
     backstore: BackstoreState | None = None
     target: TargetState | None = None
+    readers: BackstoreState | None = None
+
+    @property
+    def readers_name(self) -> str:
+        """The name of the readers' backstore."""
+        return f"{self.name}{READERS_SUFFIX}"
 
     @property
     def tpg(self) -> TpgState | None:

@@ -22,7 +22,9 @@ from typing import Any, TypeVar
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.targets.lio.states import (
     ATTRIBUTES,
+    CHANGING,
     LUN,
+    READERS_LUN,
     AclState,
     BackstoreState,
     LioState,
@@ -95,7 +97,10 @@ def after(observed: LioState, step: Step) -> LioState:
 
 @dataclasses.dataclass(frozen=True)
 class CreateBackstore(Step):
-    """Make, configure and enable the block backstore, with its serial."""
+    """Make, configure and enable the main backstore, with its serial.
+
+    Until somebody says otherwise, it takes no UNMAP.
+    """
 
     device: str
     serial: str
@@ -107,12 +112,89 @@ class CreateBackstore(Step):
 
 
 @dataclasses.dataclass(frozen=True)
+class ChangeBackstore(Step):
+    """A change to the main backstore, which its hosts may be using."""
+
+    @abc.abstractmethod
+    def _changed(self, backstore: BackstoreState) -> BackstoreState: ...
+
+    def _after(self, observed: LioState) -> LioState:
+        if observed.backstore is None or not observed.backstore.active:
+            raise ImpossibleStepError(self)
+        changed = self._changed(observed.backstore)
+        return dataclasses.replace(observed, backstore=changed)
+
+
+@dataclasses.dataclass(frozen=True)
+class SetRefused(ChangeBackstore):
+    """Refuse a command of ``PASSABLE``, or refuse it no more."""
+
+    name: str
+    refused: bool
+
+    def _changed(self, backstore: BackstoreState) -> BackstoreState:
+        rest = backstore.refuses - {self.name}
+        refuses = rest | {self.name} if self.refused else rest
+        return dataclasses.replace(backstore, refuses=refuses)
+
+
+@dataclasses.dataclass(frozen=True)
+class SetDiscard(ChangeBackstore):
+    """Take UNMAP, or take it no more. Hosts notice when they look at the disk again."""
+
+    discard: bool
+
+    def _changed(self, backstore: BackstoreState) -> BackstoreState:
+        return dataclasses.replace(backstore, discard=self.discard)
+
+
+@dataclasses.dataclass(frozen=True)
 class RemoveBackstore(Step):
     """Remove the backstore, whole or half-built, and close its device."""
 
     def _after(self, observed: LioState) -> LioState:
         self.require(observed.name not in observed.luns.values())
         return dataclasses.replace(observed, backstore=None)
+
+
+class ReadersStep(Step):
+    """A step that only the hosts that see the readers' disk can feel."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CreateReaders(ReadersStep):
+    """Make, configure and enable the readers' backstore, hardened and with its serial.
+
+    It can fail where the others do not: the kernel may lack what it takes.
+    """
+
+    device: str
+    serial: str
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(observed.readers is None)
+        made = BackstoreState(self.device, self.serial, active=True, refuses=CHANGING)
+        return dataclasses.replace(observed, readers=made)
+
+
+@dataclasses.dataclass(frozen=True)
+class HardenReaders(ReadersStep):
+    """Let the readers' backstore refuse again all that could change anything."""
+
+    def _after(self, observed: LioState) -> LioState:
+        if observed.readers is None or not observed.readers.active:
+            raise ImpossibleStepError(self)
+        hardened = dataclasses.replace(observed.readers, refuses=CHANGING)
+        return dataclasses.replace(observed, readers=hardened)
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveReaders(ReadersStep):
+    """Remove the readers' backstore, whole or half-built, and close its device."""
+
+    def _after(self, observed: LioState) -> LioState:
+        self.require(observed.readers_name not in observed.luns.values())
+        return dataclasses.replace(observed, readers=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,13 +268,18 @@ class EnableTpg(Step):
 
 @dataclasses.dataclass(frozen=True)
 class AddLun(Step):
-    """Make the LUN with the index 0, leading to the volume's backstore."""
+    """Make LUN 0, or the readers' LUN 1, leading to its backstore."""
+
+    index: int = LUN
 
     def _after(self, observed: LioState) -> LioState:
         tpg, backstore = _tpg(observed, self), observed.backstore
+        name = observed.name
+        if self.index == READERS_LUN:
+            backstore, name = observed.readers, observed.readers_name
         self.require(backstore is not None and backstore.active)
-        self.require(LUN not in tpg.luns)
-        luns = {**tpg.luns, LUN: observed.name}
+        self.require(self.index not in tpg.luns)
+        luns = {**tpg.luns, self.index: name}
         return _with_tpg(observed, dataclasses.replace(tpg, luns=luns))
 
 
@@ -271,18 +358,23 @@ class SetCredentials(ChangeAcl):
 
 @dataclasses.dataclass(frozen=True)
 class MapLun(ChangeAcl):
-    """Show LUN 0 to the initiator, write-protected from the first moment if asked."""
+    """Show LUN 0 or 1 to the initiator, write-protected from the first moment if asked.
+
+    The readers' LUN 1 is always shown write-protected.
+    """
 
     write_protect: bool
+    index: int = LUN
 
     def _after(self, observed: LioState) -> LioState:
-        self.require(LUN in observed.luns)
+        self.require(self.index in observed.luns)
+        self.require(self.write_protect or self.index == LUN)
         return super()._after(observed)
 
     def _changed(self, acl: AclState) -> AclState:
-        self.require(LUN not in acl.mapped)
-        made = MappedLunState(LUN, self.write_protect)
-        return dataclasses.replace(acl, mapped={**acl.mapped, LUN: made})
+        self.require(self.index not in acl.mapped)
+        made = MappedLunState(self.index, self.write_protect)
+        return dataclasses.replace(acl, mapped={**acl.mapped, self.index: made})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,14 +389,17 @@ class UnmapLun(ChangeAcl):
 
 @dataclasses.dataclass(frozen=True)
 class SetWriteProtect(ChangeAcl):
-    """Refuse writes of the initiator through its LUN 0, or refuse them no more."""
+    """Refuse writes of the initiator through its LUN, or refuse them no more."""
 
     write_protect: bool
+    index: int = LUN
 
     def _changed(self, acl: AclState) -> AclState:
-        self.require(LUN in acl.mapped)
-        changed = dataclasses.replace(acl.mapped[LUN], write_protect=self.write_protect)
-        return dataclasses.replace(acl, mapped={**acl.mapped, LUN: changed})
+        self.require(self.index in acl.mapped)
+        changed = dataclasses.replace(
+            acl.mapped[self.index], write_protect=self.write_protect
+        )
+        return dataclasses.replace(acl, mapped={**acl.mapped, self.index: changed})
 
 
 def _plain(value: Any) -> Iterator[Any]:

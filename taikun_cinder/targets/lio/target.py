@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exports by LIO over iSCSI, as ``targets.base`` asks for them."""
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,17 +15,25 @@ from taikun_cinder.access.model import (
     Portal,
     Told,
 )
-from taikun_cinder.exception import StepFailed
+from taikun_cinder.exception import StepFailed, TargetUnreadable
 from taikun_cinder.node import Node, Problem
 from taikun_cinder.targets.base import Finding, Result, refuse_another
 from taikun_cinder.targets.lio import iscsi, readiness
 from taikun_cinder.targets.lio.audit import audit, refused, remaining
+from taikun_cinder.targets.lio.differences import Difference, Kind
 from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
 from taikun_cinder.targets.lio.plan import personal, plan
 from taikun_cinder.targets.lio.states import LioState
-from taikun_cinder.targets.lio.steps import AddPortal, Step
+from taikun_cinder.targets.lio.steps import AddPortal, ReadersStep, Step
 
 LOG = logging.getLogger(__name__)
+
+_NO_READERS_DISK = (
+    "Hosts that may only read cannot be given a disk of their own on this node: %s. "
+    "They get the main disk, write-protected, as before: some crafted commands get "
+    "past that (see the page Limitations). Boot a kernel that has the module "
+    "target_core_file, from Linux 4.18 on, and attach those hosts again."
+)
 
 
 class LioTarget:
@@ -36,15 +45,21 @@ class LioTarget:
 
     connector_key = iscsi.CONNECTOR_KEY
 
-    capabilities: Mapping[str, Any] = {
-        # A host that is attached 'ro' cannot write.
-        "read_only_enforced": True,
-        # SCSI-3, between hosts.
-        "persistent_reservations": True,
-    }
-
     def __init__(self, kernel: Kernel | None = None) -> None:
         self._kernel: Kernel = kernel or NodesKernel()
+        self._lack: str | None = None
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What pools can say of such targets, beside what all say."""
+        return {
+            # A host that is attached 'ro' cannot write.
+            "read_only_enforced": True,
+            # And by no crafted command either.
+            "readers_disk": self._can_show_readers_disk(),
+            # SCSI-3, between hosts.
+            "persistent_reservations": True,
+        }
 
     @staticmethod
     def problems(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
@@ -59,11 +74,38 @@ class LioTarget:
         """Give the ``provider_location`` of a volume."""
         return iscsi.location(name, portals)
 
+    def can_show_readers_disk(self) -> bool:
+        """Say whether new hosts that may only read can be given the readers' disk.
+
+        It is looked for again as long as it cannot be had: a module may be installed
+        meanwhile.
+        """
+        if self._lack != "":
+            lack = self._kernel.lack_of_readers_disk()
+            if lack and lack != self._lack:
+                LOG.warning(_NO_READERS_DISK, lack)
+            self._lack = lack
+        return not self._lack
+
+    def _can_show_readers_disk(self) -> bool:
+        try:
+            return self.can_show_readers_disk()
+        except TargetUnreadable:
+            return False
+
     def connection(
-        self, name: str, portals: Sequence[Portal], grant: Grant, *, multipath: bool
+        self,
+        name: str,
+        portals: Sequence[Portal],
+        grant: Grant,
+        *,
+        readers_disk: bool,
+        multipath: bool,
     ) -> tuple[str, dict[str, Any]]:
         """Give what a host needs to know to connect."""
-        return iscsi.connection(name, portals, grant, multipath=multipath)
+        return iscsi.connection(
+            name, portals, grant, readers_disk=readers_disk, multipath=multipath
+        )
 
     def told(self, data: Mapping[str, Any]) -> Told | None:
         """Give where a connection_info sends its host."""
@@ -127,6 +169,14 @@ class LioTarget:
                     logged_out=_logged_out(observed, desired),
                     connected=observed.sessions,
                 )
+        try:
+            return self._whole(name, desired, search=search)
+        except StepFailed as failed:
+            if desired is None or not self._is_about_readers(name, desired):
+                raise
+            return self._without_readers_disk(name, desired, failed)
+
+    def _whole(self, name: str, desired: Export | None, *, search: bool) -> Result:
         # A backstore that does not exist yet is made where it belongs.
         observed = self._kernel.read(name, search=search and desired is None)
         whole = plan(observed, desired)
@@ -137,7 +187,26 @@ class LioTarget:
             whole.withheld,
             _logged_out(observed, desired),
             observed.sessions,
+            whole.without_readers_disk,
         )
+
+    def _is_about_readers(self, name: str, desired: Export) -> bool:
+        """Say whether what failed is a step that only readers feel: it comes next."""
+        steps = plan(self._kernel.read(name), desired).steps
+        return bool(steps) and isinstance(steps[0], ReadersStep)
+
+    def _without_readers_disk(
+        self, name: str, desired: Export, failed: StepFailed
+    ) -> Result:
+        """Let all hosts but the readers in: one broken disk does not take the other."""
+        LOG.error("%s The hosts of the main disk go on.", failed.msg)
+        result = self._whole(name, desired.without_readers_disk(), search=False)
+        readers = frozenset(
+            grant.initiator for grant in desired.grants if grant.readers_disk
+        )
+        difference = Difference(Kind.READERS_DISK, f"none ({failed.msg})", "one", None)
+        left = (*result.left, *remaining(name, [difference]))
+        return dataclasses.replace(result, left=left, without_readers_disk=readers)
 
     def _take(self, name: str, steps: Sequence[Step]) -> Sequence[Step]:
         if steps:

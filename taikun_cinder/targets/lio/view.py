@@ -13,10 +13,30 @@ from functools import cached_property
 from taikun_cinder.access.model import Export, Initiator, Portal
 from taikun_cinder.targets.lio.states import (
     LUN,
+    READERS_LUN,
     AclState,
+    BackstoreState,
     LioState,
     MappedLunState,
+    readers_serial,
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Disk:
+    """One of the disks of a volume.
+
+    Attributes:
+        lun: the index of its LUN, of the TPG and for each host that sees it.
+        backstore: the name of its backstore.
+        serial: the unit serial that it should have.
+        state: its backstore; None if there is none.
+    """
+
+    lun: int
+    backstore: str
+    serial: str
+    state: BackstoreState | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +45,6 @@ class View:
 
     observed: LioState
     desired: Export
-
-    @property
-    def backstore(self) -> str:
-        """The name of the volume's backstore: its target's, as in-tree."""
-        return self.desired.target
 
     @cached_property
     def kept(self) -> Mapping[Initiator, AclState]:
@@ -45,42 +60,61 @@ class View:
         """Whether any host that stays is logged in."""
         return any(acl.session for acl in self.kept.values())
 
+    def shown(self, initiator: Initiator) -> tuple[Disk, ...]:
+        """Give the disks that a host is to see."""
+        grant = self.desired.grant_of[initiator]
+        main = () if grant.mode is None else (self.main,)
+        return (*main, self.readers) if grant.readers_disk else main
+
+    @cached_property
+    def main(self) -> Disk:
+        """The main disk."""
+        desired = self.desired
+        return Disk(LUN, desired.target, desired.serial, self.observed.backstore)
+
+    @cached_property
+    def readers(self) -> Disk:
+        """The readers' disk."""
+        observed = self.observed
+        serial = readers_serial(self.desired.serial)
+        return Disk(READERS_LUN, observed.readers_name, serial, observed.readers)
+
+    @cached_property
+    def disks(self) -> Mapping[int, Disk]:
+        """The disks that there should be, by the index of their LUN."""
+        readers = (self.readers,) if self.desired.has_readers_disk else ()
+        return {disk.lun: disk for disk in (self.main, *readers)}
+
     @cached_property
     def held_luns(self) -> frozenset[int]:
-        """The TPG's LUNs that a live host, which stays, has as its disk."""
-        mapped = (acl.mapped.get(LUN) for acl in self.kept.values() if acl.session)
-        luns = {
-            mapped_lun.lun
-            for mapped_lun in mapped
-            if mapped_lun is not None and mapped_lun.lun is not None
-        }
-        return frozenset(lun for lun in luns if self.observed.luns.get(lun))
-
-    @cached_property
-    def held_backstore(self) -> bool:
-        """Whether a live host, which stays, has the volume's backstore as its disk."""
-        names = {self.observed.luns[lun] for lun in self.held_luns}
-        return self.backstore in names
-
-    @cached_property
-    def sound(self) -> bool:
-        """Whether a host that is shown LUN 0 gets this volume's device."""
-        return self.leads_home(MappedLunState(LUN, write_protect=True))
-
-    def leads_home(self, mapped_lun: MappedLunState) -> bool:
-        """Say whether a mapped LUN leads to this volume's device."""
-        backstore = self.observed.backstore
-        return (
-            backstore is not None
-            and backstore.active
-            and backstore.device == self.desired.device
-            and mapped_lun.lun is not None
-            and self.observed.luns.get(mapped_lun.lun) == self.backstore
+        """The TPG's LUNs that a live host, which stays, has as a disk that it keeps."""
+        return frozenset(
+            mapped.lun
+            for initiator, acl in self.kept.items()
+            if acl.session
+            for disk in self.shown(initiator)
+            if (mapped := acl.mapped.get(disk.lun)) is not None
+            if mapped.lun is not None and self.observed.luns.get(mapped.lun)
         )
 
-    def is_right(self, mapped_lun: MappedLunState) -> bool:
-        """Say whether a mapped LUN leads to the device by the one LUN it should."""
-        return mapped_lun.lun == LUN and self.leads_home(mapped_lun)
+    def is_held(self, disk: Disk) -> bool:
+        """Say whether a live host, which stays, has a disk's backstore as its disk."""
+        return disk.backstore in {self.observed.luns[lun] for lun in self.held_luns}
+
+    def is_sound(self, disk: Disk) -> bool:
+        """Say whether a host that is shown a disk gets this volume's device."""
+        return self.is_right(disk, MappedLunState(disk.lun, write_protect=True))
+
+    def is_right(self, disk: Disk, mapped_lun: MappedLunState) -> bool:
+        """Say whether a mapped LUN leads to the volume's device by a disk's own LUN."""
+        state = disk.state
+        return (
+            state is not None
+            and state.active
+            and state.device == self.desired.device
+            and mapped_lun.lun == disk.lun
+            and self.observed.luns.get(disk.lun) == disk.backstore
+        )
 
     @cached_property
     def extra_portals(self) -> tuple[Portal, ...]:

@@ -3,13 +3,16 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Collection
+from pathlib import Path
 
 from hypothesis import strategies as st
 
 from taikun_cinder.access.model import Credentials, Initiator
-from taikun_cinder.privsep import backstores
+from taikun_cinder.privsep import backstores, checks, readers
 from taikun_cinder.targets.lio.states import (
     ATTRIBUTES,
+    READERS_SUFFIX,
     AclState,
     BackstoreState,
     LioState,
@@ -18,6 +21,7 @@ from taikun_cinder.targets.lio.states import (
 )
 from tests.unit.privsep.node import ImitatedNode
 from tests.unit.privsep.sessions import ImitatedSession, begin_session
+from tests.unit.privsep.target_core import ATTRIBUTES as ATTRIBUTES_OF_BACKSTORE
 from tests.unit.targets.lio.states import DEVICE
 
 #: A name for a link as rtslib makes them.
@@ -67,8 +71,14 @@ def possible(state: LioState) -> LioState:
     """Give the state that a kernel would show for a state that is thought up.
 
     A mapped LUN that leads nowhere shows as write-protected, one whose LUN leads
-    nowhere leads nowhere too, and a TPG has all of its attributes.
+    nowhere leads nowhere too, a TPG has all of its attributes, and some of a
+    backstore's begin with 0.
     """
+    state = dataclasses.replace(
+        state,
+        backstore=_begun(state.backstore, checks.PASSABLE),
+        readers=_begun(state.readers, readers.CHANGING),
+    )
     if state.target is None or state.tpg is None:
         return state
     tpg = state.tpg
@@ -90,6 +100,15 @@ def possible(state: LioState) -> LioState:
     return dataclasses.replace(state, target=target)
 
 
+def _begun(
+    state: BackstoreState | None, names: Collection[str]
+) -> BackstoreState | None:
+    if state is None or state.active:
+        return state
+    zeros = frozenset(name for name in names if not ATTRIBUTES_OF_BACKSTORE[name])
+    return dataclasses.replace(state, refuses=zeros)
+
+
 def build(
     node: ImitatedNode, state: LioState, variant: Variant
 ) -> dict[Initiator, ImitatedSession]:
@@ -100,6 +119,9 @@ def build(
     """
     if state.backstore is not None:
         _make_backstore(node, _backstore(state.name, variant), state.backstore)
+    if state.readers is not None:
+        path = _below(readers.place(state.name))
+        _make_backstore(node, path, state.readers, "fd_dev_name")
     if state.target is None:
         return {}
     target = f"iscsi/{state.name}"
@@ -114,16 +136,26 @@ def _backstore(name: str, variant: Variant) -> str:
     return f"core/{hba if variant.hba is None else f'iblock_{variant.hba}'}/{name}"
 
 
-def _make_backstore(node: ImitatedNode, path: str, state: BackstoreState) -> None:
+def _below(path: Path) -> str:
+    return str(path.relative_to(backstores.ROOT))
+
+
+def _make_backstore(
+    node: ImitatedNode, path: str, state: BackstoreState, option: str = "udev_path"
+) -> None:
     node.make(path.rpartition("/")[0])
     node.make(path)
     if state.serial:
         node.put(f"{path}/wwn/vpd_unit_serial", state.serial)
     if state.device:
-        node.put(f"{path}/control", f"udev_path={state.device}")
+        node.put(f"{path}/control", f"{option}={state.device}")
         node.put(f"{path}/udev_path", state.device)
     if state.active:
         node.put(f"{path}/enable", "1")
+        for name in state.refuses:
+            node.put(f"{path}/attrib/{name}", "0")
+        if state.discard:
+            node.put(f"{path}/attrib/emulate_tpu", "1")
 
 
 class _Tpg:
@@ -166,6 +198,8 @@ class _Tpg:
     def _backstore_of(self, name: str) -> str:
         if name == self._name:
             return _backstore(name, self._variant)
+        if name == f"{self._name}{READERS_SUFFIX}":
+            return _below(readers.place(self._name))
         path = f"core/iblock_8/{name}"
         with contextlib.suppress(FileExistsError):
             device = self._node.add_device(f"/dev/vg/behind-{name}")

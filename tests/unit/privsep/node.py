@@ -73,13 +73,13 @@ class ImitatedNode:
         # The imitated configfs has no locks of the kernel's.
         self._turns = tempfile.NamedTemporaryFile()  # noqa: SIM115 - as long as this
 
-    def modprobe(self) -> None:
+    def modprobe(self, *more: str) -> None:
         """Load the modules of LIO, as ``privsep.modules.load`` does.
 
         Raises:
             KernelRefused: one of them is not installed.
         """
-        for name in modules._MODULES:
+        for name in (*modules._MODULES, *more):
             if not self.machine.request_module(name):
                 raise KernelRefused(-1, "load", "modprobe", errno.ENOPKG)
         root = self.configfs.root
@@ -117,7 +117,7 @@ class ImitatedNode:
 
     def in_use(self, path: str) -> bool:
         """Say whether a backstore has a device open."""
-        return self.machine.devices[path].holder is not None
+        return bool(self.machine.devices[path].openers)
 
     def get(self, path: str) -> str:
         """Read an attribute below ``target`` by hand."""

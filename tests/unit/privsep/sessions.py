@@ -45,15 +45,22 @@ class Access:
 
 
 class ImitatedSession:
-    """A host that is logged in, with LUN 0 as its disk."""
+    """A host that is logged in, with one LUN as its disk."""
 
-    def __init__(self, tpg: Tpg, node: Node) -> None:
-        self._tpg, self._node = tpg, node
+    def __init__(self, tpg: Tpg, node: Node, index: int = LUN) -> None:
+        self._tpg, self._node, self._index = tpg, node, index
+        self._session: object = self
+
+    def other(self, index: int) -> "ImitatedSession":
+        """Give another disk of the same session."""
+        found = ImitatedSession(self._tpg, self._node, index)
+        found._session = self._session
+        return found
 
     @property
     def alive(self) -> bool:
         """Whether the target has not ended it."""
-        return self._node.session is self
+        return self._node.session is self._session
 
     @property
     def serial(self) -> str:
@@ -90,7 +97,7 @@ class ImitatedSession:
             self._tpg.end_session(self._node)
 
     def _entry(self) -> Entry:
-        entry = self._node.entries.get(LUN) if self.alive else None
+        entry = self._node.entries.get(self._index) if self.alive else None
         if entry is None:
             raise OSError(errno.EIO, "there is no disk")
         return entry

@@ -2,8 +2,8 @@
 """An imitation of the kernel's drivers/target: HBAs, backstores, and what they hold.
 
 From target_core_configfs.c, target_core_device.c, target_core_hba.c,
-target_core_iblock.c and target_core_transport.c. Not imitated are ALUA, statistics and
-the attributes of a backstore, at which nobody here looks.
+target_core_iblock.c, target_core_file.c and target_core_transport.c. Not imitated are
+ALUA, statistics, and what most attributes of a backstore do.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import errno
 import re
 from collections.abc import Callable
 
-from tests.unit.privsep.configfs import Attribute, Folder, refuse
+from tests.unit.privsep.configfs import Attribute, Folder, number, refuse
 
 CORE, ISCSI = "target_core_mod", "iscsi_target_mod"
 
@@ -22,6 +22,21 @@ KINDS = {
     "pscsi": "target_core_pscsi",
     "user": "target_core_user",
 }
+
+#: The option of ``control`` that has the path, for the kinds that open a device.
+_PATHS = {"iblock": "udev_path", "fileio": "fd_dev_name"}
+
+#: Some attributes of a new backstore (DA_* in target_core_base.h).
+ATTRIBUTES = {
+    "emulate_3pc": 1,
+    "emulate_caw": 1,
+    "emulate_pr": 1,
+    "emulate_tpu": 0,
+    "emulate_tpws": 0,
+    "max_unmap_block_desc_count": 0,
+    "max_write_same_len": 0,
+}
+_NUMBERS = ("max_unmap_block_desc_count", "max_write_same_len")
 
 _SERIAL = 254  # INQUIRY_VPD_SERIAL_LEN
 _DEVICE_PATH = 512  # SE_UDEV_PATH_LEN
@@ -34,10 +49,14 @@ class Device:
     Attributes:
         content: what was written last.
         holder: who has it for himself.
+        openers: all who have it open.
+        can_discard: whether it can.
     """
 
     content: bytes = b""
     holder: object = None
+    openers: set[int] = dataclasses.field(default_factory=set)
+    can_discard: bool = True
 
 
 @dataclasses.dataclass
@@ -49,6 +68,7 @@ class Machine:
         devices: the block devices, by path.
         installed: the modules that can be loaded.
         loaded: the modules that are.
+        reads_past_caches: whether its fileio knows fd_async_io (Linux 4.18).
     """
 
     db_root: str
@@ -57,6 +77,7 @@ class Machine:
         default_factory=lambda: {CORE, ISCSI, *KINDS.values()}
     )
     loaded: set[str] = dataclasses.field(default_factory=set)
+    reads_past_caches: bool = True
 
     def request_module(self, name: str) -> bool:
         """Load a module; say whether it is there."""
@@ -122,7 +143,8 @@ class Backstore(Folder):
     def __init__(self, machine: Machine, kind: str) -> None:
         super().__init__()
         self._machine, self._kind = machine, kind
-        self._option = ""  # udev_path= of ``control``, which decides
+        self._option = ""  # of ``control``, which decides
+        self._past_caches = False
         self._udev_path: str | None = None  # what only is shown
         self.device: Device | None = None
         self.device_path = ""
@@ -133,10 +155,14 @@ class Backstore(Folder):
             "enable": Attribute(lambda: f"{int(self.configured)}\n", self._enable),
             "udev_path": Attribute(self._show_path, self._put_path),
             "control": Attribute(None, self._control),
-            "info": Attribute(lambda: f"Status: {self.configured}\n"),
+            "info": Attribute(self._info),
         }
-        for name in ("action", "alua", "attrib", "statistics"):
+        for name in ("action", "alua", "statistics"):
             self.add_default(name)
+        self.attrib = dict(ATTRIBUTES)
+        self.add_default("attrib").attributes |= {
+            name: self._attribute(name) for name in self.attrib
+        }
         self.add_default("wwn").attributes["vpd_unit_serial"] = Attribute(
             lambda: f"T10 VPD Unit Serial Number: {self.serial}\n", self._put_serial
         )
@@ -150,8 +176,26 @@ class Backstore(Folder):
         return self.device is not None
 
     def release(self) -> None:
-        if self.device is not None:
+        if self.device is not None and self.device.holder is self:
             self.device.holder = None
+        if self.device is not None:
+            self.device.openers.discard(id(self))
+
+    def _info(self) -> str:
+        known = self._kind == "fileio" and self._machine.reads_past_caches
+        past = f" Async: {int(self._past_caches)}" if known else ""
+        return f"Status: {self.configured}{past}\n"
+
+    def _attribute(self, name: str) -> Attribute:
+        def put(text: str) -> None:
+            if name in _NUMBERS:
+                self.attrib[name] = number(text)
+                return
+            if name == "emulate_tpu" and not self.attrib["max_unmap_block_desc_count"]:
+                refuse(errno.ENOSYS)
+            self.attrib[name] = number(text, 0, 1)
+
+        return Attribute(lambda: f"{self.attrib[name]}\n", put)
 
     def _show_path(self) -> str:
         return "" if self._udev_path is None else f"{self._udev_path}\n"
@@ -171,7 +215,10 @@ class Backstore(Folder):
     def _control(self, text: str) -> None:
         for option in re.split(r"[,\n]", text):
             key, _, value = option.partition("=")
-            if key == "udev_path":
+            if key == "fd_async_io" and self._kind == "fileio":
+                number(value, 1)
+                self._past_caches = self._machine.reads_past_caches
+            if key == _PATHS.get(self._kind):
                 if self.configured:
                     refuse(errno.EEXIST)
                 self._option = value or refuse(errno.EINVAL)
@@ -181,7 +228,7 @@ class Backstore(Folder):
             refuse(errno.EINVAL)
         if self.configured:
             refuse(errno.EEXIST)
-        if self._kind == "iblock":
+        if self._kind in _PATHS:
             self._open()
         else:
             self.device = Device(holder=self)
@@ -190,10 +237,14 @@ class Backstore(Folder):
         if not self._option:
             refuse(errno.EINVAL)
         device = self._machine.devices.get(self._option) or refuse(errno.ENOENT)
-        if device.holder is not None:
-            refuse(errno.EBUSY)
-        device.holder = self
+        if self._kind == "iblock":
+            if device.holder is not None:
+                refuse(errno.EBUSY)
+            device.holder = self
+        device.openers.add(id(self))
         self.device, self.device_path = device, self._option
+        self.attrib["max_write_same_len"] = 0xFFFF
+        self.attrib["max_unmap_block_desc_count"] = int(device.can_discard)
 
     def _register(self, text: str) -> None:
         if self.exports:

@@ -126,6 +126,7 @@ def test_backstore_is_found_by_its_lun_without_a_search(node):
 def test_backstore_of_another_kind_is_never_taken_for_it(node):
     node.make("core/fileio_0")
     node.make(f"core/fileio_0/{NAME}")
+    node.put(f"core/fileio_0/{NAME}/control", f"fd_dev_name={DEVICE}")
     node.put(f"core/fileio_0/{NAME}/enable", "1")
     for path in ("", "/tpgt_1", "/tpgt_1/lun/lun_0"):
         node.make(f"iscsi/{NAME}{path}")

@@ -67,7 +67,7 @@ def test_mapped_lun_has_its_mode_from_the_first_moment(shared, protect):
     session = shared.login(grant(A))
     modes = set()
     shared.node.mount.changed = lambda: modes.add((session.device, session.may_write))
-    change(shared, "map_lun", str(A), protect)
+    change(shared, "map_lun", str(A), protect, 0)
     assert modes == {(None, False), (shared.device, not protect)}
     # What rtslib would map next is not read-only for that.
     assert shared.kernel.read(shared.name).tpg.attributes == ATTRIBUTES
@@ -97,7 +97,7 @@ def test_refused_mapped_lun_leaves_the_next_ones_as_they_would_be(shared):
     change(shared, "unmap_lun", str(B), 0)
     shared.node.unlink(f"{shared.tpg}/lun/lun_0/backstore")
     with pytest.raises(KernelRefused, match="map lun") as caught:
-        change(shared, "map_lun", str(B), True)
+        change(shared, "map_lun", str(B), True, 0)
     assert caught.value.number == errno.EINVAL
     assert caught.value.path.endswith(f"acls/{B}/lun_0/lun")
     assert shared.kernel.read(shared.name).tpg.attributes == ATTRIBUTES
@@ -105,16 +105,16 @@ def test_refused_mapped_lun_leaves_the_next_ones_as_they_would_be(shared):
 
 def test_mapped_lun_that_lost_its_effect_is_bound_anew(shared):
     shared.node.unlink(f"{shared.tpg}/lun/lun_0/backstore")
-    change(shared, "add_lun")
+    change(shared, "add_lun", 0)
     assert shared.login(grant(A)).device is None
-    change(shared, "map_lun", str(A), False)
+    change(shared, "map_lun", str(A), False, 0)
     assert shared.login(grant(A)).may_write
 
 
 def test_write_protection_of_what_leads_nowhere_is_an_error(shared):
     shared.node.unlink(f"{shared.tpg}/acls/{A}/lun_0/lun")
     with pytest.raises(KernelRefused) as caught:
-        change(shared, "set_write_protect", str(A), True)
+        change(shared, "set_write_protect", str(A), True, 0)
     assert caught.value.number == errno.ENOENT
 
 
@@ -128,14 +128,14 @@ def test_lun_that_leads_elsewhere_is_bound_to_the_volume(shared):
     shared.node.put("core/iblock_0/other/control", f"udev_path={other}")
     shared.node.put("core/iblock_0/other/enable", "1")
     shared.node.link(f"{shared.tpg}/lun/lun_0/0a1b2c3d4e", "core/iblock_0/other")
-    change(shared, "add_lun")
+    change(shared, "add_lun", 0)
     assert shared.kernel.read(shared.name).luns == {LUN: shared.name}
 
 
 def test_lun_of_a_live_host_is_not_bound_anew(shared):
     session = shared.login(grant(A))
     before = shared.node.mount.changes
-    change(shared, "add_lun")
+    change(shared, "add_lun", 0)
     assert session.may_write
     assert shared.node.mount.changes == before + 1  # the folder is there already
 
@@ -144,7 +144,7 @@ def test_lun_without_a_backstore_is_refused_and_says_which(lab):
     change(lab, "create_target")
     change(lab, "create_tpg")
     with pytest.raises(KernelRefused) as caught:
-        change(lab, "add_lun")
+        change(lab, "add_lun", 0)
     assert caught.value.number == errno.ENOENT
     assert caught.value.path.endswith(lab.name)
     assert lab.kernel.read(lab.name).luns == {}
@@ -212,7 +212,7 @@ def test_credentials_of_an_acl_in_capitals_go_to_one_that_lets_its_host_in(lab):
     lab.ensure(lab.export())
     lab.node.make(f"{lab.tpg}/acls/{str(A).upper()}")
     change(lab, "set_credentials", str(A), "user", "password")
-    change(lab, "map_lun", str(A), False)
+    change(lab, "map_lun", str(A), False, 0)
     assert lab.login(Grant(A, Credentials("user", "password"), Mode.RW)).may_write
 
 

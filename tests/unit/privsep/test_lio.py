@@ -26,7 +26,8 @@ def booted(tmp_path):
 
 
 def test_first_change_makes_all_of_lio_ready(booted):
-    assert lio.read(NAME, KEY) == {"backstore": None, "target": None}
+    nothing = {"backstore": None, "readers": None, "target": None}
+    assert lio.read(NAME, KEY) == nothing
     assert lio.names("") == []
     lio.apply(NAME, [("create_target",)])
     assert booted.machine.loaded >= {CORE, ISCSI}
@@ -66,7 +67,7 @@ def test_failed_step_is_told_by_its_number_and_those_before_it_were_done(booted)
                 ("create_target",),
                 ("create_tpg",),
                 ("create_acl", str(A)),
-                ("map_lun", str(A), True),
+                ("map_lun", str(A), True, 0),
                 ("enable_tpg",),
             ],
         )

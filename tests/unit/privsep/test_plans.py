@@ -18,7 +18,7 @@ from taikun_cinder.targets.lio.kernel import LostError
 from taikun_cinder.targets.lio.plan import plan
 from taikun_cinder.targets.lio.steps import after
 from taikun_cinder.targets.lio.target import LioTarget
-from tests.contract.suite import A, B, grant
+from tests.contract.suite import A, B, grant, reader
 from tests.unit.privsep.build import (
     Variant,
     build,
@@ -68,31 +68,38 @@ class _Watch:
 
     def __init__(self, node, sessions, desired):
         self._node, self._desired = node, desired
-        grants = desired.grant_of if desired is not None else {}
         self._hosts = {
             initiator: sessions[initiator]
             for initiator in sessions
-            if initiator in grants
+            if initiator in self._grants()
         }
         self._before = node.access(NAME), self._disks()
 
     def _disks(self):
+        """The disks that hosts have and keep, by host and LUN."""
         return {
-            initiator: (session.device, session.may_write)
+            (initiator, index): (disk.device, disk.may_write)
             for initiator, session in self._hosts.items()
+            for index in self._luns(self._grants()[initiator])
+            for disk in [session.other(index)]
         }
+
+    @staticmethod
+    def _luns(given):
+        main = () if given.mode is None else (0,)
+        return (*main, 1) if given.readers_disk else main
 
     def look(self):
         access, disks = self._node.access(NAME), self._disks()
         (access_before, disks_before) = self._before
         self._before = access, disks
-        for initiator in self._hosts:
-            device, may_write = disks_before[initiator]
+        for (initiator, index), (device, may_write) in disks_before.items():
             if device is not None:
-                event("a live host")
-                assert disks[initiator][0] == device
-                read_only = self._grants()[initiator].mode is Mode.RO
-                assert read_only or disks[initiator][1] >= may_write
+                event(f"a live host with LUN {index}")
+                now, writable = disks[initiator, index]
+                assert now == device
+                read_only = self._grants()[initiator].mode is not Mode.RW
+                assert index == 1 or read_only or writable >= may_write
         for way in access:
             if not way.is_covered(access_before) and not self._is_his(way, disks):
                 event("access given")
@@ -101,8 +108,8 @@ class _Watch:
     def _is_his(self, way, disks):
         """Say whether a live host has this as its disk already, even a wrong one."""
         return any(
-            way.initiator == str(host) and way.device == device
-            for host, (device, _) in disks.items()
+            way.initiator == str(host) and (way.index, way.device) == (index, device)
+            for (host, index), (device, _) in disks.items()
         )
 
     def _see_that_it_is_granted(self, way):
@@ -112,8 +119,9 @@ class _Watch:
         # Nobody knows a new password but the host that it was made for.
         assert way.credentials is not None
         assert way.credentials[1] == given.credentials.password
-        assert (way.index, way.device) == (0, DEVICE)
-        assert not way.writing or given.mode is Mode.RW
+        assert way.index in self._luns(given)
+        assert way.device == DEVICE
+        assert not way.writing or (way.index == 0 and given.mode is Mode.RW)
 
     def _grants(self):
         return self._desired.grant_of if self._desired is not None else {}
@@ -173,6 +181,10 @@ def test_whatever_a_kill_leaves_is_seen_and_put_right(state, desired, variant, d
         ([grant(A), READ_ONLY], [grant(A), grant(B, secret="new")]),
         ([grant(A), grant(B)], [grant(A)]),
         ([grant(A)], None),
+        ([grant(A)], [grant(A), reader(B)]),
+        ([grant(A), reader(B)], [grant(A)]),
+        ([reader(A, Mode.RW)], [grant(A), reader(B, Mode.RO)]),
+        ([grant(A), reader(B)], None),
     ],
 )
 def test_kill_at_any_file_operation_is_not_felt_by_who_asked(lab, before, after_it):

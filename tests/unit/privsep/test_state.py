@@ -104,6 +104,7 @@ def test_a_lun_of_another_kind_of_backstore_is_told_by_where_that_is(lab):
     lab.ensure(lab.export())
     lab.node.make("core/fileio_3")
     lab.node.make(f"core/fileio_3/{lab.name}")
+    lab.node.put(f"core/fileio_3/{lab.name}/control", f"fd_dev_name={lab.device}")
     lab.node.put(f"core/fileio_3/{lab.name}/enable", "1")
     lab.node.make(f"{lab.tpg}/lun/lun_1")
     lab.node.link(f"{lab.tpg}/lun/lun_1/x", f"core/fileio_3/{lab.name}")

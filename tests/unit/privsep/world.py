@@ -27,9 +27,17 @@ class ImitatedWorld:
         return self.node.in_use(device)
 
     def login(
-        self, name: str, portal: Portal, initiator: Initiator, credentials: Credentials
+        self,
+        name: str,
+        portal: Portal,
+        initiator: Initiator,
+        credentials: Credentials,
+        lun: int = 0,
     ) -> ImitatedSession:
-        return self.node.login(name, portal, initiator, credentials)
+        return self.node.login(name, portal, initiator, credentials).other(lun)
+
+    def other_disk(self, session: ImitatedSession, lun: int) -> ImitatedSession:
+        return session.other(lun)
 
     def damage(self, name: str, step: steps.Step) -> None:
         if isinstance(step, steps.SetAttribute):
@@ -54,6 +62,7 @@ class ImitatedLab(LioLab):
         """The folder of the volume's TPG, below ``target``."""
         return f"iscsi/{self.name}/tpgt_1"
 
-    def login(self, given: Grant) -> ImitatedSession:
-        portal = self.world.portals[0]
-        return self.world.login(self.name, portal, given.initiator, given.credentials)
+    def login(self, given: Grant, lun: int | None = None) -> ImitatedSession:
+        session = super().login(given, lun)
+        assert isinstance(session, ImitatedSession)
+        return session

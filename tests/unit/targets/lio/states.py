@@ -15,16 +15,21 @@ from taikun_cinder.access.model import (
 )
 from taikun_cinder.targets.lio.states import (
     ATTRIBUTES,
+    CHANGING,
+    PASSABLE,
+    READERS_SUFFIX,
     AclState,
     BackstoreState,
     LioState,
     MappedLunState,
     TargetState,
     TpgState,
+    readers_serial,
 )
 
 NAME = "iqn.2010-10.org.openstack:volume-1"
 OTHER = "iqn.2010-10.org.openstack:volume-2"
+READERS = f"{NAME}{READERS_SUFFIX}"
 DEVICE, SERIAL = "/dev/vg/volume-1", "serial-1"
 HOSTS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "abc")
 CREDENTIALS = {
@@ -42,27 +47,50 @@ _portals = st.one_of(
 
 @st.composite
 def exports(draw):
-    modes = draw(st.dictionaries(st.sampled_from(HOSTS), st.sampled_from(Mode)))
+    shown = draw(st.dictionaries(st.sampled_from(HOSTS), st.sampled_from(_SHOWN)))
     grants = frozenset(
-        Grant(initiator, CREDENTIALS[initiator], mode)
-        for initiator, mode in modes.items()
+        Grant(initiator, CREDENTIALS[initiator], mode, readers_disk)
+        for initiator, (mode, readers_disk) in shown.items()
     )
-    return Export(NAME, DEVICE, SERIAL, draw(_portals), grants)
+    discard = draw(st.booleans())
+    return Export(NAME, DEVICE, SERIAL, draw(_portals), grants, discard=discard)
 
+
+#: The modes of the main disk that a grant can have, with and without the readers' disk.
+_SHOWN = [
+    *((mode, False) for mode in Mode),
+    *((mode, True) for mode in (None, *Mode)),
+]
+
+_half_built = st.builds(
+    BackstoreState,
+    st.sampled_from([DEVICE, ""]),
+    st.sampled_from([SERIAL, ""]),
+    st.just(False),
+)
 
 _backstores = st.one_of(
     st.none(),
-    st.builds(
-        BackstoreState,
-        st.sampled_from([DEVICE, ""]),
-        st.sampled_from([SERIAL, ""]),
-        st.just(False),
-    ),
+    _half_built,
     st.builds(
         BackstoreState,
         st.sampled_from([DEVICE, "/dev/vg/other"]),
         st.sampled_from([SERIAL, "serial-0", ""]),
         st.just(True),
+        st.frozensets(st.sampled_from(sorted(PASSABLE))),
+        st.booleans(),
+    ),
+)
+
+_readers = st.one_of(
+    st.none(),
+    _half_built,
+    st.builds(
+        BackstoreState,
+        st.sampled_from([DEVICE, DEVICE, "/dev/vg/other"]),
+        st.sampled_from([readers_serial(SERIAL), SERIAL, ""]),
+        st.just(True),
+        st.sampled_from([CHANGING, CHANGING, CHANGING - {"emulate_pr"}]),
     ),
 )
 
@@ -78,16 +106,18 @@ def _acls(draw, initiator, luns, enabled):
                 [CREDENTIALS[initiator], CREDENTIALS[initiator], WRONG, None]
             )
         ),
-        draw(st.dictionaries(st.sampled_from([0, 0, 1]), mapped, max_size=2)),
+        draw(st.dictionaries(st.sampled_from([0, 0, 1, 2]), mapped, max_size=3)),
         session=enabled and draw(st.booleans()),
     )
 
 
 @st.composite
-def _tpgs(draw, backstore):
-    active = backstore is not None and backstore.active
-    names = st.sampled_from([NAME, NAME, OTHER, None] if active else [OTHER, None])
-    luns = draw(st.dictionaries(st.sampled_from([0, 0, 1]), names, max_size=2))
+def _tpgs(draw, backstore, readers):
+    active = [NAME, NAME] if backstore is not None and backstore.active else []
+    if readers is not None and readers.active:
+        active += [READERS, READERS]
+    names = st.sampled_from([*active, OTHER, None])
+    luns = draw(st.dictionaries(st.sampled_from([0, 0, 1, 2]), names, max_size=3))
     enabled = draw(st.booleans())
     acls = {
         initiator: draw(_acls(initiator, luns, enabled))
@@ -103,33 +133,47 @@ def _tpgs(draw, backstore):
 
 @st.composite
 def states(draw):
-    backstore = draw(_backstores)
+    backstore, readers = draw(_backstores), draw(_readers)
     if not draw(st.integers(0, 5)):
-        return LioState(NAME, backstore)
-    tpg = draw(_tpgs(backstore)) if draw(st.integers(0, 5)) else None
+        return LioState(NAME, backstore, None, readers)
+    tpg = draw(_tpgs(backstore, readers)) if draw(st.integers(0, 5)) else None
     others = draw(st.frozensets(st.integers(2, 3), max_size=1))
-    return LioState(NAME, backstore, TargetState(tpg, others))
+    return LioState(NAME, backstore, TargetState(tpg, others), readers)
 
 
 def finished(desired, sessions=frozenset()):
     """The one state that is exactly as desired."""
     acls = {
         grant.initiator: AclState(
-            grant.credentials,
-            {0: MappedLunState(0, grant.mode.write_protect)},
-            session=grant.initiator in sessions,
+            grant.credentials, mapped_by(grant), session=grant.initiator in sessions
         )
         for grant in desired.grants
     }
+    luns, readers = {0: NAME}, None
+    if desired.has_readers_disk:
+        luns, serial = {0: NAME, 1: READERS}, readers_serial(desired.serial)
+        readers = BackstoreState(desired.device, serial, True, CHANGING)
     tpg = TpgState(
         enabled=True,
         attributes=ATTRIBUTES,
-        luns={0: NAME},
+        luns=luns,
         portals=desired.portals,
         acls=acls,
     )
-    backstore = BackstoreState(desired.device, desired.serial, active=True)
-    return LioState(NAME, backstore, TargetState(tpg))
+    refuses = PASSABLE if desired.has_protected_host else frozenset()
+    backstore = BackstoreState(
+        desired.device, desired.serial, True, refuses, desired.discard
+    )
+    return LioState(NAME, backstore, TargetState(tpg), readers)
+
+
+def mapped_by(grant):
+    """The mapped LUNs of an ACL, exactly as a grant says."""
+    main = MappedLunState(0, grant.mode is Mode.RO)
+    mapped = {} if grant.mode is None else {0: main}
+    if grant.readers_disk:
+        mapped[1] = MappedLunState(1, write_protect=True)
+    return mapped
 
 
 def with_sessions(observed, initiators):

@@ -19,6 +19,7 @@ def test_acl_written_in_capitals_counts_as_one_that_lets_nobody_in():
     }
     plain = {
         "backstore": None,
+        "readers": None,
         "target": {
             "other_tpgs": (),
             "tpg": {

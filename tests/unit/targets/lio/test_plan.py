@@ -13,7 +13,12 @@ from taikun_cinder.access.model import Export, Grant, Mode
 from taikun_cinder.targets.lio import steps
 from taikun_cinder.targets.lio.differences import differences
 from taikun_cinder.targets.lio.plan import personal, plan
-from taikun_cinder.targets.lio.states import ATTRIBUTES, LioState
+from taikun_cinder.targets.lio.states import (
+    ATTRIBUTES,
+    PASSABLE,
+    LioState,
+    readers_serial,
+)
 from taikun_cinder.targets.lio.steps import after
 from taikun_cinder.targets.lio.view import View
 from tests.unit.targets.lio.states import (
@@ -23,6 +28,7 @@ from tests.unit.targets.lio.states import (
     HOSTS,
     NAME,
     PORTALS,
+    READERS,
     SERIAL,
     WRONG,
     exports,
@@ -43,14 +49,25 @@ def _walk(observed, desired):
     )
 
 
-def _disk(observed, initiator):
-    """The disk of a host that is logged in: its backstore, by name and state."""
+def _disk(observed, initiator, index=0):
+    """One disk of a host that is logged in: its backstore, by name and state."""
     acl = observed.acls.get(initiator)
-    mapped = acl.mapped.get(0) if acl and acl.session else None
+    mapped = acl.mapped.get(index) if acl and acl.session else None
     name = observed.luns.get(mapped.lun) if mapped else None
-    if name == NAME:
-        return (name, observed.backstore)
-    return name and (name, None)
+    return name and (name, _behind(observed, name))
+
+
+def _behind(observed, name):
+    """What a host knows a backstore by."""
+    state = {NAME: observed.backstore, READERS: observed.readers}.get(name)
+    return state and (state.device, state.serial)
+
+
+def _granted(grant, index):
+    """Whether a grant shows a disk, and whether it may be written to."""
+    if index == 0 and grant.mode is not None:
+        return True, grant.mode is Mode.RW
+    return index == 1 and grant.readers_disk, False
 
 
 def _accesses(observed):
@@ -64,7 +81,7 @@ def _accesses(observed):
             acl.credentials,
             index,
             name,
-            name == NAME and observed.backstore,
+            _behind(observed, name),
             rw,
         )
         for initiator, acl in tpg.acls.items()
@@ -83,8 +100,8 @@ def _gains(before, now):
     return {
         access
         for access in _accesses(now) - _accesses(before)
-        if not _disk(before, access[0])
-        or _disk(now, access[0]) != _disk(before, access[0])
+        if not _disk(before, access[0], access[2])
+        or _disk(now, access[0], access[2]) != _disk(before, access[0], access[2])
     }
 
 
@@ -92,12 +109,17 @@ def _gains(before, now):
 @given(states(), exports())
 def test_plan_takes_no_disk_from_a_live_host_that_keeps_its_grant(observed, desired):
     for before, now in itertools.pairwise(_walk(observed, desired)):
-        for initiator, grant in desired.grant_of.items():
-            if disk := _disk(before, initiator):
-                event("a live host")
-                assert _disk(now, initiator) == disk
-                old, new = (state.acls[initiator].mapped[0] for state in (before, now))
-                if grant.mode is Mode.RW:
+        for (initiator, grant), index in itertools.product(
+            desired.grant_of.items(), (0, 1)
+        ):
+            shown, writable = _granted(grant, index)
+            if shown and (disk := _disk(before, initiator, index)):
+                event(f"a live host with disk {index}")
+                assert _disk(now, initiator, index) == disk
+                old, new = (
+                    state.acls[initiator].mapped[index] for state in (before, now)
+                )
+                if writable:
                     assert new.write_protect <= old.write_protect
 
 
@@ -109,8 +131,10 @@ def test_plan_gives_nothing_that_is_not_granted(observed, desired):
             grant = desired.grant_of[initiator]
             event("access given")
             assert credentials == grant.credentials
-            assert (index, name, backstore.device) == (0, NAME, DEVICE)
-            assert rw <= (grant.mode is Mode.RW)
+            shown, writable = _granted(grant, index)
+            assert shown
+            assert (name, backstore[0]) == ((NAME, READERS)[index], DEVICE)
+            assert rw <= writable
             assert now.tpg.attributes.items() >= ATTRIBUTES.items()
             assert not now.target.other_tpgs
 
@@ -127,9 +151,10 @@ def test_plan_revokes_before_it_grants(observed, desired):
     for initiator, credentials, index, _, _, rw in _accesses(before) & _accesses(now):
         event("access before the first grant")
         assert initiator in granted
-        assert index == 0
+        shown, writable = _granted(desired.grant_of[initiator], index)
+        assert shown
         assert credentials == desired.grant_of[initiator].credentials
-        assert rw <= (desired.grant_of[initiator].mode is Mode.RW)
+        assert rw <= writable
 
 
 @thoroughly
@@ -148,16 +173,16 @@ def test_plan_leads_exactly_to_what_is_desired(observed, desired):
         event("something is held")
         assert plan(observed, desired).left
     assert last.acls.keys() <= desired.grant_of.keys()
-    out = plan(observed, desired).withheld
-    for initiator in desired.grant_of.keys() - out:
-        assert (
-            initiator,
-            CREDENTIALS[initiator],
-            0,
-            NAME,
-            last.backstore,
-            False,
-        ) in _accesses(last)
+    out = plan(observed, desired)
+    for initiator, grant in desired.grant_of.items():
+        pair, accesses = CREDENTIALS[initiator], _accesses(last)
+        if grant.mode is not None and initiator not in out.withheld:
+            behind = _behind(last, NAME)
+            assert (initiator, pair, 0, NAME, behind, False) in accesses
+        missing = out.withheld | out.without_readers_disk
+        if grant.readers_disk and initiator not in missing:
+            behind = _behind(last, READERS)
+            assert (initiator, pair, 1, READERS, behind, False) in accesses
 
 
 @thoroughly
@@ -178,11 +203,13 @@ def test_plan_goes_on_after_a_crash_anywhere(observed, desired, data):
 def test_plan_from_one_desired_state_to_another_touches_only_what_changes(
     present, desired
 ):
-    names = {type(step).__name__ for step in plan(finished(present), desired).steps}
-    assert names <= {
+    taken = plan(finished(present), desired).steps
+    assert {type(step).__name__ for step in taken} <= {
         *("RemoveAcl", "CreateAcl", "SetCredentials", "MapLun", "SetWriteProtect"),
-        *("AddPortal", "RemovePortal"),
+        *("AddPortal", "RemovePortal", "UnmapLun", "SetRefused", "SetDiscard"),
+        *("CreateReaders", "RemoveReaders", "AddLun", "RemoveLun"),
     }
+    assert not {steps.AddLun(0), steps.RemoveLun(0)} & {*taken}
 
 
 def _export(*grants):
@@ -194,13 +221,47 @@ def _grant(initiator, mode=Mode.RW):
 
 
 def test_further_host_costs_three_steps_and_its_detach_one():
-    alone, both = _export(_grant(A)), _export(_grant(A), _grant(B, Mode.RO))
+    alone, both = _export(_grant(A)), _export(_grant(A), _grant(B))
     assert plan(finished(alone), both).steps == (
         steps.CreateAcl(B),
         steps.SetCredentials(B, CREDENTIALS[B]),
-        steps.MapLun(B, write_protect=True),
+        steps.MapLun(B, write_protect=False),
     )
     assert plan(finished(both, {A, B}), alone).steps == (steps.RemoveAcl(B),)
+
+
+def test_the_first_reader_makes_the_readers_disk_and_the_last_one_takes_it_along():
+    writer, reader = _grant(A), Grant(B, CREDENTIALS[B], None, readers_disk=True)
+    alone, both = _export(writer), _export(writer, reader)
+    assert plan(finished(alone), both).steps == (
+        steps.CreateReaders(DEVICE, readers_serial(SERIAL)),
+        steps.AddLun(1),
+        steps.CreateAcl(B),
+        steps.SetCredentials(B, CREDENTIALS[B]),
+        steps.MapLun(B, write_protect=True, index=1),
+    )
+    assert plan(finished(both, {A, B}), alone).steps == (
+        steps.RemoveAcl(B),
+        steps.RemoveLun(1),
+        steps.RemoveReaders(),
+    )
+
+
+def test_main_disk_refuses_what_passes_a_write_protection_while_a_host_has_one():
+    alone, both = _export(_grant(A)), _export(_grant(A), _grant(B, Mode.RO))
+    *refuse, create, _, show = plan(finished(alone), both).steps
+    assert refuse == [steps.SetRefused(name, refused=True) for name in sorted(PASSABLE)]
+    assert (create, show) == (steps.CreateAcl(B), steps.MapLun(B, write_protect=True))
+    _, *again = plan(finished(both), alone).steps
+    assert again == [steps.SetRefused(name, refused=False) for name in sorted(PASSABLE)]
+
+
+def test_a_device_that_cannot_discard_is_left_in_peace():
+    desired = replace(_export(_grant(A)), discard=True)
+    found = finished(_export(_grant(A)))
+    assert plan(found, desired).steps == (steps.SetDiscard(discard=True),)
+    cannot = replace(found.backstore, can_discard=False)
+    assert plan(replace(found, backstore=cannot), desired).steps == ()
 
 
 def test_taken_over_volume_keeps_its_serial_while_a_host_is_logged_in():
@@ -262,4 +323,6 @@ def test_personal_steps_of_a_sound_export_is_the_whole_plan(before, now, session
     now = replace(now, portals=before.portals)
     changed = {grant.initiator for grant in before.grants ^ now.grants}
     observed = finished(before, sessions)
-    assert personal(observed, now, changed) == plan(observed, now).steps
+    whole = plan(observed, now).steps
+    shared = any(not isinstance(step, steps.PersonalStep) for step in whole)
+    assert personal(observed, now, changed) == (None if shared else whole)

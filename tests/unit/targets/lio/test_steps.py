@@ -12,6 +12,8 @@ VALUES = {
     "serial": "0123",
     "tag": 2,
     "name": "authentication",
+    "refused": True,
+    "discard": True,
     "value": 1,
     "index": 0,
     "portal": Portal("::1"),
@@ -28,7 +30,8 @@ def _steps():
 
 
 def _values(step):
-    return {field: VALUES[field] for field in inspect.signature(step).parameters}
+    values = {**VALUES, "name": "emulate_caw"} if step is steps.SetRefused else VALUES
+    return {field: values[field] for field in inspect.signature(step).parameters}
 
 
 def test_every_step_can_be_asked_for():
