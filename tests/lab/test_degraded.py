@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One broken thing takes nothing else with it, on a real kernel (laws 1, 2, 3)."""
 
+from collections.abc import Iterator
+
+import pytest
+
 from lab.single import SingleNode
 from tests.lab.stories import OURS, Story, told
 from tests.lab.writers import undisturbed
@@ -88,14 +92,24 @@ def test_volume_that_left_the_database_leaves_nothing(node: SingleNode) -> None:
         assert story.logical_volume() == "closed"
 
 
+@pytest.fixture
+def second_prefix(node: SingleNode) -> Iterator[str]:
+    """A target_prefix that root allows beside the usual one."""
+    prefix, conf = "iqn.2030-01.example:", "/etc/taikun_cinder/privileged.conf"
+    usual = "iqn.2010-10.org.openstack:"
+    node.node.run(f"cp {conf} /run/ && echo target_prefixes={prefix},{usual} >> {conf}")
+    yield prefix
+    node.node.run(f"cp /run/privileged.conf {conf}")
+
+
 def test_change_of_target_prefix_disturbs_nobody_and_leaves_nobody_in(
-    node: SingleNode,
+    node: SingleNode, second_prefix: str
 ) -> None:
     with node.backend(OURS, ON_DEMAND) as backend:
         story = Story(node, backend)
         device = story.attach("a")
         story.attach("b")
-    changed = {**ON_DEMAND, "target_prefix": "iqn.2030-01.example:"}
+    changed = {**ON_DEMAND, "target_prefix": second_prefix}
     with undisturbed(story, device), node.backend(OURS, changed) as backend:
         story.go_on_with(backend)
         _passes(story)
@@ -110,7 +124,7 @@ def test_change_of_target_prefix_disturbs_nobody_and_leaves_nobody_in(
         assert story.targets() == []
         story.attach("a")
         (target,) = story.targets()
-        assert target.startswith("iqn.2030-01.example:")
+        assert target.startswith(second_prefix)
 
 
 def test_forced_deletion_of_a_volume_that_is_attaching_erases_nothing(
