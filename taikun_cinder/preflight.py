@@ -21,6 +21,7 @@ from taikun_cinder.volume_groups import Hidden
 LOG = logging.getLogger(__name__)
 
 _LVM = ("volume_group", "lvm_conf_file", "lvm_suppress_fd_warnings")
+_OURS = ("target_prefix", "volume_group")
 _PORTALS = (
     "target_ip_address",
     "target_secondary_ip_addresses",
@@ -102,8 +103,11 @@ def of_targets(configuration: Any, node: Node) -> Iterator[Problem]:
     """Tell what keeps the node from exporting."""
     named = _portals(configuration)
     chosen = targets.kind_of(configuration)
+    where = [portal for _, portal in named]
+    whose = configuration if option_faults.are_readable(configuration, *_OURS) else None
+    prefix, group = (whose.target_prefix, whose.volume_group) if whose else ("", None)
     for kind in [chosen] if chosen else targets.all_kinds():
-        yield from kind.problems(node, [portal for _, portal in named])
+        yield from kind.problems(node, where, prefix, group)
     for option, portal in named:
         if not (
             portals.floats(configuration, portal) or node.network.has(portal.address)

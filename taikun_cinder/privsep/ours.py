@@ -3,21 +3,30 @@
 
 The callers' word does not count, nor a file that they name (privsep-helper's
 ``--config-file``): whoever controls the user of cinder-volume chooses both. So it is
-one file at a fixed place, which only root can change. Without it Cinder's own defaults
-hold, for a node with one plain back end.
+one file at a fixed place, which only root can change. Without it the back ends of
+cinder.conf count, if that file, at its usual place, is root's alone as well; otherwise
+Cinder's own defaults, for a node with one plain back end.
 """
 
 import configparser
 import dataclasses
-import functools
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
+
+from taikun_cinder.privsep import cinder_conf
 
 FILE = Path("/etc/taikun_cinder/privileged.conf")
 
 SECTION = "taikun_cinder"
+
+#: Cinder's own, where packages put it.
+CINDER = Path("/etc/cinder/cinder.conf")
+
+#: What was read last of a file: its state then, and what it said.
+_seen: dict[Path, tuple[tuple[int, ...], "Ours"]] = {}
 
 #: Where the kernel tells about a block device by its number.
 _DEVICES = Path("/sys/dev/block")
@@ -47,14 +56,53 @@ def current() -> Ours:
         ValueError: it cannot be believed or read.
     """
     try:
-        with FILE.open(encoding="utf-8") as file:
-            found = os.fstat(file.fileno())
-            _refuse_strangers(found)
-            return _parsed(file.read())
+        return _read(FILE, _parsed)
     except FileNotFoundError:
-        return Ours()
+        return _of_cinder()
     except (OSError, UnicodeError, configparser.Error) as error:
         raise _wrong(f"it cannot be read: {error}") from None
+
+
+def _of_cinder() -> Ours:
+    """Give what cinder.conf says, if it can be believed and read."""
+    try:
+        return _read(CINDER, _back_ends)
+    except (OSError, ValueError, configparser.Error):
+        return Ours()
+
+
+def _read(path: Path, parse: Callable[[str], Ours]) -> Ours:
+    """Read a file that is root's alone, if it is not the same as the last time.
+
+    Raises:
+        ValueError: others can change it.
+    """
+    with path.open(encoding="utf-8") as file:
+        found = os.fstat(file.fileno())
+        _refuse_strangers(path, found)
+        now = found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+        before, said = _seen.get(path, (None, None))
+        if said is None or before != now:
+            said = parse(file.read())
+            _seen[path] = now, said
+    return said
+
+
+def _back_ends(text: str) -> Ours:
+    usual = Ours()
+    found = list(cinder_conf.back_ends(text))
+    prefixes = [
+        one.get("target_prefix") or one.get("iscsi_target_prefix") for one in found
+    ]
+    groups = [one.get("volume_group") for one in found]
+    return (
+        Ours(
+            tuple(dict.fromkeys(one or usual.target_prefixes[0] for one in prefixes)),
+            tuple(dict.fromkeys(one or usual.volume_groups[0] for one in groups)),
+        )
+        if found
+        else usual
+    )
 
 
 def prefixes(prefix: str) -> tuple[str, ...]:
@@ -141,26 +189,35 @@ def _refused(value: str, kind: str, option: str, allowed: tuple[str, ...]) -> st
     return (
         f"{value!r} is no {kind} of ours: root allows {', '.join(allowed) or 'none'} "
         f"(option {option} of section [{SECTION}] in {FILE}"
-        f"{'' if FILE.exists() else ', which is not there: these are the defaults'}"
-        "). If it belongs to a back end of this driver, let root add it there"
+        f"{_instead()}). If it belongs to a back end of this driver, let root add it "
+        "there"
     )
 
 
-def _refuse_strangers(file: os.stat_result) -> None:
+def _instead() -> str:
+    """Say what holds where root's file is not there."""
+    if FILE.exists():
+        return ""
+    if CINDER in _seen:
+        return f", which is not there: this is what {CINDER} says"
+    return f", which is not there, and {CINDER} is not root's alone: the defaults hold"
+
+
+def _refuse_strangers(path: Path, file: os.stat_result) -> None:
     """Refuse a file that somebody else than root can change, or put in its place."""
-    places = [(FILE, file), *((path, path.stat()) for path in FILE.resolve().parents)]
-    for path, found in places:
+    above = path.resolve().parents
+    places = [(path, file), *((folder, folder.stat()) for folder in above)]
+    for place, found in places:
         shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         if found.st_mode & stat.S_ISVTX:
             shared = 0  # only a file's owner can replace it there
         if found.st_uid not in (0, os.geteuid()) or shared:
             raise _wrong(
-                f"{path} can be changed by others than root. Run: chown root {path}; "
-                f"chmod go-w {path}"
+                f"{place} can be changed by others than root. Run: chown root {place}; "
+                f"chmod go-w {place}"
             )
 
 
-@functools.lru_cache(maxsize=1)
 def _parsed(text: str) -> Ours:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(text)

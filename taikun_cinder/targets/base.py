@@ -114,7 +114,9 @@ class Target(Protocol):
         ...
 
     @staticmethod
-    def problems(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
+    def problems(
+        node: Node, portals: Sequence[Portal], prefix: str, group: str | None
+    ) -> Iterator[Problem]:
         """Tell what the node lacks to serve such targets, each with its cure.
 
         What can be made ready is made ready, such as modules to be loaded. It takes a
@@ -123,6 +125,8 @@ class Target(Protocol):
         Args:
             node: the node.
             portals: where targets are to listen.
+            prefix: what the names of the targets are to begin with.
+            group: whose logical volumes are to be exported; None if it is not known.
         """
         ...
 

@@ -130,7 +130,7 @@ class ImitatedNetwork(Network):
 def node(tmp_path, monkeypatch):
     """Give a node whose kernel has all that LIO needs."""
     # There is no privileged process here; test_start of targets/lio has one.
-    monkeypatch.setattr(start, "problems", lambda ports, prepare: iter(()))
+    monkeypatch.setattr(start, "problems", lambda ports, **named: iter(()))
     node = Node(
         tmp_path / "proc",
         tmp_path / "sys",

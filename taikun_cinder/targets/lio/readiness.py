@@ -23,18 +23,22 @@ _SERVICES = ("target.service", "rtslib-fb-targetctl.service")
 _UNITS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 
 
-def problems(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
+def problems(
+    node: Node, portals: Sequence[Portal], prefix: str = "", group: str | None = None
+) -> Iterator[Problem]:
     """Tell what the node lacks, each with its cure.
 
     Args:
         node: the node.
         portals: where targets are to listen.
+        prefix: what the names of the targets are to begin with.
+        group: whose logical volumes are to be exported; None if it is not known.
     """
     missing = missing_modules(node, MODULES)
     yield from missing
     ports = {portal.port for portal in portals}
     # Without the modules LIO cannot be made ready, and that is told already.
-    found = list(start.problems(ports, prepare=not missing))
+    found = list(start.problems(ports, prefix=prefix, group=group, prepare=not missing))
     yield from found
     if all(problem.tolerable for problem in found):
         yield from _configfs(node)

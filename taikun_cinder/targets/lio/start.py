@@ -19,7 +19,7 @@ from oslo_privsep import capabilities, comm, daemon
 
 from taikun_cinder import privsep
 from taikun_cinder.node import Problem
-from taikun_cinder.privsep import setup
+from taikun_cinder.privsep import lio, setup
 from taikun_cinder.privsep.refusal import KernelRefused
 
 #: The longest that the command may take, in seconds: a busy node needs some.
@@ -88,11 +88,19 @@ class _FailedError(Exception):
     """The privileged process did not start."""
 
 
-def problems(ports: Collection[int], *, prepare: bool = True) -> Iterator[Problem]:
+def problems(
+    ports: Collection[int],
+    *,
+    prefix: str = "",
+    group: str | None = None,
+    prepare: bool = True,
+) -> Iterator[Problem]:
     """Start it, and let it make LIO ready; tell what fails.
 
     Args:
         ports: where targets are to listen.
+        prefix: what the names of the targets are to begin with.
+        group: whose logical volumes are to be exported; None if it is not known.
         prepare: whether to make LIO ready.
     """
     try:
@@ -102,6 +110,8 @@ def problems(ports: Collection[int], *, prepare: bool = True) -> Iterator[Proble
             if weakness := _weakness(user, power, ports):
                 yield weakness
                 return
+        refusals = lio.refusals(prefix, group) if group is not None else []
+        yield from map(_refused, refusals)
         lacking = setup.prepare() if prepare else []
     except _FailedError as failed:
         yield Problem(
@@ -126,6 +136,12 @@ def problems(ports: Collection[int], *, prepare: bool = True) -> Iterator[Proble
     else:
         for folder, number in lacking:
             yield _no_reservations(folder, number)
+
+
+def _refused(said: str) -> Problem:
+    """Split what root does not allow from its cure."""
+    fault, _, cure = said.rpartition(". ")
+    return Problem(f"Root does not let the driver export: {fault}", f"{cure}.")
 
 
 def _weakness(user: int, power: int, ports: Collection[int]) -> Problem | None:

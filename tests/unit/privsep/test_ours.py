@@ -20,6 +20,7 @@ def file(tmp_path, monkeypatch):
     path = tmp_path / "taikun_cinder" / "privileged.conf"
     path.parent.mkdir(mode=0o755)
     monkeypatch.setattr(ours, "FILE", path)
+    monkeypatch.setattr(ours, "CINDER", tmp_path / "cinder.conf")
     return path
 
 
@@ -38,6 +39,55 @@ def test_the_file_is_read_anew_when_root_changes_it(file):
     assert ours.current() == ours.Ours(("iqn.a:", "iqn.b:"), ("one", "two"))
     _write(file, volume_groups="three")
     assert ours.current() == ours.Ours((PREFIX,), ("three",))
+
+
+_CINDER_CONF = """
+[DEFAULT]
+volume_group = never-meant
+volume_driver = taikun_cinder.driver.MultiattachLVMDriver
+enabled_backends = one,two,three
+[backend_defaults]
+target_prefix = iqn.2030-01.example:
+[one]
+volume_driver = taikun_cinder.driver.MultiattachLVMDriver
+volume_group = first
+[two]
+volume_driver: taikun_cinder.driver.MultiattachLVMDriver
+iscsi_target_prefix = iqn.2030-01.example:
+volume_group = second
+[three]
+volume_driver = cinder.volume.drivers.lvm.LVMVolumeDriver
+volume_group = somebody-elses
+"""
+
+
+def _cinder_conf(text=_CINDER_CONF):
+    ours.CINDER.write_text(text)
+    ours.CINDER.chmod(0o640)
+
+
+def test_without_a_file_the_back_ends_of_cinders_own_hold_if_it_is_roots(file):
+    _cinder_conf()
+    found = ours.current()
+    assert found.volume_groups == ("never-meant", "first", "second")
+    assert "iqn.2030-01.example:" in found.target_prefixes
+    ours.refuse_group("second")
+    with pytest.raises(ValueError, match=r"cinder\.conf says"):
+        ours.refuse_group("somebody-elses")
+    _write(file, volume_groups="only")
+    assert ours.current().volume_groups == ("only",)
+
+
+@pytest.mark.parametrize("spoil", ["owner", "mode", "text", "none"])
+def test_cinders_own_that_cannot_be_believed_leaves_the_defaults(file, spoil):
+    _cinder_conf("no section = x" if spoil == "text" else _CINDER_CONF)
+    if spoil == "owner":
+        os.chown(ours.CINDER, 65534, -1)
+    elif spoil == "mode":
+        ours.CINDER.chmod(0o660)
+    elif spoil == "none":
+        _cinder_conf("[one]\nvolume_group = x\n")
+    assert ours.current() == ours.Ours()
 
 
 def _of_somebody(file):

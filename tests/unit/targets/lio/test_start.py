@@ -169,3 +169,19 @@ def test_kernel_without_lio_is_not_asked_to_make_it_ready(monkeypatch):
 
 def test_node_that_is_ready_is_told_nothing(monkeypatch):
     assert _prepared(monkeypatch, list) == []
+
+
+def test_what_root_does_not_allow_is_told_with_file_option_and_cure(monkeypatch):
+    monkeypatch.setattr(privsep.context, "client_mode", False)
+    told = list(
+        start.problems({3260}, prefix="iqn.2030-01.x:", group="mine", prepare=False)
+    )
+    assert [("iqn.2030" in one.fault, "'mine'" in one.fault) for one in told] == [
+        (True, False),
+        (False, True),
+    ]
+    for one, option in zip(told, ("target_prefixes", "volume_groups"), strict=True):
+        assert f"option {option}" in one.fault
+        assert "/etc/taikun_cinder/privileged.conf" in one.fault
+        assert "root add it there" in one.cure
+        assert not one.tolerable
