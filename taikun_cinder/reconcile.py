@@ -181,8 +181,9 @@ class Reconcile:
         self._busy.clear()
         self._brake.begin(confirmed=confirmed)
         everything = list(self._volumes())
-        ours = self._concerned(everything)
-        orphans = self._orphans(everything)
+        exported = self._exports.target.names("")
+        ours = self._concerned(everything, exported)
+        orphans = self._orphans(everything, exported)
         group = self._exports.layout.group
         progress = Progress(f"Exports of {group} are compared with attachments")
         for work in (*self._looks(ours), *self._settlements(orphans)):
@@ -207,15 +208,17 @@ class Reconcile:
 
     def volumes(self) -> list[Any]:
         """List the volumes of a pass: those that are exported, or should be."""
-        return self._concerned(list(self._volumes()))
+        return self._concerned(self._volumes(), self._exports.target.names(""))
 
     def orphans(self) -> frozenset[str]:
         """List what is exported or recorded, and is no volume's of this back end."""
-        return self._orphans(list(self._volumes()))
+        exported = self._exports.target.names("")
+        return self._orphans(self._volumes(), exported)
 
-    def _concerned(self, everything: Iterable[Any]) -> list[Any]:
+    def _concerned(
+        self, everything: Iterable[Any], exported: Container[str]
+    ) -> list[Any]:
         layout = self._exports.layout
-        exported = self._exports.target.names(layout.prefix)
         attached = self._attached()
         return [
             volume
@@ -228,7 +231,9 @@ class Reconcile:
             )
         ]
 
-    def _orphans(self, everything: Iterable[Any]) -> frozenset[str]:
+    def _orphans(
+        self, everything: Iterable[Any], exported: Iterable[str]
+    ) -> frozenset[str]:
         if not self._trusted():
             LOG.error(
                 "The database does not have the row of this service, so nothing is "
@@ -237,7 +242,7 @@ class Reconcile:
             )
             return frozenset()
         names = {volume["name_id"] for volume in everything}
-        return self._exports.orphans.find(self._exports.target.names(""), names)
+        return self._exports.orphans.find(exported, names)
 
     def _looks(self, volumes: Iterable[Any]) -> Iterator[Callable[[], bool]]:
         for volume in volumes:
