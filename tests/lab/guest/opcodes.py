@@ -14,7 +14,6 @@ import fcntl
 import mmap
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from lab.guest import blocks
 from taikun_cinder.targets.lio.target import LioTarget
@@ -30,11 +29,11 @@ _BUFFER = 4096
 #: Where the commands aim, in blocks of 512 bytes.
 _LBA = 64
 #: What is compared: the beginning of the volume, in bytes.
-_WATCHED = 1 << 20
+_WATCHED = 256 << 10
 #: Where the writer writes meanwhile, in blocks of 4 KiB: behind what is compared.
 _WRITERS = 300
 
-_PR_IN, _FULL_STATUS, _KEYS = 0x5E, 3, 0
+_PR_IN, _FULL_STATUS = 0x5E, 3
 _PR_OUT, _REGISTER, _RESERVE, _WRITE_EXCLUSIVE = 0x5F, 0, 1, 1
 _REPORT_GROUPS = bytes([0xA3, 0x0A, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0])
 #: Of the opcodes that have service actions, which are in the second byte.
@@ -72,12 +71,14 @@ class _Header(ctypes.Structure):
 
 
 class Disk:
-    """A disk, by its node for any command."""
+    """A disk, for any command.
+
+    Not by its generic node: that one takes no command in both directions.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        folder = Path("/sys/block", Path(path).name, "device/scsi_generic")
-        self._node = os.open(f"/dev/{next(folder.iterdir()).name}", os.O_RDWR)
+        self._node = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     def send(
         self, cdb: bytes, direction: str, data: bytes = b"\xa5" * _BUFFER
@@ -86,13 +87,14 @@ class Disk:
         buffer = ctypes.create_string_buffer(data, max(len(data), 1))
         command = ctypes.create_string_buffer(cdb, len(cdb))
         sense = ctypes.create_string_buffer(64)
+        none = direction == "none"
         header = _Header(
             interface_id=ord("S"),
             dxfer_direction=DIRECTIONS[direction],
             cmd_len=len(cdb),
             mx_sb_len=len(sense),
-            dxfer_len=0 if direction == "none" else len(data),
-            dxferp=ctypes.addressof(buffer),
+            dxfer_len=0 if none else len(data),
+            dxferp=None if none else ctypes.addressof(buffer),
             cmdp=ctypes.addressof(command),
             sbp=ctypes.addressof(sense),
             timeout=_SECONDS * 1000,
@@ -100,7 +102,7 @@ class Disk:
         fcntl.ioctl(self._node, _SG_IO, header)
         if header.host_status:
             return 0x100 | header.host_status, b""
-        return header.status, buffer.raw
+        return header.status, buffer.raw[: len(data) - header.resid]
 
     def reset(self) -> None:
         """Let the initiator reset the logical unit."""
@@ -170,7 +172,7 @@ def walk(reader: str, writer: str, device: str, reserved: bool) -> dict[str, lis
 
     Args:
         reader: its disk.
-        writer: the disk of another host, which writes after each of them.
+        writer: the disk of another host, which writes after each command.
         device: the volume, on the storage node.
         reserved: whether the writer has reserved the disk for itself.
 
@@ -185,13 +187,10 @@ def walk(reader: str, writer: str, device: str, reserved: bool) -> dict[str, lis
     harmed: dict[str, list[str]] = {}
     sent = 0
     for cdb in commands():
-        for direction in DIRECTIONS:
-            with contextlib.suppress(OSError):  # refused by the host's own kernel
-                host.send(cdb, direction)
-                sent += 1
-            for what in _harm(other, device, was):
-                harmed.setdefault(what, []).append(f"{cdb.hex(' ')} {direction}")
-                _mend(host, other, device, was, reserved)
+        sent += _send(host, cdb)
+        for what in _harm(other, device, was):
+            harmed.setdefault(what, []).append(cdb.hex(" "))
+            _mend(host, other, device, was, reserved)
     with contextlib.suppress(OSError):
         host.reset()
     for what in _harm(other, device, was):
@@ -201,6 +200,16 @@ def walk(reader: str, writer: str, device: str, reserved: bool) -> dict[str, lis
     host.close()
     other.close()
     return {**harmed, "sent": [str(sent)]}
+
+
+def _send(host: Disk, cdb: bytes) -> int:
+    """Send a command in all directions; give in how many the host's kernel let it."""
+    sent = 0
+    for direction in DIRECTIONS:
+        with contextlib.suppress(OSError):
+            host.send(cdb, direction)
+            sent += 1
+    return sent
 
 
 def _harm(other: Disk, device: str, was: _Seen) -> Iterator[str]:
@@ -227,8 +236,7 @@ def _mend(host: Disk, other: Disk, device: str, was: _Seen, reserved: bool) -> N
 def _look(other: Disk, device: str) -> _Seen:
     return _Seen(
         _content(device),
-        _asked(other, _command(_PR_IN, _FULL_STATUS, 512))
-        + _asked(other, _command(_PR_IN, _KEYS, 512)),
+        _asked(other, _command(_PR_IN, _FULL_STATUS, 512)),
         _asked(other, _REPORT_GROUPS),
     )
 
