@@ -13,8 +13,8 @@ from oslo_log import log as logging
 from taikun_cinder.access.model import Export, Grant, Initiator
 from taikun_cinder.exception import GrantWithheld
 from taikun_cinder.layout import Layout
-from taikun_cinder.records import Record
 from taikun_cinder.targets.base import Finding, Result, Target
+from taikun_cinder.volume_record import Record
 
 LOG = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from oslo_log import log as logging
 
 from taikun_cinder import connectors, database, modes
 from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.grants import grants
 from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
-from taikun_cinder.access.ledger import Ledger, grants
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Initiator
 from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
@@ -27,15 +28,13 @@ from taikun_cinder.enforcement import Enforced, Enforcement
 from taikun_cinder.exception import VolumeHeld, VolumeMoved
 from taikun_cinder.known import Known, look
 from taikun_cinder.layout import Layout
+from taikun_cinder.leftovers import Hold, holders, remembered, spared, taken_up
 from taikun_cinder.orphans import Orphans
-from taikun_cinder.records import About, Record, Records
+from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Finding, Target
+from taikun_cinder.volume_record import About, Record
 
 LOG = logging.getLogger(__name__)
-
-
-#: Tells which of a volume's lost grants stay for now, see ``Exports._lost``.
-_Hold = Callable[[str, Collection[Initiator]], Collection[Initiator]]
 
 
 class Exports:
@@ -99,7 +98,7 @@ class Exports:
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
             initiators = {request.initiator for request in requests}
-            admissions, ledger = [], _with_leftovers(known, initiators)
+            admissions, ledger = [], taken_up(known, initiators)
             for request in requests:
                 admission, ledger = self._admit(request, known.attachments, ledger)
                 admissions.append(admission)
@@ -215,7 +214,7 @@ class Exports:
         settle: bool = False,
         sweep: float = 0,
         search: bool = False,
-        hold: _Hold | None = None,
+        hold: Hold | None = None,
     ) -> tuple[str, ...]:
         """Make the export agree with Cinder; give the initiators that have access.
 
@@ -260,36 +259,13 @@ class Exports:
         with self._present(volume) as known:
             if self._enforcement.shows_another(volume, known.target):
                 return
-            if holders := self._holders(known):
-                raise VolumeHeld(volume=volume["id"], holders=", ".join(holders))
+            if found := list(holders(known, self.target)):
+                raise VolumeHeld(volume=volume["id"], holders=", ".join(found))
             gone = self._enforcement.ensure(
                 volume, known.target, known.record, frozenset(), search=True
             )
             ledger = dataclasses.replace(known.ledger, connections=(), current={})
             self._keep(volume, known, ledger, gone)
-
-    def _holders(self, known: Known) -> list[str]:
-        """Tell who has the volume, each in words."""
-        written = dataclasses.replace(
-            known.ledger,
-            connections=tuple(
-                connection
-                for connection in known.ledger.connections
-                if connection.shown
-            ),
-        )
-        granted = grants(known.attachments, written)
-        attached = {grant.initiator for grant in granted}
-        live = self.target.read(known.target).connected - attached
-        return [
-            *(f"{initiator} has an attachment" for initiator in sorted(attached)),
-            *(f"{initiator} is logged in" for initiator in sorted(live)),
-            *(
-                f"attachment {attachment.id} cannot be read"
-                for attachment in known.attachments
-                if not attachment.readable
-            ),
-        ]
 
     def findings(self, volume: Any, *, sweep: float = 0) -> tuple[Finding, ...]:
         """Tell what :meth:`ensure` would put right or leave, and change nothing.
@@ -386,46 +362,15 @@ class Exports:
         ledger: Ledger,
         about: Collection[Initiator] | None = None,
         *,
-        hold: _Hold | None = None,
+        hold: Hold | None = None,
         search: bool = False,
     ) -> Enforced:
         """Make the export so; see ``Enforcement.ensure``."""
         granted = grants(known.attachments, ledger)
-        granted |= self._spared(volume, known, granted, about or (), hold)
+        granted |= spared(volume, known, granted, about or (), self.target, hold)
         return self._enforcement.ensure(
             volume, known.target, known.record, granted, about, search=search
         )
-
-    def _spared(
-        self,
-        volume: Any,
-        known: Known,
-        granted: frozenset[Grant],
-        about: Collection[Initiator],
-        hold: _Hold | None,
-    ) -> frozenset[Grant]:
-        """Give the grants that nothing asks for any more, and that stay for now.
-
-        A request ends what it is about, and what Cinder says that it has deleted. All
-        else that is only missing is left to the reconcile and its brake.
-        """
-        named = {grant.initiator for grant in granted}.union(about)
-        lost = frozenset(grant for grant in known.had if grant.initiator not in named)
-        if not lost or not known.readable:
-            return lost
-        if hold is None:
-            gone = database.detached(volume, self.target)
-            return frozenset(
-                grant
-                for grant in lost
-                if (grant.initiator, grant.credentials) not in gone
-            )
-        live = self.target.read(known.target).connected
-        kept = hold(
-            volume["id"],
-            [grant.initiator for grant in lost if grant.initiator in live],
-        )
-        return frozenset(grant for grant in lost if grant.initiator in kept)
 
     def _keep(
         self,
@@ -436,16 +381,9 @@ class Exports:
         *,
         promised: bool = False,
     ) -> None:
-        """Keep an export that was made so.
-
-        A host whose access is over was logged in, unless it was seen that it was not:
-        after a crash or a reboot nobody saw.
-        """
+        """Keep an export that was made so."""
         export = enforced.export
-        over = known.let_in - (export.grant_of.keys() if export else frozenset())
-        before = known.record.ledger if known.record else ledger
-        logged_out = enforced.result.logged_out - before.lost(self._clock())
-        ledger = known.keep(ledger, over - logged_out)
+        ledger = remembered(known, ledger, export, enforced.result, self._clock())
         record = Record(export, ledger, About(volume["id"], self.backend))
         known_so_far = known.record or Record()
         # An empty record is not written where there is none: a reconcile that comes
@@ -464,16 +402,6 @@ class Exports:
 def lock(name_id: str) -> Any:
     """Give the lock that is held for all work on a volume, on every node."""
     return coordination.COORDINATOR.get_lock(lock_name(name_id))
-
-
-def _with_leftovers(known: Known, initiators: Collection[Initiator]) -> Ledger:
-    """Give the ledger for hosts that are about to be let in.
-
-    One may still be let in though nothing wants it: its row was deleted, and nobody
-    told the driver. It may be logged in, so that it goes on with the pair that it has.
-    """
-    granted = {grant.initiator for grant in grants(known.attachments, known.ledger)}
-    return known.keep(known.ledger, known.let_in.intersection(initiators) - granted)
 
 
 def _tell_who_stays(

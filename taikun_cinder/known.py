@@ -11,8 +11,9 @@ from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.layout import Layout
-from taikun_cinder.records import Record, Records
+from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
+from taikun_cinder.volume_record import Record
 
 #: In these statuses a volume is about to be no volume of Cinder's any more.
 LEAVING = ("deleting", "unmanaging")

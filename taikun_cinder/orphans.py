@@ -21,12 +21,12 @@ from taikun_cinder import database
 from taikun_cinder.access.model import Export, Initiator
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.layout import Layout
-from taikun_cinder.records import Record, Records
+from taikun_cinder.leftovers import Hold
+from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
+from taikun_cinder.volume_record import Record
 
 LOG = logging.getLogger(__name__)
-
-_Hold = Callable[[str, Collection[Initiator]], Collection[Initiator]]
 
 
 class Orphans:
@@ -65,7 +65,7 @@ class Orphans:
         found = {*filter(None, by_name), *self._records.volumes()}
         return frozenset(found.difference(known))
 
-    def settle(self, name_id: str, hold: _Hold) -> None:
+    def settle(self, name_id: str, hold: Hold) -> None:
         """Remove what nobody owns of one volume.
 
         Args:
@@ -115,7 +115,7 @@ class Orphans:
         owners: Collection[VolumeRow],
         record: Record | None,
         export: Export,
-        hold: _Hold,
+        hold: Hold,
     ) -> None:
         users = self._users(owners)
         hosts = {*export.grant_of, *self._target.read(export.target).hosts}

@@ -11,35 +11,18 @@ leaves out what nobody was told.
 """
 
 import contextlib
-import dataclasses
 import json
 import os
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder.access.attachment import Connection
-from taikun_cinder.access.ledger import Kept, Ledger
-from taikun_cinder.access.machine import Machine
-from taikun_cinder.access.model import (
-    Credentials,
-    Export,
-    Grant,
-    Initiator,
-    Mode,
-    Portal,
-)
 from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
+from taikun_cinder.volume_record import Record, of_plain, plain
 
 LOG = logging.getLogger(__name__)
-
-#: The form of the files. Another one is not read. Its keys are older than the words of
-#: ``Connection``: a flight is a connection, and a user its server. Older versions leave
-#: out the keys that they do not know.
-_FORM = 1
 
 _SUFFIX = ".json"
 
@@ -58,56 +41,6 @@ CURE = (
     "Give the folder to the user of cinder-volume, with room on its disk, or set the "
     "option taikun_state_path to another one."
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class About:
-    """What a record speaks of, beside the export itself.
-
-    Attributes:
-        volume: Cinder's id. The file's name is the ``name_id``, which in the end of a
-            migration becomes another volume's.
-        backend: whose export it is, as ``node@backend``.
-        node: the name of the node whose kernel exports it.
-    """
-
-    volume: str
-    backend: str
-    node: str = dataclasses.field(default_factory=socket.gethostname)
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """The last known export of one volume, and its ledger.
-
-    Attributes:
-        export: what is in the kernel; None for nothing.
-        ledger: what was answered and no attachment shows.
-        about: what it speaks of; None if an older version wrote it.
-    """
-
-    export: Export | None = None
-    ledger: Ledger = dataclasses.field(default_factory=Ledger)
-    about: About | None = None
-
-    @property
-    def is_of_this_node(self) -> bool:
-        """Whether it did not come with the disk of another node."""
-        return self.about is None or self.about.node == socket.gethostname()
-
-    def speaks_of(self, name: str) -> bool:
-        """Say whether it can be about a volume of this name, on this node.
-
-        A copy that was put under another volume's name is not.
-        """
-        export = self.export
-        if export is None:
-            return self.is_of_this_node
-        return (
-            self.is_of_this_node
-            and export.target.endswith(name)
-            and Path(export.device).name == name
-        )
 
 
 class Records:
@@ -203,7 +136,7 @@ class Records:
         """
         path = self._path(volume_id)
         try:
-            return _record(json.loads(path.read_bytes()))
+            return of_plain(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except _UNREADABLE as error:
@@ -219,7 +152,7 @@ class Records:
         """
         path = self._path(volume_id)
         # In one line: json's fast encoder knows no indent.
-        text = json.dumps(_plain(record))
+        text = json.dumps(plain(record))
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(path, text.encode())
@@ -288,140 +221,3 @@ def _replace(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    export, ledger = record.export, record.ledger
-    return {
-        "form": _FORM,
-        "export": export and _plain_export(export),
-        "flights": [
-            {
-                "identity": connection.identity,
-                "since": connection.since,
-                "shown": connection.shown,
-                "user": connection.server,
-                "undecided": connection.undecided,
-                "connector": connection.connector,
-                "grant": _plain_grant(connection.grant),
-            }
-            for connection in ledger.connections
-        ],
-        "ended": [
-            {"attachment": key[0], "identity": key[1], "since": since}
-            for key, since in ledger.ended.items()
-        ],
-        "current": {
-            initiator.name: dataclasses.asdict(credentials)
-            for initiator, credentials in ledger.current.items()
-        },
-        "about": record.about and dataclasses.asdict(record.about),
-        "machines": {
-            initiator.name: dataclasses.asdict(machine)
-            for initiator, machine in ledger.machines.items()
-        },
-        "kept": {
-            initiator.name: dataclasses.asdict(kept)
-            for initiator, kept in ledger.kept.items()
-        },
-        "absent": {initiator.name: since for initiator, since in ledger.absent.items()},
-    }
-
-
-def _plain_export(export: Export) -> dict[str, Any]:
-    return {
-        "target": export.target,
-        "device": export.device,
-        "serial": export.serial,
-        "portals": [
-            [portal.address, portal.port] for portal in sorted(export.portals, key=str)
-        ],
-        "grants": [
-            _plain_grant(grant)
-            for grant in sorted(export.grants, key=lambda grant: grant.initiator)
-        ],
-        "discard": export.discard,
-    }
-
-
-def _plain_grant(grant: Grant) -> dict[str, Any]:
-    """Give a grant so that an older version, which knows one disk, reads it too."""
-    return {
-        "initiator": grant.initiator.name,
-        **dataclasses.asdict(grant.credentials),
-        "mode": (grant.mode or Mode.RO).value,
-        "main_disk": grant.mode is not None,
-        "readers_disk": grant.readers_disk,
-    }
-
-
-def _record(plain: Mapping[str, Any]) -> Record:
-    if plain["form"] != _FORM:
-        raise ValueError(plain["form"])
-    export = plain["export"]
-    connections = (
-        Connection(
-            flight["identity"],
-            _grant(flight["grant"]),
-            _seconds(flight["since"]),
-            flight["shown"],
-            flight["user"],
-            flight["undecided"],
-            flight.get("connector", ""),
-        )
-        for flight in plain["flights"]
-    )
-    ledger = Ledger(
-        connections=tuple(connections),
-        ended={
-            (ended["attachment"], ended["identity"]): _seconds(ended["since"])
-            for ended in plain["ended"]
-        },
-        current={
-            Initiator(name): Credentials(**pair)
-            for name, pair in plain["current"].items()
-        },
-        machines={
-            Initiator(name): Machine(**machine)
-            for name, machine in plain.get("machines", {}).items()
-        },
-        kept={
-            Initiator(name): Kept(
-                Credentials(**kept["credentials"]), Machine(**kept["machine"])
-            )
-            for name, kept in plain.get("kept", {}).items()
-        },
-        absent={
-            Initiator(name): since for name, since in plain.get("absent", {}).items()
-        },
-    )
-    about = plain.get("about")
-    return Record(export and _export(export), ledger, about and About(**about))
-
-
-def _seconds(value: object) -> float:
-    if not isinstance(value, (int, float)):
-        raise TypeError(type(value).__name__)
-    return value
-
-
-def _export(plain: Mapping[str, Any]) -> Export:
-    return Export(
-        target=plain["target"],
-        device=plain["device"],
-        serial=plain["serial"],
-        portals=frozenset(Portal(*portal) for portal in plain["portals"]),
-        grants=frozenset(_grant(grant) for grant in plain["grants"]),
-        discard=plain.get("discard", False),
-    )
-
-
-def _grant(plain: Mapping[str, Any]) -> Grant:
-    # Older versions know the main disk only, and say nothing of disks.
-    main_disk = plain.get("main_disk", True)
-    return Grant(
-        Initiator(plain["initiator"]),
-        Credentials(plain["username"], plain["password"]),
-        Mode(plain["mode"]) if main_disk else None,
-        plain.get("readers_disk", False),
-    )

@@ -42,13 +42,14 @@ from collections.abc import (
 )
 from typing import TypeVar
 
+from taikun_cinder.access.adoption import adopted
 from taikun_cinder.access.attachment import (
     Attachment,
     Connection,
     is_its_hosts_own,
     new_credentials,
-    read_only_by_nameless,
 )
+from taikun_cinder.access.grants import grants
 from taikun_cinder.access.machine import UNKNOWN, Machine
 from taikun_cinder.access.model import (
     Credentials,
@@ -56,7 +57,6 @@ from taikun_cinder.access.model import (
     HostState,
     Initiator,
     Mode,
-    Sealed,
 )
 from taikun_cinder.access.termination import (
     EXACT,
@@ -158,41 +158,11 @@ class Ledger:
         an attachment does not say whose it is, all initiators.
         """
         attachments = tuple(attachments)
-        nameless = any(
-            attachment.connected and attachment.initiator is None
-            for attachment in attachments
-        )
-        # The in-tree driver has one pair for all hosts of a volume.
-        pairs = [one.credentials for one in attachments if one.credentials is not None]
-        had = {
-            initiator: _opened(host.credentials, pairs)
-            for initiator, host in hosts.items()
-            if host.credentials
-        }
+        connections, current = adopted(attachments, hosts, now)
         ledger = self
-        for attachment in attachments:
-            initiator = attachment.initiator
-            if (
-                attachment.connected
-                and initiator is not None
-                and attachment.credentials is None
-            ):
-                credentials = had.get(initiator)
-                if credentials is None or not credentials.known:
-                    credentials = _known(attachments).get(initiator, credentials)
-                if attachment.identity is not None and credentials is not None:
-                    grant = _grant_by(attachment, initiator, credentials)
-                    ledger = ledger._with(Connection(attachment.identity, grant, now))
-        for initiator in sorted(
-            hosts.keys() - {attachment.initiator for attachment in attachments}
-        ):
-            host = hosts[initiator]
-            sees_it = host.mode is not None or host.readers_disk
-            if initiator in had and (nameless or (host.connected and sees_it)):
-                mode = host.mode if sees_it else Mode.RW
-                grant = Grant(initiator, had[initiator], mode, host.readers_disk)
-                ledger = ledger._with(Connection(f"adopted {initiator}", grant, now))
-        return dataclasses.replace(ledger, current=had).prune(attachments)
+        for connection in connections:
+            ledger = ledger._with(connection)
+        return dataclasses.replace(ledger, current=current).prune(attachments)
 
     def not_after(self, now: float) -> "Ledger":
         """Give the same ledger for a clock that started again: no time is ahead."""
@@ -421,94 +391,10 @@ class Ledger:
         return dataclasses.replace(self, ended={**new, **self.ended})
 
 
-def grants(attachments: Iterable[Attachment], ledger: Ledger) -> frozenset[Grant]:
-    """Give the grants of one volume: one for each initiator that has a connection.
-
-    An initiator sees the disks that its connections were given. It may write to the
-    main one if any of those that have it may. An attachment without
-    credentials gives no grant by itself: no host was ever told any, since Cinder stores
-    them before it answers.
-
-    Args:
-        attachments: all of the volume's, oldest first.
-        ledger: what they do not show.
-    """
-    attachments = tuple(attachments)
-    known: dict[Initiator, list[Credentials]] = {}
-    modes: dict[Initiator, list[Mode]] = {}
-    readers: set[Initiator] = set()
-    undecided = {
-        connection.identity for connection in ledger.connections if connection.undecided
-    }
-    for attachment in attachments:
-        initiator = attachment.initiator
-        if not attachment.connected or initiator is None:
-            continue
-        if attachment.key in ledger.ended:
-            continue
-        if attachment.readers_disk:
-            readers.add(initiator)
-        elif attachment.identity not in undecided:
-            modes.setdefault(initiator, []).append(attachment.mode)
-        if attachment.credentials is not None:
-            known.setdefault(initiator, []).append(attachment.credentials)
-    read_only = read_only_by_nameless(attachments, ledger.connections)
-    for connection in ledger.connections:
-        grant = connection.grant
-        if grant.readers_disk:
-            readers.add(grant.initiator)
-        if grant.mode is not None:
-            mode = Mode.RO if connection in read_only else grant.mode
-            modes.setdefault(grant.initiator, []).append(mode)
-        known.setdefault(grant.initiator, []).append(grant.credentials)
-    return frozenset(
-        Grant(
-            initiator,
-            _chosen(pairs, ledger.current.get(initiator)),
-            _highest(modes.get(initiator, ())),
-            initiator in readers,
-        )
-        for initiator, pairs in known.items()
-    )
-
-
-def _chosen(pairs: Sequence[Credentials], current: Credentials | None) -> Credentials:
-    """Give the pair that a host uses, of those that its connections have."""
-    told = [pair for pair in pairs if pair.known] or pairs
-    return current if current is not None and current in told else told[-1]
-
-
-def _opened(shown: Credentials | Sealed, known: Iterable[Credentials]) -> Credentials:
-    return shown.opened(known) if isinstance(shown, Sealed) else shown
-
-
 def _of(
     known: Container[Initiator | None], told: Mapping[Initiator, V]
 ) -> dict[Initiator, V]:
     return {initiator: value for initiator, value in told.items() if initiator in known}
-
-
-def _highest(modes: Collection[Mode]) -> Mode | None:
-    if not modes:
-        return None
-    return Mode.RW if Mode.RW in modes else Mode.RO
-
-
-def _grant_by(
-    attachment: Attachment, initiator: Initiator, credentials: Credentials
-) -> Grant:
-    mode = None if attachment.readers_disk else attachment.mode
-    return Grant(initiator, credentials, mode, attachment.readers_disk)
-
-
-def _known(attachments: Iterable[Attachment]) -> Mapping[Initiator, Credentials]:
-    return {
-        attachment.initiator: attachment.credentials
-        for attachment in attachments
-        if attachment.connected
-        and attachment.initiator is not None
-        and attachment.credentials is not None
-    }
 
 
 def _not_shown(

@@ -22,8 +22,9 @@ from taikun_cinder.access.model import Export
 from taikun_cinder.cli import backends
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.node import Node
-from taikun_cinder.records import Record, Records
+from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
+from taikun_cinder.volume_record import Record
 
 LOG = logging.getLogger(__name__)
 

@@ -97,7 +97,8 @@ class TestMemory(LioContract):
         kernel.lack = "no such module"
         desired = lab.export(grant(A), reader(B), reader(C, Mode.RW))
         result = lab.target.ensure(lab.name, desired)
-        assert (result.withheld, result.without_readers_disk) == (frozenset(), {B, C})
+        assert not result.withheld
+        assert result.without_readers_disk == {B, C}
         assert any("no such module" in str(finding) for finding in result.left)
         lab.login(grant(A)).write(b"let in")
         lab.login(grant(C)).write(b"let in too")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The devices and hosts that the contract suite needs, and a clumsy administrator."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.targets.base import Target
@@ -86,7 +86,7 @@ class World(Protocol):
         """
         ...
 
-    def other_disk(self, session: Session, lun: int) -> Session:
+    def other_disk(self, session: Any, lun: int) -> Session:
         """Give another disk of a host that is logged in, once it has looked again."""
         ...
 

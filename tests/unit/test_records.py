@@ -14,7 +14,8 @@ from taikun_cinder.access.ledger import Kept, Ledger
 from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import Grant, Mode
 from taikun_cinder.exception import RecordNotWritten
-from taikun_cinder.records import Record, Records
+from taikun_cinder.records import Records
+from taikun_cinder.volume_record import Record
 from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, exports
 
 _times = st.floats(0, 1e9)
@@ -80,6 +81,7 @@ def test_record_of_a_version_that_knows_one_disk_is_read_and_the_other_way_round
         older = _disks_unsaid(json.loads(file.read_text()))
         file.write_text(json.dumps(older))
         found = records.read("1")
+        assert found is not None
         # A reader is one that must not write to it, for who knows the main disk only.
         held = found.export.grants if found.export else ()
         for grant in (*held, *(known.grant for known in found.ledger.connections)):

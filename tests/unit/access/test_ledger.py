@@ -4,7 +4,8 @@
 import hmac
 
 from taikun_cinder.access.attachment import Attachment, new_credentials
-from taikun_cinder.access.ledger import Ledger, grants
+from taikun_cinder.access.grants import grants
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Credentials, HostState, Initiator, Mode, Sealed
 
 A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")

@@ -16,7 +16,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from taikun_cinder.access.ledger import Ledger, grants
+from taikun_cinder.access.grants import grants
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import HostState, Mode
 from tests.unit.access.story import IN_TREE, INITIATORS, STORAGE, Story
 

@@ -18,7 +18,8 @@ from hypothesis.stateful import (
 )
 
 from taikun_cinder.access.attachment import Attachment
-from taikun_cinder.access.ledger import Ledger, grants
+from taikun_cinder.access.grants import grants
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Credentials, Initiator, Mode
 from taikun_cinder.access.rules import RefusedError, Rule, Secondary, decide
 from taikun_cinder.access.servers import candidates, uses

@@ -4,7 +4,8 @@
 import pytest
 
 from taikun_cinder.access.attachment import Attachment
-from taikun_cinder.access.ledger import Ledger, grants
+from taikun_cinder.access.grants import grants
+from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Credentials, Initiator, Mode
 from taikun_cinder.access.termination import REPEATED_WITHIN
 

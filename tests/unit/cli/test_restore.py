@@ -15,7 +15,8 @@ from taikun_cinder.cli import backends
 from taikun_cinder.cli import restore as restore_verb
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
-from taikun_cinder.records import About, Record, Records
+from taikun_cinder.records import Records
+from taikun_cinder.volume_record import About, Record
 from tests.contract.memory import MemoryTarget
 from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, PORTALS
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access that nothing asks for any more, and what becomes of it."""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from taikun_cinder import database
+from taikun_cinder.access.grants import grants
+from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.access.model import Export, Grant, Initiator
+from taikun_cinder.known import Known
+from taikun_cinder.targets.base import Result, Target
+
+#: Gives those of a volume's live initiators that keep their access for now, see
+#: ``brake.Brake.hold``.
+Hold = Callable[[str, Collection[Initiator]], Collection[Initiator]]
+
+
+def spared(
+    volume: Any,
+    known: Known,
+    granted: frozenset[Grant],
+    about: Collection[Initiator],
+    target: Target,
+    hold: Hold | None,
+) -> frozenset[Grant]:
+    """Give the grants that nothing asks for any more, and that stay for now.
+
+    A request ends what it is about, and what Cinder says that it has deleted. All else
+    that is only missing is left to the reconcile and its brake.
+
+    Args:
+        volume: Cinder's.
+        known: what is known about it.
+        granted: what is asked for.
+        about: whose access a request ends.
+        target: what exports the volume.
+        hold: the reconcile's; None for a request.
+    """
+    named = {grant.initiator for grant in granted}.union(about)
+    lost = frozenset(grant for grant in known.had if grant.initiator not in named)
+    if not lost or not known.readable:
+        return lost
+    if hold is None:
+        gone = database.detached(volume, target)
+        return frozenset(
+            grant for grant in lost if (grant.initiator, grant.credentials) not in gone
+        )
+    live = target.read(known.target).connected
+    asked = [grant.initiator for grant in lost if grant.initiator in live]
+    kept = hold(volume["id"], asked)
+    return frozenset(grant for grant in lost if grant.initiator in kept)
+
+
+def taken_up(known: Known, initiators: Collection[Initiator]) -> Ledger:
+    """Give the ledger for hosts that are about to be let in.
+
+    One may still be let in though nothing wants it: its row was deleted, and nobody
+    told the driver. It may be logged in, so that it goes on with the pair that it has.
+    """
+    granted = {grant.initiator for grant in grants(known.attachments, known.ledger)}
+    return known.keep(known.ledger, known.let_in.intersection(initiators) - granted)
+
+
+def remembered(
+    known: Known, ledger: Ledger, export: Export | None, result: Result, now: float
+) -> Ledger:
+    """Give the ledger with the pairs of hosts that were cut off while logged in.
+
+    A host whose access is over was logged in, unless it was seen that it was not: after
+    a crash or a reboot nobody saw.
+
+    Args:
+        known: what was known before.
+        ledger: what is to be kept.
+        export: what is exported by now.
+        result: of making it so.
+        now: by the clock of the ledger.
+    """
+    over = known.let_in - (export.grant_of.keys() if export else frozenset())
+    before = known.record.ledger if known.record else ledger
+    logged_out = result.logged_out - before.lost(now)
+    return known.keep(ledger, over - logged_out)
+
+
+def holders(known: Known, target: Target) -> Iterator[str]:
+    """Tell who has a volume that is about to go, each in words.
+
+    Args:
+        known: what is known about it.
+        target: what exports it.
+    """
+    written = dataclasses.replace(
+        known.ledger,
+        connections=tuple(
+            connection for connection in known.ledger.connections if connection.shown
+        ),
+    )
+    attached = {grant.initiator for grant in grants(known.attachments, written)}
+    live = target.read(known.target).connected - attached
+    yield from (f"{initiator} has an attachment" for initiator in sorted(attached))
+    yield from (f"{initiator} is logged in" for initiator in sorted(live))
+    for attachment in known.attachments:
+        if not attachment.readable:
+            yield f"attachment {attachment.id} cannot be read"
