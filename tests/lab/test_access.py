@@ -24,8 +24,10 @@ def test_a_detached_host_cannot_come_back_with_what_it_knew(node: SingleNode) ->
         story.detach("b")
         with pytest.raises(RuntimeError, match=r"(?i)login|authoriz"):
             story.guest("lab.guest.initiators", "login", "b", known)
+        story.log_out("a")
         with pytest.raises(RuntimeError, match=r"(?i)login|authoriz"):
             story.guest("lab.guest.initiators", "login", "a", known)
+        story.log_in("a")
 
 
 def test_a_new_attachment_of_a_host_gets_a_new_pair(node: SingleNode) -> None:

@@ -105,7 +105,8 @@ def problems(
     """
     try:
         if privsep.context.client_mode:
-            _try(privsep.context)
+            if not _runs(privsep.context):
+                _try(privsep.context)
             user, power = setup.power()
             if weakness := _weakness(user, power, ports):
                 yield weakness
@@ -189,6 +190,11 @@ def _cure(said: str) -> str:
         if re.search(pattern, said, re.IGNORECASE):
             return cure
     return _OTHERWISE
+
+
+def _runs(context: Any) -> bool:
+    """Say whether it was started before, for another back end of this process."""
+    return context.channel is not None and bool(context.channel.running)
 
 
 def _try(context: Any) -> None:
