@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts the work of the driver for a host, in numbers that no busy machine changes.
 
-Only what the calling thread does, and what it lets do, is counted. Here the privileged half runs in the same
-process, so its file operations are seen too.
+Only what the calling thread does is counted, and what it lets do. Here the privileged
+half runs in the same process, so its file operations are seen too.
 """
 
 import collections
