@@ -116,9 +116,9 @@ def test_a_host_that_shares_the_main_disk_can_only_reserve_it(
             )
         harmed.pop("sent")
         # The data is not among it: WRITE SAME and COMPARE AND WRITE are refused.
-        assert [what.split()[0] for what in harmed] == ["writes"]
+        assert {what.split()[0] for what in harmed} == {"writes"}, harmed
         opcodes = {command[:2] for commands in harmed.values() for command in commands}
-        assert opcodes == {"16", "56"}
+        assert opcodes == {"16", "56"}, harmed
 
 
 @pytest.mark.parametrize("first", ["ro", "rw"])
