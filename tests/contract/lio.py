@@ -12,7 +12,7 @@ import pytest
 
 from taikun_cinder.access.model import Credentials, Export, Initiator, Mode
 from taikun_cinder.targets.base import Result
-from taikun_cinder.targets.lio import steps
+from taikun_cinder.targets.lio import disk_steps, steps
 from taikun_cinder.targets.lio.plan import personal, plan
 from taikun_cinder.targets.lio.steps import after
 from tests.contract.suite import (
@@ -99,7 +99,7 @@ class LioContract(TargetContract):
         [
             [steps.SetAttribute("authentication", 0)],
             [steps.UnmapLun(A, 0), steps.RemoveLun(0)],
-            [steps.RemoveTarget(), steps.RemoveBackstore()],
+            [steps.RemoveTarget(), disk_steps.RemoveBackstore()],
         ],
         ids=repr,
     )
@@ -131,8 +131,8 @@ class LioContract(TargetContract):
             steps.UnmapLun(B, 0),
             steps.RemoveAcl(B),
             steps.SetAttribute("demo_mode_discovery", 1),
-            steps.SetRefused("emulate_caw", refused=False),
-            steps.SetRefused("max_write_same_len", refused=False),
+            disk_steps.SetRefused("emulate_caw", refused=False),
+            disk_steps.SetRefused("max_write_same_len", refused=False),
             steps.UnmapLun(C, 1),
             steps.MapLun(C, write_protect=False),
             steps.MapLun(A, write_protect=True, index=1),

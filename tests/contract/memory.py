@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
+from taikun_cinder.targets.lio.disk_steps import CreateReaders
 from taikun_cinder.targets.lio.states import LUN, AclState, BackstoreState, LioState
-from taikun_cinder.targets.lio.steps import AddPortal, CreateReaders, Step, after
+from taikun_cinder.targets.lio.steps import AddPortal, Step, after
 from taikun_cinder.targets.lio.target import LioTarget
 
 

@@ -178,7 +178,7 @@ class TargetContract:
         lab.ensure(lab.export(reader(A)))
         reading = lab.login(reader(A))
         lab.ensure(lab.export(reader(A, Mode.RW)))
-        writing = lab.world.other_disk(reading, 0)
+        writing = reading.other(0)
         writing.write(b"at once")
         assert reading.read() == b"at once"
         lab.ensure(lab.export(reader(A)))

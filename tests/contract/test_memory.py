@@ -56,9 +56,6 @@ class MemoryWorld:
         except LoginRefusedError as error:
             raise LoginRefused from error
 
-    def other_disk(self, session: Session, lun: int) -> Session:
-        return session.other(lun)
-
     def damage(self, name: str, step: Step) -> None:
         self.kernel.take(name, step)
 

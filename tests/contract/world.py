@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The devices and hosts that the contract suite needs, and a clumsy administrator."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.targets.base import Target
@@ -40,6 +40,10 @@ class Session(Protocol):
         Raises:
             OSError: the disk is gone.
         """
+        ...
+
+    def other(self, lun: int) -> "Session":
+        """Give another disk of the same session, once the host has looked for it."""
         ...
 
     def logout(self) -> None:
@@ -84,10 +88,6 @@ class World(Protocol):
         Raises:
             LoginRefused: the target did not let it in.
         """
-        ...
-
-    def other_disk(self, session: Any, lun: int) -> Session:
-        """Give another disk of a host that is logged in, once it has looked again."""
         ...
 
 

@@ -150,9 +150,6 @@ class NodeWorld:
     def in_use(self, device: str) -> bool:
         return bool(self.guest("in_use", device))
 
-    def other_disk(self, session: HostSession, lun: int) -> HostSession:
-        return session.other(lun)
-
     def login(
         self,
         name: str,

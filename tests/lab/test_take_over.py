@@ -12,6 +12,10 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story
 from tests.lab.writers import undisturbed
 
+#: All that differs in an export of the in-tree driver.
+DISCOVERY = "SetAttribute(name='demo_mode_discovery', value=0)"
+
+READERS_DISKS = "ls -d /sys/kernel/config/target/core/fileio_*/*-readers 2>/dev/null"
 SAVED = "/etc/target/saveconfig.json"
 REFUSED = r"(?i)login|authoriz"
 
@@ -40,6 +44,13 @@ def _log(node: SingleNode) -> str:
     return log.rpartition("Starting volume driver")[2]
 
 
+def _put_right(node: SingleNode, volume: str) -> list[str]:
+    """Give what was put right of a volume's export since then, a line each time."""
+    said = f"Export of volume {volume} put right: "
+    found = (line.partition(said)[2] for line in _log(node).splitlines())
+    return [what for what in found if what]
+
+
 def _iqn(host: str) -> str:
     return f"iqn.2026-11.example.lab:{host}"
 
@@ -59,14 +70,7 @@ def test_a_volume_is_taken_over_while_its_hosts_write(node: SingleNode) -> None:
         story.go_on_with(end.enter_context(node.backend(OURS, ON_DEMAND)))
         story.driver("reconcile")
         assert story.initiators() == [_iqn("a"), _iqn("b")]
-        # What no host feels; the in-tree driver tells everybody what it exports.
-        step = "SetAttribute(name='demo_mode_discovery', value=0)"
-        put_right = [
-            line.partition("put right: ")[2]
-            for line in _log(node).splitlines()
-            if f"Export of volume {story.volume} put right" in line
-        ]
-        assert put_right == [step]
+        assert _put_right(node, story.volume) == [DISCOVERY]
         writing.close()
 
         _everybody_logs_in_again(story, before)
@@ -149,6 +153,9 @@ def test_a_volume_is_given_back_while_its_hosts_write(node: SingleNode) -> None:
             own = Story(node, ours)
             own.attach("a")
             own.attach("b")
+            own.attach("reader", mode="ro")
+            own.detach("reader")  # the in-tree driver knows the main disk only
+            assert node.node.run(f"{READERS_DISKS} || true") == ""
             was = {
                 (story, host): story.guest(
                     "lab.guest.blocks", "identity", story.device(host)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from taikun_cinder.access.model import Export, Portal
 from taikun_cinder.exception import StepFailed
 from taikun_cinder.targets.base import Finding
-from taikun_cinder.targets.lio.differences import Difference, Kind, differences
+from taikun_cinder.targets.lio.differences import differences
+from taikun_cinder.targets.lio.kinds import Difference, Kind
 from taikun_cinder.targets.lio.plan import plan
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import AddPortal

@@ -11,7 +11,8 @@ from collections.abc import Collection
 
 from taikun_cinder.access.model import Export, Initiator
 from taikun_cinder.targets.base import refuse_another
-from taikun_cinder.targets.lio.differences import Difference, Kind, differences
+from taikun_cinder.targets.lio.differences import differences
+from taikun_cinder.targets.lio.kinds import Difference, Kind
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import PersonalStep, Step, after
 

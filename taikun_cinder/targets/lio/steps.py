@@ -5,7 +5,8 @@
 the LIO in memory of the tests is made of it, and the kernel has to do the same. A step
 that the kernel would refuse is an error there too. A step is only ever given to a
 kernel in the state that ``plan`` saw, so none of them has to look again: RemoveLun
-finds no mapped LUN that leads there, RemoveBackstore no LUN, AddLun a backstore.
+finds no mapped LUN that leads there, RemoveBackstore no LUN, AddLun a backstore. The
+steps that make, change and remove backstores are in ``disk_steps``.
 
 The privileged process knows each step by the name of its class in small letters, with
 its fields in their order (``privsep.changes``). It may be killed between any two of the
@@ -22,11 +23,9 @@ from typing import Any, TypeVar
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.targets.lio.states import (
     ATTRIBUTES,
-    CHANGING,
     LUN,
     READERS_LUN,
     AclState,
-    BackstoreState,
     LioState,
     MappedLunState,
     TargetState,
@@ -93,108 +92,6 @@ class ChangeAcl(PersonalStep):
 def after(observed: LioState, step: Step) -> LioState:
     """Give the state after a step, see ``Step.after``."""
     return step.after(observed)
-
-
-@dataclasses.dataclass(frozen=True)
-class CreateBackstore(Step):
-    """Make, configure and enable the main backstore, with its serial.
-
-    Until somebody says otherwise, it takes no UNMAP.
-    """
-
-    device: str
-    serial: str
-
-    def _after(self, observed: LioState) -> LioState:
-        self.require(observed.backstore is None)
-        made = BackstoreState(self.device, self.serial, active=True)
-        return dataclasses.replace(observed, backstore=made)
-
-
-@dataclasses.dataclass(frozen=True)
-class ChangeBackstore(Step):
-    """A change to the main backstore, which its hosts may be using."""
-
-    @abc.abstractmethod
-    def _changed(self, backstore: BackstoreState) -> BackstoreState: ...
-
-    def _after(self, observed: LioState) -> LioState:
-        if observed.backstore is None or not observed.backstore.active:
-            raise ImpossibleStepError(self)
-        changed = self._changed(observed.backstore)
-        return dataclasses.replace(observed, backstore=changed)
-
-
-@dataclasses.dataclass(frozen=True)
-class SetRefused(ChangeBackstore):
-    """Refuse a command of ``PASSABLE``, or refuse it no more."""
-
-    name: str
-    refused: bool
-
-    def _changed(self, backstore: BackstoreState) -> BackstoreState:
-        rest = backstore.refuses - {self.name}
-        refuses = rest | {self.name} if self.refused else rest
-        return dataclasses.replace(backstore, refuses=refuses)
-
-
-@dataclasses.dataclass(frozen=True)
-class SetDiscard(ChangeBackstore):
-    """Take UNMAP, or take it no more. Hosts notice when they look at the disk again."""
-
-    discard: bool
-
-    def _changed(self, backstore: BackstoreState) -> BackstoreState:
-        return dataclasses.replace(backstore, discard=self.discard)
-
-
-@dataclasses.dataclass(frozen=True)
-class RemoveBackstore(Step):
-    """Remove the backstore, whole or half-built, and close its device."""
-
-    def _after(self, observed: LioState) -> LioState:
-        self.require(observed.name not in observed.luns.values())
-        return dataclasses.replace(observed, backstore=None)
-
-
-class ReadersStep(Step):
-    """A step that only the hosts that see the readers' disk can feel."""
-
-
-@dataclasses.dataclass(frozen=True)
-class CreateReaders(ReadersStep):
-    """Make, configure and enable the readers' backstore, hardened and with its serial.
-
-    It can fail where the others do not: the kernel may lack what it takes.
-    """
-
-    device: str
-    serial: str
-
-    def _after(self, observed: LioState) -> LioState:
-        self.require(observed.readers is None)
-        made = BackstoreState(self.device, self.serial, active=True, refuses=CHANGING)
-        return dataclasses.replace(observed, readers=made)
-
-
-@dataclasses.dataclass(frozen=True)
-class HardenReaders(ReadersStep):
-    """Let the readers' backstore refuse again all that could change anything."""
-
-    def _after(self, observed: LioState) -> LioState:
-        if observed.readers is None or not observed.readers.active:
-            raise ImpossibleStepError(self)
-        hardened = dataclasses.replace(observed.readers, refuses=CHANGING)
-        return dataclasses.replace(observed, readers=hardened)
-
-
-@dataclasses.dataclass(frozen=True)
-class RemoveReaders(ReadersStep):
-    """Remove the readers' backstore, whole or half-built, and close its device."""
-
-    def _after(self, observed: LioState) -> LioState:
-        self.require(observed.readers_name not in observed.luns.values())
-        return dataclasses.replace(observed, readers=None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,11 +20,12 @@ from taikun_cinder.node import Node, Problem
 from taikun_cinder.targets.base import Finding, Result, refuse_another
 from taikun_cinder.targets.lio import iscsi, readiness
 from taikun_cinder.targets.lio.audit import audit, refused, remaining
-from taikun_cinder.targets.lio.differences import Difference, Kind
+from taikun_cinder.targets.lio.disk_steps import ReadersStep
 from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
+from taikun_cinder.targets.lio.kinds import Difference, Kind
 from taikun_cinder.targets.lio.plan import personal, plan
 from taikun_cinder.targets.lio.states import LioState
-from taikun_cinder.targets.lio.steps import AddPortal, ReadersStep, Step
+from taikun_cinder.targets.lio.steps import AddPortal, Step
 
 LOG = logging.getLogger(__name__)
 

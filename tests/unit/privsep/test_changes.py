@@ -8,7 +8,7 @@ import pytest
 from taikun_cinder.access.model import Credentials, Grant, Mode, Portal
 from taikun_cinder.privsep import lio
 from taikun_cinder.privsep.refusal import KernelRefused
-from taikun_cinder.targets.lio import steps
+from taikun_cinder.targets.lio import disk_steps, steps
 from taikun_cinder.targets.lio.states import ATTRIBUTES, LUN
 from tests.contract.suite import A, B, C, grant
 from tests.contract.world import LoginRefused
@@ -42,7 +42,7 @@ def test_each_change_can_be_repeated(lab):
         steps.RemoveLun(0),
         steps.RemoveTpg(2),
         steps.RemoveTarget(),
-        steps.RemoveBackstore(),
+        disk_steps.RemoveBackstore(),
     )
     lab.ensure(None)
     for step in (*taken, steps.SetAttribute("authentication", 1), *undone):

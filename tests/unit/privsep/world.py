@@ -36,9 +36,6 @@ class ImitatedWorld:
     ) -> ImitatedSession:
         return self.node.login(name, portal, initiator, credentials).other(lun)
 
-    def other_disk(self, session: ImitatedSession, lun: int) -> ImitatedSession:
-        return session.other(lun)
-
     def damage(self, name: str, step: steps.Step) -> None:
         if isinstance(step, steps.SetAttribute):
             # The driver's own way leads to right values only.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from taikun_cinder.access.model import Export, Grant, Mode
 from taikun_cinder.targets.lio.audit import audit
-from taikun_cinder.targets.lio.differences import Kind
+from taikun_cinder.targets.lio.kinds import Kind
 from taikun_cinder.targets.lio.plan import plan
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import CreateAcl, SetCredentials, after

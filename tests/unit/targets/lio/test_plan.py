@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from taikun_cinder.access.model import Export, Grant, Mode
-from taikun_cinder.targets.lio import steps
+from taikun_cinder.targets.lio import disk_steps, steps
 from taikun_cinder.targets.lio.differences import differences
 from taikun_cinder.targets.lio.plan import personal, plan
 from taikun_cinder.targets.lio.states import (
@@ -234,7 +234,7 @@ def test_the_first_reader_makes_the_readers_disk_and_the_last_one_takes_it_along
     writer, reader = _grant(A), Grant(B, CREDENTIALS[B], None, readers_disk=True)
     alone, both = _export(writer), _export(writer, reader)
     assert plan(finished(alone), both).steps == (
-        steps.CreateReaders(DEVICE, readers_serial(SERIAL)),
+        disk_steps.CreateReaders(DEVICE, readers_serial(SERIAL)),
         steps.AddLun(1),
         steps.CreateAcl(B),
         steps.SetCredentials(B, CREDENTIALS[B]),
@@ -243,23 +243,27 @@ def test_the_first_reader_makes_the_readers_disk_and_the_last_one_takes_it_along
     assert plan(finished(both, {A, B}), alone).steps == (
         steps.RemoveAcl(B),
         steps.RemoveLun(1),
-        steps.RemoveReaders(),
+        disk_steps.RemoveReaders(),
     )
 
 
 def test_main_disk_refuses_what_passes_a_write_protection_while_a_host_has_one():
     alone, both = _export(_grant(A)), _export(_grant(A), _grant(B, Mode.RO))
     *refuse, create, _, show = plan(finished(alone), both).steps
-    assert refuse == [steps.SetRefused(name, refused=True) for name in sorted(PASSABLE)]
+    assert refuse == [
+        disk_steps.SetRefused(name, refused=True) for name in sorted(PASSABLE)
+    ]
     assert (create, show) == (steps.CreateAcl(B), steps.MapLun(B, write_protect=True))
     _, *again = plan(finished(both), alone).steps
-    assert again == [steps.SetRefused(name, refused=False) for name in sorted(PASSABLE)]
+    assert again == [
+        disk_steps.SetRefused(name, refused=False) for name in sorted(PASSABLE)
+    ]
 
 
 def test_a_device_that_cannot_discard_is_left_in_peace():
     desired = replace(_export(_grant(A)), discard=True)
     found = finished(_export(_grant(A)))
-    assert plan(found, desired).steps == (steps.SetDiscard(discard=True),)
+    assert plan(found, desired).steps == (disk_steps.SetDiscard(discard=True),)
     cannot = replace(found.backstore, can_discard=False)
     assert plan(replace(found, backstore=cannot), desired).steps == ()
 

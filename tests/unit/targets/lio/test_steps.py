@@ -5,7 +5,7 @@ import inspect
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.privsep import lio
-from taikun_cinder.targets.lio import steps
+from taikun_cinder.targets.lio import disk_steps, steps
 
 VALUES = {
     "device": "/dev/vg/volume",
@@ -24,13 +24,16 @@ VALUES = {
 
 
 def _steps():
-    kinds = [kind for kind in vars(steps).values() if inspect.isclass(kind)]
+    known = {**vars(steps), **vars(disk_steps)}
+    kinds = [kind for kind in known.values() if inspect.isclass(kind)]
     found = [kind for kind in kinds if issubclass(kind, steps.Step)]
     return [step for step in found if not step.__subclasses__()]
 
 
 def _values(step):
-    values = {**VALUES, "name": "emulate_caw"} if step is steps.SetRefused else VALUES
+    values = (
+        {**VALUES, "name": "emulate_caw"} if step is disk_steps.SetRefused else VALUES
+    )
     return {field: values[field] for field in inspect.signature(step).parameters}
 
 
