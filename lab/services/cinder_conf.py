@@ -98,7 +98,7 @@ def _defaults(etc: Path, passwords: Passwords) -> dict[str, str]:
         "rootwrap_config": f"{ETC}/rootwrap.conf",
         # A node's kernel is slow under load. It must not be thought dead, nor a call
         # be given up, while it only works its way through.
-        "service_down_time": "120",
+        "service_down_time": "300",
         "rpc_response_timeout": "180",
         "report_interval": "10",
         # Backups go to a folder of the node that makes them, piece by piece: by default

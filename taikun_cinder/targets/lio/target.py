@@ -15,7 +15,7 @@ from taikun_cinder.access.model import (
     Portal,
     Told,
 )
-from taikun_cinder.exception import StepFailed, TargetUnreadable
+from taikun_cinder.exception import StepFailed, StepUnfinished, TargetUnreadable
 from taikun_cinder.node import Node, Problem
 from taikun_cinder.targets.base import Finding, Result, refuse_another
 from taikun_cinder.targets.lio import iscsi, readiness
@@ -174,6 +174,8 @@ class LioTarget:
                 )
         try:
             return self._whole(name, desired, search=search)
+        except StepUnfinished:
+            raise  # nobody can look at it now
         except StepFailed as failed:
             if desired is None or not self._is_about_readers(name, desired):
                 raise
