@@ -18,6 +18,8 @@ _DISK, _BLOCKS, _OPCODES = (
 )
 _INITIATORS = "lab.guest.initiators"
 
+DISCARD = {"report_discard_supported": "true"}
+
 #: A restart in the same process leaves the old driver's reconcile behind.
 ON_DEMAND = {"taikun_reconcile_interval": "0"}
 
@@ -90,7 +92,8 @@ def _device(story: Story) -> str:
 def test_no_command_of_a_reader_changes_anything_for_others(
     node: SingleNode, reserved: bool
 ) -> None:
-    with told(node, OURS) as story:
+    with node.backend(OURS, DISCARD) as backend:
+        story = Story(node, backend)
         writer, reader = Server(story, "a", "rw"), Server(story, "b", "ro")
         with node.node.session(timeout=900) as process:
             harmed = process(
@@ -106,7 +109,8 @@ def test_a_host_that_shares_the_main_disk_can_only_reserve_it(
     node: SingleNode,
 ) -> None:
     """The fallback, and hosts of older versions; see the page Limitations."""
-    with told(node, OURS) as story:
+    with node.backend(OURS, DISCARD) as backend:
+        story = Story(node, backend)
         story.inside(_OPCODES, "protect_main_disks")
         writer, protected = Server(story, "a", "rw"), Server(story, "b", "ro")
         assert protected.lun == 0
@@ -307,7 +311,7 @@ def test_a_discovery_tells_a_host_its_own_volumes_only(node: SingleNode) -> None
 def test_who_may_write_discards_and_who_may_only_read_does_not(
     node: SingleNode, lvm_type: str
 ) -> None:
-    options = {"report_discard_supported": "true", "lvm_type": lvm_type}
+    options = {**DISCARD, "lvm_type": lvm_type}
     with node.backend(OURS, options) as backend:
         story = Story(node, backend)
         writer, reader = Server(story, "a", "rw"), Server(story, "b", "ro")
