@@ -131,8 +131,12 @@ def can_discard(folder: Path) -> bool:
 
 
 def set_discard(name: str, *, wanted: bool) -> None:
-    """Take UNMAP, or take it no more."""
-    files.put(existing(name) / "attrib" / _UNMAP, "1" if wanted else "0")
+    """Take UNMAP, or take it no more; nothing happens if the device cannot discard."""
+    try:
+        files.put(existing(name) / "attrib" / _UNMAP, "1" if wanted else "0")
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
 
 
 def existing(name: str) -> Path:
