@@ -6,7 +6,7 @@ import errno
 import pytest
 
 from taikun_cinder.access.model import Mode
-from taikun_cinder.privsep import backstores, lio, readers
+from taikun_cinder.privsep import checks, lio, readers
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio.states import (
     CHANGING,
@@ -33,7 +33,7 @@ def _core(node):
 def test_both_halves_mean_the_same():
     assert readers.place(NAME).name == f"{NAME}{READERS_SUFFIX}"
     assert set(readers.CHANGING) == CHANGING
-    assert backstores.checks.PASSABLE.keys() == PASSABLE
+    assert checks.PASSABLE.keys() == PASSABLE
 
 
 def test_serial_is_one_of_its_own():
