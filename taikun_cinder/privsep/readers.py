@@ -32,9 +32,6 @@ CHANGING = (
     "emulate_caw",
 )
 
-#: What the kernel takes of a path; it cuts off the rest (FD_MAX_DEV_NAME).
-_LONGEST_PATH = 256
-
 #: What the kernel says of a backstore that reads past all caches.
 _PAST_CACHES = "Async: 1"
 
@@ -100,9 +97,6 @@ def lack() -> str:
 
 
 def _configure(folder: Path, path: str, serial: str) -> None:
-    if len(path) >= _LONGEST_PATH:
-        number = errno.ENAMETOOLONG
-        raise OSError(number, os.strerror(number), path)
     node = backstores.own_device(path)
     with turns.of_hba(folder.parent.name):
         _make(folder)

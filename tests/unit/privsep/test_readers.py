@@ -93,13 +93,6 @@ def test_old_kernel_gives_writers_their_disk_and_names_what_it_cannot(lab):
     lab.ensure(both)
 
 
-def test_path_that_the_kernel_would_cut_off_is_refused(lab):
-    long = lab.node.add_device("/dev/" + "v" * 127 + "/" + "l" * 124)
-    with lab.node.mounted(), pytest.raises(KernelRefused) as caught:
-        lio.apply(NAME, [("create_readers", long, "5")])
-    assert caught.value.number == errno.ENAMETOOLONG
-
-
 def test_readers_lun_is_shown_write_protected_only(lab):
     lab.ensure(lab.export(grant(A), reader(B)))
     for change in ("map_lun", "set_write_protect"):
