@@ -183,6 +183,7 @@ class Exports:
                 self._clock(),
                 marked=is_marked(connector),
                 force=force,
+                connector=unmarked(connector),
             )
             export = self._ensure(volume, known, ledger, {initiator})
             if export and initiator in export.grant_of and not is_marked(connector):

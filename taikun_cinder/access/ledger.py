@@ -282,9 +282,10 @@ class Ledger:
         *,
         marked: bool = True,
         force: bool = False,
+        connector: str = "",
     ) -> "Ledger":
         """End what a termination means, see ``access.termination``. Can be repeated."""
-        request = Termination(initiator, identity, now, marked, force)
+        request = Termination(initiator, identity, now, marked, force, connector)
         found = meant(request, attachments, self.connections, self.ended)
         ledger = self if marked else self._without_open()
         ledger = ledger._ending(found.attachments, now)._without(found.connections)

@@ -15,6 +15,8 @@ that are repeated because the answer or the row's deletion was lost:
   row, which follows, settles it. Two such detaches one after the other find two rows,
   then one, and end it. Two at once leave the access to the reconcile, since no row
   wants it then.
+- A mark that is another volume's may be on a connector of Cinder's own, see
+  :func:`_cinders_own`. It ends a connection without a server that was made with it.
 - A connector without a mark (Cinder's old API, its own connections by RPC, an operator
   who fences a host off) ends a connection without a row that was made with the same
   connector; they are all alike. If there is none, but a connection of which it is not
@@ -72,6 +74,8 @@ class Termination:
         now: when, by the clock of the ledger.
         marked: whether the connector has the driver's mark.
         force: whether it must end, whoever else it harms.
+        connector: the identity of the connector without its mark; empty if it is not
+            known.
     """
 
     initiator: Initiator
@@ -79,6 +83,7 @@ class Termination:
     now: float
     marked: bool = True
     force: bool = False
+    connector: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +122,9 @@ def meant(
     ]
     own = _of(connections, str(termination.initiator))
     found = _named(termination, rows, own)
-    if found is None and not termination.marked:
+    if found is None and termination.marked:
+        found = _cinders_own(termination, own)
+    elif found is None:
         found = _made_alike(termination, attachments, connections, own, ended)
     if found is None:
         found = _made_unknown(termination, own, ended)
@@ -168,6 +175,23 @@ def _named(
     if len(named) > 1 and not termination.force:
         return Meant()
     return Meant(named, connections)
+
+
+def _cinders_own(termination: Termination, own: list[Connection]) -> Meant | None:
+    """Give a connection of Cinder's own that was made with the connector.
+
+    Cinder connects both volumes of a migration by one dictionary, and it has the mark
+    of the one that was connected in the same process, for both of them
+    (manager._copy_volume_data).
+    """
+    alike = [
+        connection
+        for connection in _loose(own)
+        if connection.server is None
+        and connection.connector
+        and connection.connector == termination.connector
+    ]
+    return Meant((), alike[:1]) if alike else None
 
 
 def _made_alike(

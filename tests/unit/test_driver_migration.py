@@ -7,6 +7,7 @@ export by the same LIO.
 """
 
 import pytest
+from cinder import objects
 
 from taikun_cinder.exception import VolumeHeld
 from tests.unit.cloud import A, Cloud
@@ -61,3 +62,34 @@ def test_deleting_the_source_removes_the_export_that_is_its_own(cloud, source):
     session.logout()
     source.driver.delete_volume(source.load(left))
     assert source.acls(left) is None
+
+
+def test_both_volumes_of_a_migration_are_disconnected_by_the_one_connector(
+    cloud, source
+):
+    volume, worker = source.volume(), cloud.volume(migration_status="target:x")
+    # As manager._copy_volume_data: by RPC the connector is copied, here it is not.
+    connector = dict(A)
+    remote = cloud.connect_only(cloud.load(worker), connector)
+    source.manager.initialize_connection(source.context, source.load(volume), connector)
+    assert "taikun_cinder_connection" in connector
+    remote.logout()
+    cloud.manager.terminate_connection(cloud.context, worker, dict(connector))
+    cloud.manager.remove_export(cloud.context, worker)
+    assert cloud.acls(worker) is None
+    source.manager.terminate_connection(source.context, volume, connector)
+    source.manager.remove_export(source.context, volume)
+    assert source.acls(volume) is None
+
+
+def test_late_detach_of_a_server_takes_no_connection_of_another(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    marked = objects.VolumeAttachment.get_by_id(cloud.context, first.id).connector
+    cloud.detach(volume, first)
+    reserved = cloud.reserve(volume)
+    cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), dict(A), reserved.id
+    )
+    cloud.driver.terminate_connection(cloud.load(volume), marked)
+    assert cloud.acls(volume) == {A["initiator"]}
