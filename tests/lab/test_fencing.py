@@ -93,6 +93,19 @@ def test_no_write_of_a_fenced_host_gets_through(
 
         _comes_back_with_a_new_attachment_only(volume, active)
         volume.detach(standby)
+        _tidy_up(active)
+
+
+def _tidy_up(fenced: Attached) -> None:
+    """Let the host forget the session, for the tests behind this one.
+
+    It came back with another disk than it was fenced off with, the readers'. os-brick
+    logs out with the last disk of a session only, and nobody has disconnected the first
+    one: its nova-compute was dead.
+    """
+    target = fenced.information["target_iqn"]
+    for what in ("--logout", "-o delete"):
+        fenced.node.run(f"iscsiadm -m node -T {target} {what} || true")
 
 
 def _wait_until_flooded(volume: Shared) -> None:
