@@ -74,7 +74,10 @@ def _access(folder: Path, status: os.stat_result) -> Iterator[Problem]:
 
 def _content(folder: Path) -> Iterator[Problem]:
     others = [
-        path.name for path in folder.iterdir() if path.lstat().st_uid != os.geteuid()
+        path.name
+        for path in folder.iterdir()
+        # A file system of its own has this, and it is root's.
+        if path.name != "lost+found" and path.lstat().st_uid != os.geteuid()
     ]
     if others:
         yield Problem(
