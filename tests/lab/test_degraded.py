@@ -95,7 +95,7 @@ def test_volume_that_left_the_database_leaves_nothing(node: SingleNode) -> None:
 @pytest.fixture
 def second_prefix(node: SingleNode) -> Iterator[str]:
     """A target_prefix that root allows beside the usual one."""
-    prefix, conf = "iqn.2030-01.example:", "/etc/taikun_cinder/privileged.conf"
+    prefix, conf = "iqn.2030-01.org.example:", "/etc/taikun_cinder/privileged.conf"
     usual = "iqn.2010-10.org.openstack:"
     node.node.run(f"cp {conf} /run/ && echo target_prefixes={prefix},{usual} >> {conf}")
     yield prefix
