@@ -4,16 +4,20 @@
 import contextlib
 import errno
 import os
-import subprocess
 from pathlib import Path
 
-from taikun_cinder.privsep import backstores, context, files, modules, reservations
+from taikun_cinder.privsep import (
+    backstores,
+    commands,
+    context,
+    files,
+    modules,
+    reservations,
+)
 from taikun_cinder.privsep.refusal import KernelRefused
 
 #: Where configfs belongs. The kernel makes this folder with the module configfs.
 CONFIGFS = Path("/sys/kernel/config")
-
-_PATIENCE = 25
 
 
 @context.entrypoint
@@ -74,20 +78,9 @@ def _mount() -> None:
     """Mount configfs, as rtslib does; a container's image mounts nothing."""
     if os.path.ismount(CONFIGFS):
         return
-    try:
-        done = subprocess.run(
-            ["mount", "-t", "configfs", "configfs", str(CONFIGFS)],
-            env={"PATH": modules.PATH},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except OSError as error:
-        raise KernelRefused.of(-1, "run mount", error) from None
-    except subprocess.TimeoutExpired:
-        raise KernelRefused(-1, "mount configfs", "mount", errno.ETIMEDOUT) from None
+    done = commands.run(
+        "mount configfs", "mount", "-t", "configfs", "configfs", str(CONFIGFS)
+    )
     if done.returncode and not os.path.ismount(CONFIGFS):
         doing = f"mount configfs ({' '.join(done.stderr.split())})"
         raise KernelRefused(-1, doing, str(CONFIGFS), errno.EPERM)

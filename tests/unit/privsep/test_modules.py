@@ -5,14 +5,14 @@ import errno
 
 import pytest
 
-from taikun_cinder.privsep import modules
+from taikun_cinder.privsep import commands, modules
 from taikun_cinder.privsep.refusal import KernelRefused
 
 
 @pytest.fixture
 def modprobe(tmp_path, monkeypatch):
     """Return a function that puts a script in modprobe's place."""
-    monkeypatch.setattr(modules, "PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(commands, "PATH", f"{tmp_path}:/usr/bin:/bin")
 
     def write(script):
         (tmp_path / "modprobe").write_text(f"#!/bin/sh\n{script}\n")
@@ -41,14 +41,14 @@ def test_module_that_is_not_there_is_named_as_modprobe_does(modprobe):
 
 
 def test_node_without_modprobe_is_told_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(modules, "PATH", str(tmp_path))
+    monkeypatch.setattr(commands, "PATH", str(tmp_path))
     with pytest.raises(KernelRefused, match="run modprobe") as caught:
         modules.load()
     assert caught.value.number == errno.ENOENT
 
 
 def test_modprobe_that_hangs_is_not_waited_for(modprobe, monkeypatch):
-    monkeypatch.setattr(modules, "_PATIENCE", 0.05)
+    monkeypatch.setattr(commands, "PATIENCE", 0.05)
     modprobe("exec sleep 60")
     with pytest.raises(KernelRefused, match="load") as caught:
         modules.load()

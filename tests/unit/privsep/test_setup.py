@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from taikun_cinder.privsep import lio, modules, setup
+from taikun_cinder.privsep import commands, lio, setup
 from taikun_cinder.privsep.refusal import KernelRefused
 from tests.unit.privsep.node import ImitatedNode
 
@@ -26,7 +26,7 @@ def booted(tmp_path):
 @pytest.fixture
 def mount(tmp_path, monkeypatch):
     """Return a function that puts a script in the place of mount, and unmounts."""
-    monkeypatch.setattr(modules, "PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(commands, "PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(
         os.path, "ismount", lambda path: (tmp_path / "mounted").exists()
     )
@@ -111,7 +111,7 @@ def test_configfs_that_cannot_be_mounted_is_told_as_mount_does(booted, mount):
 
 
 def test_node_without_mount_is_told(booted, monkeypatch, tmp_path):
-    monkeypatch.setattr(modules, "PATH", str(tmp_path))
+    monkeypatch.setattr(commands, "PATH", str(tmp_path))
     monkeypatch.setattr(os.path, "ismount", lambda path: False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(KernelRefused, match="run mount"):
