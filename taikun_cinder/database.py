@@ -38,20 +38,25 @@ _AS_VOLUME = (
     _VOLUMES.status.label("volume_status"),
 )
 
+#: What ``attachment_rows`` reads.
+_AS_ATTACHMENT = (
+    _TABLE.id,
+    _TABLE.volume_id.label("attached_id"),
+    _TABLE.instance_uuid,
+    _TABLE.attached_host,
+    _TABLE.attach_status,
+    _TABLE.attach_mode,
+    _TABLE.connector,
+    _TABLE.connection_info,
+)
+
 #: A volume, and the attachments that may be of its export. A migration of a volume in
 #: use ends with the destination's attachments under the destination's id, and the
 #: volume's own row with its name (manager.migrate_volume_completion).
 _OF_VOLUME = (
     sqlalchemy.select(
         *_AS_VOLUME,
-        _TABLE.id,
-        _TABLE.volume_id.label("attached_id"),
-        _TABLE.instance_uuid,
-        _TABLE.attached_host,
-        _TABLE.attach_status,
-        _TABLE.attach_mode,
-        _TABLE.connector,
-        _TABLE.connection_info,
+        *_AS_ATTACHMENT,
         _TABLE.created_at,
     )
     .outerjoin(
@@ -149,16 +154,9 @@ def detached(volume: Any, target: Target) -> frozenset[tuple[Initiator, Credenti
         volume: as a request has it.
         target: reads the attachments' connection_info.
     """
-    query = sqlalchemy.select(
-        _TABLE.id,
-        _TABLE.volume_id.label("attached_id"),
-        _TABLE.instance_uuid,
-        _TABLE.attached_host,
-        _TABLE.attach_status,
-        _TABLE.attach_mode,
-        _TABLE.connector,
-        _TABLE.connection_info,
-    ).where(_TABLE.deleted, _TABLE.volume_id.in_((volume["id"], volume["name_id"])))
+    query = sqlalchemy.select(*_AS_ATTACHMENT).where(
+        _TABLE.deleted, _TABLE.volume_id.in_((volume["id"], volume["name_id"]))
+    )
     found = (
         attachment_rows.attachment(row, target, lambda _volume: None)
         for row in _read(query)

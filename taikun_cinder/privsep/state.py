@@ -43,11 +43,7 @@ def _backstore(name: str, luns: _Luns, *, search: bool) -> dict[str, Any] | None
     folder = backstores.find(name, search=search, luns=luns)
     if folder is None:
         return None
-    return {
-        "device": backstores.device(folder),
-        "serial": backstores.serial(folder),
-        "active": backstores.active(folder),
-        "refuses": backstores.refuses(folder, checks.PASSABLE),
+    return _disk(folder, checks.PASSABLE) | {
         "discard": backstores.discard(folder),
         "can_discard": backstores.can_discard(folder),
     }
@@ -57,11 +53,21 @@ def _readers(target: str) -> dict[str, Any] | None:
     folder = readers.place(target)
     if not folder.is_dir():
         return None
+    return _disk(folder, readers.CHANGING)
+
+
+def _disk(folder: Path, refusable: Collection[str]) -> dict[str, Any]:
+    """Tell what is told of every backstore of a volume.
+
+    Args:
+        folder: the backstore's.
+        refusable: the attributes that are 0 if a command is refused.
+    """
     return {
         "device": backstores.device(folder),
         "serial": backstores.serial(folder),
         "active": backstores.active(folder),
-        "refuses": backstores.refuses(folder, readers.CHANGING),
+        "refuses": backstores.refuses(folder, refusable),
     }
 
 
