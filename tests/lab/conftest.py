@@ -14,12 +14,13 @@ from xdist.remote import Producer
 from lab.cluster import Cluster
 from lab.errors import tail
 from lab.kernel import choice
-from lab.node import Node
+from lab.node import Call, Node
 from lab.progress import Terminal
 from lab.services.cinder_conf import PATHS_BACKEND
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
 from tests.lab import lanes
+from tests.lab.lio_world import NodeLab, NodeWorld
 
 FOLDER = PROJECT / ".lab-tests"
 
@@ -155,6 +156,25 @@ def node(_the_node: SingleNode) -> Iterator[SingleNode]:
     _the_node.node.call("tests.lab.guest.reset", "forget_everything")
     with healthy(_the_node.node):
         yield _the_node
+
+
+@pytest.fixture
+def process(node: SingleNode) -> Iterator[Call]:
+    """A process of root in the one-kernel node."""
+    with node.node.session() as session:
+        yield session
+
+
+@pytest.fixture
+def world(process: Call) -> NodeWorld:
+    """The one-kernel node, with our target in that process."""
+    return NodeWorld(process)
+
+
+@pytest.fixture
+def lab(world: NodeWorld) -> NodeLab:
+    """The one-kernel node, with one volume in it."""
+    return NodeLab(world)
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from lab.node import Call
 from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
@@ -26,13 +24,6 @@ HANGING = "tests.lab.guest.hanging"
 TIMEOUT = 3.0
 
 MANY = 20
-
-
-@pytest.fixture
-def lab(node: SingleNode) -> Iterator[NodeLab]:
-    """The node with one volume in it."""
-    with node.node.session() as session:
-        yield NodeLab(NodeWorld(session))
 
 
 @contextlib.contextmanager

@@ -2,32 +2,16 @@
 """Law 7 on a real node: a plain user, sudo, rootwrap and the privileged process."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from lab.node import Call
-from lab.single import SingleNode
 from taikun_cinder.access.model import ExportState, Mode
 from taikun_cinder.targets.base import Result
 from tests.contract.suite import A, B, grant
-from tests.lab.lio_world import NodeLab, NodeWorld
+from tests.lab.lio_world import NodeLab
 
 CAP_SYS_ADMIN = 21  # linux/capability.h
-
-
-@pytest.fixture
-def process(node: SingleNode) -> Iterator[Call]:
-    """A process of root in the node, to look at things from."""
-    with node.node.session() as session:
-        yield session
-
-
-@pytest.fixture
-def lab(process: Call) -> NodeLab:
-    """The node with one volume in it."""
-    return NodeLab(NodeWorld(process))
 
 
 def as_user(

@@ -14,22 +14,9 @@ from taikun_cinder.targets.base import Result
 from taikun_cinder.targets.lio import steps
 from taikun_cinder.targets.lio.states import ATTRIBUTES, LioState
 from tests.contract.suite import A, B, C, grant
-from tests.lab.lio_world import NodeLab, NodeWorld
+from tests.lab.lio_world import NodeLab
 
 READ_ONLY = Grant(B, grant(B).credentials, Mode.RO)
-
-
-@pytest.fixture
-def world(node: SingleNode) -> Iterator[NodeWorld]:
-    """The node, empty, with our target."""
-    with node.node.session() as process:
-        yield NodeWorld(process)
-
-
-@pytest.fixture
-def lab(world: NodeWorld) -> NodeLab:
-    """The node with one volume in it."""
-    return NodeLab(world)
 
 
 @contextlib.contextmanager

@@ -1,31 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names by hand, and names that are not ours, on a real kernel (laws 3, 7)."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from lab.node import Call
 from lab.single import SingleNode
 from taikun_cinder.access.model import Export
 from tests.contract.suite import A, B, grant
-from tests.lab.lio_world import NodeLab, NodeWorld
+from tests.lab.lio_world import NodeLab
 
 _CONF = "/etc/taikun_cinder/privileged.conf"
 _ISCSI = "/sys/kernel/config/target/iscsi"
-
-
-@pytest.fixture
-def process(node: SingleNode) -> Iterator[Call]:
-    """A process of root in the node."""
-    with node.node.session() as session:
-        yield session
-
-
-@pytest.fixture
-def lab(process: Call) -> NodeLab:
-    """The node with one volume in it."""
-    return NodeLab(NodeWorld(process))
 
 
 def test_names_by_hand_that_the_kernel_takes_are_read_and_put_right(
