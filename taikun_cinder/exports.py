@@ -87,7 +87,9 @@ class Exports:
             VolumeMoved: the volume is not what it was; nothing is changed.
             GrantWithheld: the host cannot be let in as things are.
         """
-        return self._attaches.do(request.volume["id"], request)
+        # Those that wait for the same lock, and mean the same rows.
+        volume = request.volume
+        return self._attaches.do((volume["id"], volume["name_id"]), request)
 
     def _attach(
         self, requests: Sequence[AttachRequest]

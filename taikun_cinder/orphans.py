@@ -117,8 +117,8 @@ class Orphans:
         export: Export,
         hold: Hold,
     ) -> None:
-        users = self._users(owners)
         hosts = {*export.grant_of, *self._target.read(export.target).hosts}
+        users = self._users(owners, hosts)
         kept = users.union(hold(name_id, hosts - users))
         if kept:
             self._keep(name_id, owners, record, export, kept)
@@ -138,17 +138,30 @@ class Orphans:
             },
         )
 
-    def _users(self, owners: Collection[VolumeRow]) -> frozenset[Initiator]:
+    def _users(
+        self, owners: Collection[VolumeRow], hosts: Collection[Initiator]
+    ) -> frozenset[Initiator]:
         """Give the hosts that another back end's volume sends to this node still.
 
         When a back end was renamed, its volumes are another's until the operator has
-        moved them too. Their hosts are not cut off for that.
+        moved them too. Their hosts are not cut off for that. An attachment that cannot
+        be read may be anybody's.
+
+        Args:
+            owners: the volumes.
+            hosts: all that have access here.
         """
+        attachments = [
+            attachment
+            for owner in owners
+            for attachment in database.rows_of(owner, self._target).attachments
+        ]
+        if not all(attachment.readable for attachment in attachments):
+            return frozenset(hosts)
         portals = frozenset(self._layout.portals)
         return frozenset(
             attachment.initiator
-            for owner in owners
-            for attachment in database.rows_of(owner, self._target).attachments
+            for attachment in attachments
             if attachment.initiator and attachment.connected
             if attachment.told and attachment.told.portals & portals
         )

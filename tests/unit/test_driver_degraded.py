@@ -92,6 +92,24 @@ def test_row_that_cannot_be_read_harms_no_other_host(cloud, log, columns):
     assert cloud.acls(volume) is None
 
 
+def test_row_that_cannot_be_read_keeps_the_hosts_of_a_renamed_back_end(cloud):
+    volume = cloud.volume()
+    bad, good = cloud.attach(volume, A), cloud.attach(volume, B)
+    renamed = cloud.load(volume)
+    renamed.host = "renamed@lvm#pool"
+    renamed.save()
+    _spoil(bad, connector="{")
+    for _ in range(3):
+        cloud.reconcile()
+    assert bad.session.alive
+    assert good.session.alive
+    _lose(bad)
+    for _ in range(3):
+        cloud.reconcile()
+    assert not bad.session.alive
+    assert good.session.alive
+
+
 def _full(*args, **named):
     raise OSError(errno.ENOSPC, "No space left on device")
 
