@@ -231,6 +231,8 @@ class Cinder(RuleBasedStateMachine):
             if story.stage == "granted":
                 story.stage = "reserved"  # the call was never answered
                 self.lost.add(story.initiator)
+        # A session that no attachment explains keeps its access until a reconcile.
+        self.lost |= {host for host in self.sessions if not self._live(host)}
         self.ledger = Ledger().adopt(self.attachments, self._host_states(), self.now)
         self.cut_off = {}
         self._ensure()
