@@ -2,6 +2,7 @@
 """Reads and writes single blocks of a device, past the caches of the host."""
 
 import contextlib
+import errno
 import mmap
 import os
 from collections.abc import Iterator
@@ -38,11 +39,17 @@ def write(path: str, block: int, text: str) -> None:
 
 
 def read(path: str, block: int) -> str:
-    """Read the text of one block, past every cache of this host."""
+    """Read the text of one block, past every cache of this host.
+
+    Raises:
+        OSError: the host's kernel or the target refused it; or the disk has no such
+            block, as one that comes back and whose size is not known yet.
+    """
     with mmap.mmap(-1, BLOCK) as page:
         device = os.open(path, os.O_RDONLY | os.O_DIRECT)
         try:
-            os.preadv(device, [page], block * BLOCK)
+            if os.preadv(device, [page], block * BLOCK) != BLOCK:
+                raise OSError(errno.EIO, "the disk ends before this block", path)
         finally:
             os.close(device)
         return page[:].rstrip(b"\0").decode()

@@ -247,7 +247,6 @@ class TargetContract:
     ) -> None:
         lab.ensure(lab.export(grant(A), grant(B), grant(C)))
         lab.login(grant(A))
-        lab.login(grant(B))
         lab.login(grant(B)).logout()
         remaining = lab.export(grant(C))
         result = lab.target.ensure(lab.name, remaining, about)

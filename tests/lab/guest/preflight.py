@@ -84,7 +84,8 @@ def told_without_helper_in_path() -> str:
     plain_user.prepare()
     conf = Path(plain_user.ETC, "rootwrap.conf")
     usual = conf.read_text()
-    conf.write_text(usual.replace(str(service_user.BIN), "/usr/bin"))
+    conf.write_text(usual.replace(f"{plain_user.ETC}/bin", "/usr/bin"))
+    assert conf.read_text() != usual
     try:
         return told_to_plain_user()
     finally:
