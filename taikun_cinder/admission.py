@@ -47,12 +47,14 @@ class Admission:
         server: the server that it is for, see ``Connection``.
         identity: of its connector.
         readers_disk: whether the host gets the readers' disk, and not the main one.
+        candidates: the servers that it may be for, if there are several.
     """
 
     mode: Mode | None
     server: str | None
     identity: str
     readers_disk: bool = False
+    candidates: frozenset[str] = frozenset()
 
     def is_final(self, grant: Grant) -> bool:
         """Say whether no attachment's row can change what the host may do.
@@ -117,9 +119,10 @@ def admit(
             cause=error,
             cure=extra_specs.cure_of_refusal(),
         ) from error
-    server = next(iter(servers)) if len(servers) == 1 else identity
+    several = servers if len(servers) > 1 else frozenset()
+    server = identity if several else next(iter(servers))
     readers_disk = mode is Mode.RO and can_show_readers_disk()
-    return Admission(mode, server, identity, readers_disk)
+    return Admission(mode, server, identity, readers_disk, several)
 
 
 def _refuse_namesake(

@@ -143,6 +143,7 @@ class Exports:
             machine=connectors.machine_of(request.connector),
             connector=connector,
             readers_disk=readers_disk,
+            candidates=admission.candidates,
         )
 
     def refresh(self, volume: Any) -> frozenset[str]:
@@ -187,7 +188,7 @@ class Exports:
                 force=force,
                 connector=unmarked(connector),
             )
-            export = self._ensure(volume, known, ledger, {initiator})
+            export = self._ensure(volume, known, ledger, {initiator}, certain=force)
             if export and initiator in export.grant_of and not is_marked(connector):
                 _tell_who_stays(volume, connector, initiator)
             return export is not None
@@ -208,7 +209,8 @@ class Exports:
                 ", ".join(sorted(map(str, ended))) or "there are none",
             )
             ledger = known.ledger.detach_all(known.attachments, self._clock())
-            return self._ensure(volume, known, ledger, ended) is not None
+            export = self._ensure(volume, known, ledger, ended, certain=True)
+            return export is not None
 
     def ensure(
         self,
@@ -352,9 +354,11 @@ class Exports:
         known: Known,
         ledger: Ledger,
         about: Collection[Initiator] | None = None,
+        *,
+        certain: bool = False,
     ) -> Export | None:
         """Make the export so, and keep it; give what the target must show by now."""
-        enforced = self._enforce(volume, known, ledger, about)
+        enforced = self._enforce(volume, known, ledger, about, certain=certain)
         self._keep(volume, known, ledger, enforced)
         return enforced.export
 
@@ -367,10 +371,13 @@ class Exports:
         *,
         hold: Hold | None = None,
         search: bool = False,
+        certain: bool = False,
     ) -> Enforced:
-        """Make the export so; see ``Enforcement.ensure``."""
+        """Make the export so; see ``Enforcement.ensure``, and ``leftovers.spared``."""
         granted = grants(known.attachments, ledger)
-        granted |= spared(volume, known, granted, about or (), self.target, hold)
+        granted |= spared(
+            volume, known, granted, about or (), self.target, hold, certain=certain
+        )
         return self._enforcement.ensure(
             volume, known.target, known.record, granted, about, search=search
         )

@@ -24,6 +24,8 @@ def spared(
     about: Collection[Initiator],
     target: Target,
     hold: Hold | None,
+    *,
+    certain: bool = False,
 ) -> frozenset[Grant]:
     """Give the grants that nothing asks for any more, and that stay for now.
 
@@ -37,10 +39,15 @@ def spared(
         about: whose access a request ends.
         target: what exports the volume.
         hold: the reconcile's; None for a request.
+        certain: whether the request ends its host's access even where an attachment
+            that cannot be read may be that host's, too.
     """
-    named = {grant.initiator for grant in granted}.union(about)
-    lost = frozenset(grant for grant in known.had if grant.initiator not in named)
-    if not lost or not known.readable:
+    asked = {grant.initiator for grant in granted}
+    missing = frozenset(grant for grant in known.had if grant.initiator not in asked)
+    lost = frozenset(grant for grant in missing if grant.initiator not in about)
+    if not known.readable:
+        return lost if certain else lost | _doubtful(known, missing, lost)
+    if not lost:
         return lost
     if hold is None:
         gone = database.detached(volume, target)
@@ -48,9 +55,30 @@ def spared(
             grant for grant in lost if (grant.initiator, grant.credentials) not in gone
         )
     live = target.read(known.target).connected
-    asked = [grant.initiator for grant in lost if grant.initiator in live]
-    kept = hold(volume["id"], asked)
+    kept = hold(
+        volume["id"], [grant.initiator for grant in lost if grant.initiator in live]
+    )
     return frozenset(grant for grant in lost if grant.initiator in kept)
+
+
+def _doubtful(
+    known: Known, missing: frozenset[Grant], lost: frozenset[Grant]
+) -> frozenset[Grant]:
+    """Give the grants that an attachment which cannot be read may still ask for.
+
+    Args:
+        known: what is known about the volume.
+        missing: the grants that no readable attachment asks for.
+        lost: those of them that the request is not about.
+    """
+    broken = [one for one in known.attachments if not one.readable]
+    named = {one.initiator for one in broken if one.initiator is not None}
+    nameless = [one for one in broken if one.initiator is None]
+    # Those that name nobody are of hosts that the request is not about, if there are
+    # enough of these.
+    if len(nameless) > len(lost):
+        return missing
+    return frozenset(grant for grant in missing if grant.initiator in named)
 
 
 def taken_up(known: Known, initiators: Collection[Initiator]) -> Ledger:

@@ -54,8 +54,8 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        #: What could not be written yet, by the name of its file.
-        self._unwritten: dict[str, Record] = {}
+        #: What could not be written yet, by the name of its file, and what was there.
+        self._unwritten: dict[str, tuple[Record, object]] = {}
 
     def of(self, volume: Any) -> Record | None:
         """Give the record of a volume's export; None if there is none to go by.
@@ -103,7 +103,7 @@ class Records:
         except RecordNotWritten as error:
             if promised:
                 raise
-            self._unwritten[key] = record
+            self._unwritten[key] = record, self._stamp(key)
             LOG.error(
                 "%s Until then only this process knows it: a restart of cinder-volume "
                 "or of the node goes by the older record.",
@@ -116,8 +116,11 @@ class Records:
 
     def load(self, volume_id: str) -> Record | None:
         """Give the record of a volume; None if there is none that can be read."""
-        if volume_id in self._unwritten:
-            return self._unwritten[volume_id]
+        unwritten, stamp = self._unwritten.get(volume_id, (None, None))
+        if unwritten is not None and stamp == self._stamp(volume_id):
+            return unwritten
+        # Another process of this back end has written meanwhile, and knows more.
+        self._unwritten.pop(volume_id, None)
         try:
             return self.read(volume_id)
         except RecordUnreadable as error:
@@ -192,6 +195,14 @@ class Records:
             for path in sorted(self.folder.iterdir()):
                 if path.suffix == _SUFFIX:
                     yield path.stem
+
+    def _stamp(self, volume_id: str) -> object:
+        """Give something that changes when the file is replaced."""
+        try:
+            found = self._path(volume_id).stat()
+        except OSError as error:
+            return error.errno
+        return found.st_ino, found.st_mtime_ns
 
     def _path(self, volume_id: str) -> Path:
         return self.folder / f"{volume_id}{_SUFFIX}"

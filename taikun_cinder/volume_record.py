@@ -89,6 +89,7 @@ def plain(record: Record) -> dict[str, Any]:
                 "user": connection.server,
                 "undecided": connection.undecided,
                 "connector": connection.connector,
+                "candidates": sorted(connection.candidates),
                 "grant": _plain_grant(connection.grant),
             }
             for connection in ledger.connections
@@ -152,13 +153,14 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
     export = plain["export"]
     connections = (
         Connection(
-            flight["identity"],
+            _text(flight["identity"]),
             _grant(flight["grant"]),
             _seconds(flight["since"]),
             flight["shown"],
             flight["user"],
             flight["undecided"],
             flight.get("connector", ""),
+            frozenset(flight.get("candidates", ())),
         )
         for flight in plain["flights"]
     )
@@ -169,7 +171,7 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
             for ended in plain["ended"]
         },
         current={
-            Initiator(name): Credentials(**pair)
+            Initiator(name): _credentials(pair)
             for name, pair in plain["current"].items()
         },
         machines={
@@ -178,12 +180,13 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
         },
         kept={
             Initiator(name): Kept(
-                Credentials(**kept["credentials"]), Machine(**kept["machine"])
+                _credentials(kept["credentials"]), Machine(**kept["machine"])
             )
             for name, kept in plain.get("kept", {}).items()
         },
         absent={
-            Initiator(name): since for name, since in plain.get("absent", {}).items()
+            Initiator(name): _seconds(since)
+            for name, since in plain.get("absent", {}).items()
         },
     )
     about = plain.get("about")
@@ -196,11 +199,21 @@ def _seconds(value: object) -> float:
     return value
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _credentials(plain: Mapping[str, Any]) -> Credentials:
+    return Credentials(_text(plain["username"]), _text(plain["password"]))
+
+
 def _export(plain: Mapping[str, Any]) -> Export:
     return Export(
-        target=plain["target"],
-        device=plain["device"],
-        serial=plain["serial"],
+        target=_text(plain["target"]),
+        device=_text(plain["device"]),
+        serial=_text(plain["serial"]),
         portals=frozenset(Portal(*portal) for portal in plain["portals"]),
         grants=frozenset(_grant(grant) for grant in plain["grants"]),
         discard=plain.get("discard", False),
@@ -212,7 +225,7 @@ def _grant(plain: Mapping[str, Any]) -> Grant:
     main_disk = plain.get("main_disk", True)
     return Grant(
         Initiator(plain["initiator"]),
-        Credentials(plain["username"], plain["password"]),
+        _credentials(plain),
         Mode(plain["mode"]) if main_disk else None,
         plain.get("readers_disk", False),
     )

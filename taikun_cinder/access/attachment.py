@@ -77,6 +77,8 @@ class Connection:
             then it may only read.
         connector: the identity of its connector without the mark, by which an unmarked
             termination means it; empty if it is not known.
+        candidates: the servers that it may be for, if there are several. Then
+            ``server`` is the identity.
     """
 
     identity: str
@@ -86,6 +88,7 @@ class Connection:
     server: str | None = None
     undecided: bool = False
     connector: str = ""
+    candidates: frozenset[str] = frozenset()
 
     @property
     def writes(self) -> bool:

@@ -59,11 +59,13 @@ from taikun_cinder.access.model import (
     Mode,
 )
 from taikun_cinder.access.termination import (
+    DONE,
     EXACT,
     OPEN,
     OTHER,
     REPEATED_WITHIN,
     Termination,
+    is_repeated,
     meant,
     settled,
 )
@@ -74,7 +76,7 @@ V = TypeVar("V")
 _DETACHED_WITHIN = 30.0
 
 #: What stands for an attachment in ``Ledger.ended``.
-_NOTES = (EXACT, OTHER, OPEN)
+_NOTES = (EXACT, OTHER, DONE, OPEN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,6 +191,7 @@ class Ledger:
         fresh: Callable[[], Credentials] = new_credentials,
         machine: Machine = UNKNOWN,
         connector: str = "",
+        candidates: frozenset[str] = frozenset(),
     ) -> "Ledger":
         """Grant one connection. Forget the result if it could not be made so.
 
@@ -204,6 +207,7 @@ class Ledger:
             fresh: makes credentials.
             machine: the host.
             connector: see ``Connection``.
+            candidates: see ``Connection``.
         """
         before = {grant.initiator: grant for grant in grants(attachments, self)}
         known = before.get(initiator)
@@ -218,6 +222,7 @@ class Ledger:
             server=server,
             undecided=mode is None,
             connector=connector,
+            candidates=candidates,
         )
         told = machine.known_by(self.machines.get(initiator, UNKNOWN))
         return dataclasses.replace(
@@ -287,11 +292,14 @@ class Ledger:
         """End what a termination means, see ``access.termination``. Can be repeated."""
         request = Termination(initiator, identity, now, marked, force, connector)
         found = meant(request, attachments, self.connections, self.ended)
-        ledger = self if marked else self._without_open()
+        ends = bool(found.attachments or found.connections)
+        ledger = self._without_open() if ends or not marked else self
         ledger = ledger._ending(found.attachments, now)._without(found.connections)
         if found.note is not None:
             ledger = ledger._noting(found.note, identity, now)
-        if found.note == OTHER and not (found.attachments or found.connections):
+        if found.note == OTHER and ends:
+            ledger = ledger._noting(DONE, identity, now)
+        elif found.note == OTHER and not is_repeated(request, self.ended):
             ledger = ledger._noting(OPEN, str(initiator), now)
         return ledger
 
@@ -319,11 +327,13 @@ class Ledger:
     ) -> "Ledger":
         """Forget what is too old to be still true; for the reconcile.
 
-        A connection is over if the attachment that it was for is gone. One whose row
-        shows nothing, and one that has no row, lasts while its initiator has a session
-        that no attachment explains, and for a while after; or if an attachment that
-        names nobody may be its. An ended attachment that is still there is an
-        attachment after all.
+        A connection is over if the attachment that it was for is gone; one that may
+        have been for several, if all of these have another connector by now. One whose
+        row shows nothing, and one that has no row, lasts while its initiator has a
+        session: any session if it is known by what connector the connection was made,
+        else one that no attachment explains. It lasts for a while after, and if an
+        attachment that names nobody may be its. An ended attachment that is still
+        there is an attachment after all.
 
         Args:
             attachments: all of the volume's.
@@ -338,16 +348,31 @@ class Ledger:
         explained = {attachment.initiator for attachment in connected}
         unexplained = set(sessions) - explained
         servers = {attachment.server for attachment in attachments}
-        kept = []
-        for connection in self.connections:
-            limit = age if connection.server in servers else patience
+        waiting = {
+            attachment.server for attachment in attachments if not attachment.connected
+        }
+
+        def lasts(connection: Connection) -> bool:
             if connection.shown:
-                kept.append(connection)
-            elif connection.server in (None, connection.identity, *servers):
-                if connection.grant.initiator in unexplained:
-                    kept.append(dataclasses.replace(connection, since=now))
-                elif nameless or connection.since >= now - limit:
-                    kept.append(connection)
+                return True
+            if connection.candidates:
+                young = connection.since >= now - age
+                return young or bool(connection.candidates & waiting)
+            if connection.server not in (None, connection.identity, *servers):
+                return False
+            limit = age if connection.server in servers else patience
+            # The session of a server on the host may be this connection's, too.
+            used = sessions if connection.connector else unexplained
+            in_use = connection.grant.initiator in used
+            return in_use or nameless or connection.since >= now - limit
+
+        kept = [
+            dataclasses.replace(connection, since=now)
+            if connection.grant.initiator in unexplained and not connection.shown
+            else connection
+            for connection in self.connections
+            if lasts(connection)
+        ]
         longer = max(age, REPEATED_WITHIN)
         ended = {
             key: since

@@ -32,8 +32,10 @@ that are repeated because the answer or the row's deletion was lost:
   row is not deleted yet.
 - A call that ended nothing may belong to os-force_detach or os-detach, which delete an
   attachment next, whose id the driver does not learn. It learns that much by
-  remove_export, which comes in between and does not follow a call that is only
-  repeated. Then the attachment of that host is ended, if it is the only one
+  remove_export, which comes in between; but it comes for a failed attach of anybody,
+  too. So a call that is only repeated opens nothing, and a detach that says what it
+  means closes what was open. Otherwise the attachment of that host is ended, if it is
+  the only one and none of the host's waits for its row's deletion
   (:func:`settled`): so both of two attachments that are force-detached one after the
   other are ended before Cinder answers.
 - By force, a connector that means nothing by itself ends all that its host has (law 2).
@@ -52,6 +54,10 @@ REPEATED_WITHIN = 60.0
 #: mark, see ``Ledger.ended``: one that meant a connection by its whole connector, and
 #: any other one.
 EXACT, OTHER = "terminated exactly", "terminated"
+
+#: Stands there with the identity of the connector of a termination that was noted as
+#: ``OTHER``, and ended something. The same call once more is only repeated.
+DONE = "done"
 
 #: Stands there with the name of an initiator of which a termination ended nothing.
 OPEN = "open"
@@ -150,13 +156,14 @@ def settled(
     for (note, name), since in ended.items():
         if note == OPEN and now - since <= DELETED_WITHIN:
             own = _of(connections, str(name))
-            live = [
+            rows = [
                 row
                 for row in attachments
-                if row.connected and str(row.initiator) == name and row.key not in ended
+                if row.connected and str(row.initiator) == name
             ]
-            if len(live) == 1 and not _loose(own):
-                return Meant(live, own)
+            waits = any(row.key in ended for row in rows)
+            if len(rows) == 1 and not waits and not _loose(own):
+                return Meant(rows, own)
     return Meant()
 
 
@@ -237,6 +244,9 @@ def _all_there_is(
     live = [row for row in rows if row.key not in ended]
     if termination.force or not (live or own):
         return Meant(live, own)
+    if len(live) < len(rows):
+        # One was ended and its row is still there: it is what this call is about.
+        return Meant(note=OTHER)
     alone = len(live) + len(_loose(own)) == 1
     if not alone or _is_noted(OTHER, termination, ended):
         return Meant(note=OTHER)
@@ -245,6 +255,11 @@ def _all_there_is(
 
 def _loose(connections: Collection[Connection]) -> list[Connection]:
     return [connection for connection in connections if not connection.shown]
+
+
+def is_repeated(termination: Termination, ended: Noted) -> bool:
+    """Say whether the same call ended something a while ago."""
+    return _is_noted(DONE, termination, ended)
 
 
 def _is_noted(note: str, termination: Termination, ended: Noted) -> bool:

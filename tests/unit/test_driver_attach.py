@@ -4,7 +4,9 @@
 import pytest
 from cinder import exception
 
-from tests.unit.cloud import A, B
+from tests.unit.cloud import A, B, Host
+
+C = Host("compute3").connector
 
 
 def test_failed_second_attach_keeps_the_export_of_attached_hosts(cloud, log):
@@ -63,3 +65,25 @@ def test_failed_attach_keeps_a_connection_whose_attachment_is_not_written(cloud)
     with pytest.raises(exception.VolumeBackendAPIException):
         cloud.attach(volume, B)
     assert session.alive
+
+
+def test_attach_whose_answer_was_lost_ends_when_no_row_can_be_its_own(cloud):
+    volume = cloud.volume()
+    other = cloud.attach(volume, B)
+    rows = [cloud.reserve(volume) for _ in range(2)]
+    loaded = cloud.load(volume)
+    lost = cloud.driver.initialize_connection(loaded, dict(A))
+    session = cloud.target.log_in(loaded, A, lost["data"])
+    # It may be either server's, whatever becomes of the other one.
+    cloud.connect(volume, C, rows[1])
+    for _ in range(10):
+        cloud.wait(600)
+        cloud.reconcile()
+    assert session.alive
+    first = cloud.connect(volume, A, rows[0])
+    cloud.detach(volume, first)
+    for _ in range(3):
+        cloud.wait(600)
+        cloud.reconcile()
+    assert cloud.acls(volume) == {B["initiator"], C["initiator"]}
+    assert other.session.alive

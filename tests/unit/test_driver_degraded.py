@@ -92,6 +92,25 @@ def test_row_that_cannot_be_read_harms_no_other_host(cloud, log, columns):
     assert cloud.acls(volume) is None
 
 
+@pytest.mark.parametrize(
+    "columns", [{"connector": "7"}, {"connection_info": "7"}, {"connector": "{"}]
+)
+def test_detach_keeps_the_host_whose_other_row_cannot_be_read(cloud, columns):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    other = cloud.attach(volume, B)
+    cloud.reconcile()
+    loaded = cloud.load(volume)
+    marked = objects.VolumeAttachment.get_by_id(cloud.context, first.id).connector
+    _spoil(second, **columns)
+    cloud.driver.terminate_connection(loaded, marked)
+    assert second.session.alive
+    # By force it ends, whatever the row may say.
+    cloud.driver.terminate_connection(loaded, dict(A), force=True)
+    assert not second.session.alive
+    assert other.session.alive
+
+
 def test_row_that_cannot_be_read_keeps_the_hosts_of_a_renamed_back_end(cloud):
     volume = cloud.volume()
     bad, good = cloud.attach(volume, A), cloud.attach(volume, B)
@@ -145,6 +164,21 @@ def test_what_could_not_be_written_is_written_when_there_is_room(cloud):
     cloud.restart_driver()
     cloud.reconcile()
     assert cloud.acls(volume) == {B["initiator"]}
+
+
+def test_what_could_not_be_written_gives_way_to_what_another_process_wrote(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", _full)
+        cloud.terminate(volume, first)
+    # Another process of the same back end, as while a service is replaced.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cloud.driver._exports._records, "_unwritten", {})
+        session = cloud.connect_only(cloud.load(volume), B)
+    for _ in range(2):
+        cloud.reconcile()
+    assert session.alive
 
 
 def test_deletion_ends_though_the_state_folder_is_read_only(cloud, monkeypatch, log):

@@ -196,6 +196,60 @@ def test_another_hosts_fence_does_not_settle_a_repeated_one(cloud):
     assert not other.session.alive
 
 
+def _failed_attach(cloud, volume, connector):
+    """Attach, and let nova-compute fail: Cinder removes what it had made."""
+    reserved = cloud.reserve(volume)
+    cloud.driver.initialize_connection(cloud.load(volume), dict(connector))
+    cloud.manager.remove_export(cloud.context, volume)
+    return reserved
+
+
+def test_another_hosts_failed_attach_does_not_settle_a_repeated_fence(cloud):
+    volume = cloud.volume()
+    fence = {"initiator": A["initiator"]}
+    cloud.os_detach(volume, cloud.attach(volume, A), fence)
+    second = cloud.attach(volume, A)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(fence))
+    _failed_attach(cloud, volume, B)
+    assert second.session.alive
+
+
+def test_another_hosts_failed_attach_does_not_settle_a_detach_that_was_made(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(A))
+    cloud.detach(volume, first)
+    _failed_attach(cloud, volume, B)
+    assert second.session.alive
+
+
+@pytest.mark.parametrize("later", [0, 70])
+@pytest.mark.parametrize("named", [dict(A), {"initiator": A["initiator"]}])
+def test_os_detach_of_what_ended_before_keeps_the_other(cloud, later, named):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.terminate(volume, first)
+    cloud.wait(later)
+    cloud.os_detach(volume, first, named)
+    assert second.session.alive
+    cloud.detach(volume, second)
+    assert cloud.acls(volume) is None
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_connection_of_cinders_own_that_is_old_still_ends_alone(cloud, force):
+    volume = cloud.volume()
+    server = cloud.attach(volume, A)
+    cloud.connect_only(cloud.load(volume), A)
+    for _ in range(2):
+        cloud.wait(400)
+        cloud.reconcile()
+    cloud.manager.terminate_connection(cloud.context, volume, dict(A), force=force)
+    assert server.session.alive
+    cloud.detach(volume, server)
+    assert cloud.acls(volume) is None
+
+
 def test_terminate_that_may_mean_either_of_two_waits_for_the_row(cloud):
     volume = cloud.volume()
     first, second = cloud.attach(volume, A), cloud.attach(volume, A)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A record comes back as it was written, or is told to be lost."""
 
+import contextlib
+import errno
 import json
 import tempfile
 from pathlib import Path
@@ -12,11 +14,11 @@ from hypothesis import strategies as st
 from taikun_cinder.access.attachment import Connection
 from taikun_cinder.access.ledger import Kept, Ledger
 from taikun_cinder.access.machine import Machine
-from taikun_cinder.access.model import Grant, Mode
-from taikun_cinder.exception import RecordNotWritten
+from taikun_cinder.access.model import Export, Grant, Mode
+from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 from taikun_cinder.records import Records
-from taikun_cinder.volume_record import Record
-from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, exports
+from taikun_cinder.volume_record import About, Record
+from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, PORTALS, exports
 
 _times = st.floats(0, 1e9)
 _grants = st.builds(
@@ -36,6 +38,7 @@ _ledgers = st.builds(
             _times,
             st.booleans(),
             connector=st.text(),
+            candidates=st.frozensets(st.text()),
         )
     ).map(tuple),
     st.dictionaries(st.tuples(st.text(), st.none() | st.text()), _times),
@@ -131,3 +134,66 @@ def test_clock_that_begins_anew_makes_nothing_older_than_it_is():
     ledger = Ledger((connection,), {("attachment", None): 5.0}).not_after(30.0)
     assert ledger.connections[0].since == 30.0
     assert ledger.ended == {("attachment", None): 5.0}
+
+
+def test_newer_file_counts_more_than_what_could_not_be_written(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ours, theirs = Records(tmp_path), Records(tmp_path)
+    first, lost, newest = (
+        Record(ledger=Ledger(ended={("attachment", None): since}))
+        for since in (1.0, 2.0, 3.0)
+    )
+    ours.save("1", first)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        ours.keep({"id": "1", "name_id": "1"}, lost, promised=False)
+    assert ours.load("1") == lost
+    theirs.save("1", newest)
+    assert ours.load("1") == newest
+
+
+def _damaged(plain):
+    """Give a record with each of its values replaced by one of another kind."""
+    if isinstance(plain, dict):
+        for key, value in plain.items():
+            yield from ({**plain, key: other} for other in _damaged(value))
+    elif isinstance(plain, list):
+        for index, value in enumerate(plain):
+            for other in _damaged(value):
+                yield [*plain[:index], other, *plain[index + 1 :]]
+    for other in (None, 7, "text", [7], {"text": 7}):
+        if type(other) is not type(plain):
+            yield other
+
+
+def test_record_with_any_value_of_another_kind_is_read_or_told(tmp_path):
+    host = HOSTS[0]
+    grant = Grant(host, CREDENTIALS[host], Mode.RW)
+    machine = Machine("a", "b", "c")
+    record = Record(
+        Export(
+            "target", "/dev/vg/volume", "serial", frozenset(PORTALS), frozenset({grant})
+        ),
+        Ledger(
+            (Connection("mark", grant, 1.0, candidates=frozenset({"server"})),),
+            {("attachment", None): 1.0},
+            {host: CREDENTIALS[host]},
+            {host: machine},
+            {host: Kept(CREDENTIALS[host], machine)},
+            {host: 1.0},
+        ),
+        About("1", "node@lvm", "node"),
+    )
+    records, file = Records(tmp_path), tmp_path / "1.json"
+    records.save("1", record)
+    whole = json.loads(file.read_text())
+    for damaged in _damaged(whole):
+        file.write_text(json.dumps(damaged))
+        with contextlib.suppress(RecordUnreadable):
+            found = records.read("1")
+            assert found is not None
+            records.save("1", found)
+            found.ledger.expire([], (), 1000.0, 5.0, 5.0)
+            found.ledger.not_after(30.0)

@@ -7,7 +7,7 @@ from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Credentials, Initiator, Mode
-from taikun_cinder.access.termination import REPEATED_WITHIN
+from taikun_cinder.access.termination import OPEN, REPEATED_WITHIN
 
 A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
 PAIR = Credentials("name", "password")
@@ -130,3 +130,43 @@ def test_what_was_answered_is_forgotten_after_a_while():
     assert ledger.ended
     assert ledger.expire([], (), 30, 5, 5).ended
     assert not ledger.expire([], (), 100, 5, 5).ended
+
+
+def _waits_no_more(ledger):
+    return not any(note == OPEN for note, _ in ledger.ended)
+
+
+def test_call_that_is_only_repeated_leaves_nothing_to_settle():
+    ledger = _end(Ledger(), [_row(1)], BY_HAND)
+    again = [_row(2)]
+    ledger = _end(ledger, again, BY_HAND, 2)
+    assert _lets_in(ledger.prune(again).settle(again, 3), again)
+
+
+def test_detach_that_says_what_it_means_leaves_nothing_to_settle():
+    rows = [_row(1), _row(2)]
+    ledger = _end(Ledger(), rows, BY_HAND)
+    assert not _waits_no_more(ledger)
+    ledger = ledger.detach(rows, A, "mark 1", 2)
+    assert _waits_no_more(ledger)
+    assert _lets_in(ledger.prune(rows[1:]).settle(rows[1:], 3), rows[1:])
+
+
+@pytest.mark.parametrize("now", [2, 2 + REPEATED_WITHIN])
+def test_row_that_waits_for_its_deletion_is_what_an_unclear_call_is_about(now):
+    rows = [_row(1), _row(2)]
+    ledger = Ledger().detach(rows, A, "mark 1", 1)
+    ledger = _end(ledger, rows, BY_HAND, now)
+    assert _lets_in(ledger, rows[1:])
+    assert _lets_in(ledger.settle(rows, now + 1), rows[1:])
+
+
+def test_connection_beside_a_server_lasts_as_long_as_their_session():
+    rows = [_row(1)]
+    ledger = _with_connection(rows)
+    ledger = ledger.expire(rows, {A}, 1000, 5, 5)
+    assert _has_connection(ledger)
+    ledger = _end(ledger, rows, BACKUP, 1001)
+    assert not _has_connection(ledger)
+    assert _lets_in(ledger, rows)
+    assert not _has_connection(_with_connection(rows).expire(rows, (), 1000, 5, 5))
