@@ -77,7 +77,7 @@ class Orphans:
             if any(owner.host == self._backend for owner in owners):
                 return  # it is being made or removed, or the pass has it
             record = self._records.load(name_id)
-            if record is not None and self._is_anothers(record, owners):
+            if self._is_anothers(record, owners):
                 return
             export = record.export if record else None
             if export is None:
@@ -87,9 +87,15 @@ class Orphans:
             elif record is not None and export is None and not owners:
                 self._records.forget(name_id)
 
-    def _is_anothers(self, record: Record, owners: Collection[VolumeRow]) -> bool:
-        """Say whether another back end keeps this record."""
-        if record.about is None:
+    def _is_anothers(
+        self, record: Record | None, owners: Collection[VolumeRow]
+    ) -> bool:
+        """Say whether another back end of this node cares for the volume.
+
+        It may have the same volume group, and be the in-tree driver's, which keeps no
+        records.
+        """
+        if record is None or record.about is None:
             return bool(owners)
         return not record.is_of_this_node or record.about.backend in {
             owner.host for owner in owners

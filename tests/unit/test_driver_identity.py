@@ -226,6 +226,18 @@ def test_volumes_that_are_given_to_another_back_end_of_the_node_are_its_own(
     other.end_driver()
 
 
+def test_export_without_a_record_of_another_back_end_is_no_orphan(
+    cloud, configure, volume_type
+):
+    other = Cloud(configure().config_group, volume_type)
+    volume = other.volume()
+    session = other.connect_only(other.load(volume), B)
+    other.record(volume).unlink()
+    _passes(cloud, 3)
+    assert session.alive
+    other.end_driver()
+
+
 def test_deletion_of_a_volume_that_is_attaching_erases_nothing(cloud):
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
