@@ -5,7 +5,7 @@ No other module of the volume service talks to the database.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -18,7 +18,6 @@ from oslo_config import cfg
 
 from taikun_cinder import attachment_rows
 from taikun_cinder.access.attachment import Attachment
-from taikun_cinder.access.model import Credentials, Initiator
 from taikun_cinder.targets.base import Target
 
 #: The admin metadata of a volume that all hosts may only read.
@@ -144,28 +143,16 @@ def rows_of(volume: Any, target: Target) -> Rows:
     return Rows(now, tuple(own))
 
 
-def detached(volume: Any, target: Target) -> frozenset[tuple[Initiator, Credentials]]:
-    """Give the hosts of a volume's deleted attachments, with the credentials of each.
+def deleted(attachments: Collection[str]) -> frozenset[str]:
+    """Give those of some attachments that Cinder has deleted, all by their ids.
 
     Cinder keeps the rows of what it has deleted. A row that is missing altogether says
     nothing: the database may be an older copy, or lag behind.
-
-    Args:
-        volume: as a request has it.
-        target: reads the attachments' connection_info.
     """
-    query = sqlalchemy.select(*_AS_ATTACHMENT).where(
-        _TABLE.deleted, _TABLE.volume_id.in_((volume["id"], volume["name_id"]))
+    query = sqlalchemy.select(_TABLE.id).where(
+        _TABLE.deleted, _TABLE.id.in_(sorted(attachments))
     )
-    found = (
-        attachment_rows.attachment(row, target, lambda _volume: None)
-        for row in _read(query)
-    )
-    return frozenset(
-        (attachment.initiator, attachment.credentials)
-        for attachment in found
-        if attachment.initiator and attachment.credentials
-    )
+    return frozenset(row.id for row in _read(query))
 
 
 def owners_of(name_id: str) -> tuple[VolumeRow, ...]:

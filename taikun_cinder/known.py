@@ -105,9 +105,10 @@ def look(
         ledger = Ledger().adopt(rows.attachments, hosts, now)
     else:
         ledger = record.ledger.not_after(now)
-    return Known(
-        name, rows.volume, rows.attachments, ledger.prune(rows.attachments), record
-    )
+    export = record.export if record else None
+    let_in = export.grant_of if export else ()
+    ledger = ledger.prune(rows.attachments, let_in)
+    return Known(name, rows.volume, rows.attachments, ledger, record)
 
 
 def _name(

@@ -44,16 +44,15 @@ def spared(
     """
     asked = {grant.initiator for grant in granted}
     missing = frozenset(grant for grant in known.had if grant.initiator not in asked)
-    lost = frozenset(grant for grant in missing if grant.initiator not in about)
+    # Whose rows are there still was ended by a request.
+    ended = {attachment.initiator for attachment in known.attachments}.union(about)
+    lost = frozenset(grant for grant in missing if grant.initiator not in ended)
     if not known.readable:
         return lost if certain else lost | _doubtful(known, missing, lost)
-    if not lost:
+    gone = _gone(known, lost)
+    lost = frozenset(grant for grant in lost if grant.initiator not in gone)
+    if not lost or hold is None:
         return lost
-    if hold is None:
-        gone = database.detached(volume, target)
-        return frozenset(
-            grant for grant in lost if (grant.initiator, grant.credentials) not in gone
-        )
     live = target.read(known.target).connected
     kept = hold(
         volume["id"], [grant.initiator for grant in lost if grant.initiator in live]
@@ -81,14 +80,29 @@ def _doubtful(
     return frozenset(grant for grant in missing if grant.initiator in named)
 
 
+def _gone(known: Known, grants: Collection[Grant]) -> frozenset[Initiator]:
+    """Give the hosts of whose attachments Cinder says that it has deleted them."""
+    ledger = known.ledger
+    hosts = {grant.initiator for grant in grants}
+    asked = {one for host in hosts for one in ledger.attachments.get(host, ())}
+    deleted = database.deleted(asked) if asked else frozenset()
+    return frozenset(host for host in hosts if ledger.is_gone(host, deleted))
+
+
 def taken_up(known: Known, initiators: Collection[Initiator]) -> Ledger:
     """Give the ledger for hosts that are about to be let in.
 
     One may still be let in though nothing wants it: its row was deleted, and nobody
     told the driver. It may be logged in, so that it goes on with the pair that it has.
     """
-    granted = {grant.initiator for grant in grants(known.attachments, known.ledger)}
-    return known.keep(known.ledger, known.let_in.intersection(initiators) - granted)
+    asked = {grant.initiator for grant in grants(known.attachments, known.ledger)}
+    left = {
+        grant
+        for grant in known.had
+        if grant.initiator in initiators and grant.initiator not in asked
+    }
+    ledger = known.ledger.without_attachments(_gone(known, left))
+    return known.keep(ledger, {grant.initiator for grant in left})
 
 
 def remembered(

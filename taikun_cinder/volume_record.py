@@ -112,6 +112,9 @@ def plain(record: Record) -> dict[str, Any]:
             for initiator, kept in ledger.kept.items()
         },
         "absent": {initiator.name: since for initiator, since in ledger.absent.items()},
+        "attachments": {
+            initiator.name: sorted(ids) for initiator, ids in ledger.attachments.items()
+        },
     }
 
 
@@ -187,6 +190,10 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
         absent={
             Initiator(name): _seconds(since)
             for name, since in plain.get("absent", {}).items()
+        },
+        attachments={
+            Initiator(name): frozenset(map(_text, ids))
+            for name, ids in plain.get("attachments", {}).items()
         },
     )
     about = plain.get("about")

@@ -106,6 +106,7 @@ class Ledger:
         machines: the machine that each initiator belongs to.
         kept: what hosts without access get back when they are let in again.
         absent: since when hosts with access were seen without a session.
+        attachments: the ids of those that each initiator with access had last.
     """
 
     connections: tuple[Connection, ...] = ()
@@ -116,9 +117,19 @@ class Ledger:
     machines: Mapping[Initiator, Machine] = dataclasses.field(default_factory=dict)
     kept: Mapping[Initiator, Kept] = dataclasses.field(default_factory=dict)
     absent: Mapping[Initiator, float] = dataclasses.field(default_factory=dict)
+    attachments: Mapping[Initiator, frozenset[str]] = dataclasses.field(
+        default_factory=dict
+    )
 
-    def prune(self, attachments: Iterable[Attachment]) -> "Ledger":
-        """Forget what the attachments show by now; called whenever they were read."""
+    def prune(
+        self, attachments: Iterable[Attachment], let_in: Iterable[Initiator] = ()
+    ) -> "Ledger":
+        """Forget what the attachments show by now; called whenever they were read.
+
+        Args:
+            attachments: all of the volume's.
+            let_in: the initiators that have access, even if nothing asks for it.
+        """
         attachments = tuple(attachments)
         keys = {attachment.key for attachment in attachments}
         by_identity = {
@@ -129,6 +140,7 @@ class Ledger:
         connections = tuple(_not_shown(self.connections, by_identity))
         known = {attachment.initiator for attachment in attachments}
         known.update(connection.grant.initiator for connection in connections)
+        known.update(let_in)
         machines = dict(self.machines)
         for attachment in attachments:
             if attachment.initiator is not None:
@@ -145,7 +157,29 @@ class Ledger:
             _of(known, machines),
             self.kept,
             _of(known, self.absent),
+            {**_of(known, self.attachments), **_by_initiator(attachments)},
         )
+
+    def is_gone(self, initiator: Initiator, deleted: Container[str]) -> bool:
+        """Say whether Cinder has deleted all attachments of an initiator with access.
+
+        Those that are only missing may be in a later copy of the database.
+
+        Args:
+            initiator: the host's, which no attachment shows any more.
+            deleted: the ids of those that Cinder has marked as deleted.
+        """
+        had = self.attachments.get(initiator)
+        return bool(had) and all(attachment in deleted for attachment in had)
+
+    def without_attachments(self, initiators: Container[Initiator]) -> "Ledger":
+        """Forget the attachments of initiators that have none by now."""
+        rest = {
+            initiator: ids
+            for initiator, ids in self.attachments.items()
+            if initiator not in initiators
+        }
+        return dataclasses.replace(self, attachments=rest)
 
     def adopt(
         self,
@@ -421,6 +455,17 @@ def _of(
     known: Container[Initiator | None], told: Mapping[Initiator, V]
 ) -> dict[Initiator, V]:
     return {initiator: value for initiator, value in told.items() if initiator in known}
+
+
+def _by_initiator(
+    attachments: Iterable[Attachment],
+) -> dict[Initiator, frozenset[str]]:
+    found: dict[Initiator, frozenset[str]] = {}
+    for attachment in attachments:
+        if attachment.initiator is not None and attachment.connected:
+            known = found.get(attachment.initiator, frozenset())
+            found[attachment.initiator] = known | {attachment.id}
+    return found
 
 
 def _not_shown(

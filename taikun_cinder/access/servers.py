@@ -29,11 +29,16 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
 def machines(
     attachments: Iterable[Attachment], ledger: Ledger, initiator: Initiator
 ) -> Iterator[Machine]:
-    """Give the machines that use a volume by an initiator's name."""
-    for attachment in attachments:
-        if attachment.initiator == initiator and attachment.key not in ledger.ended:
+    """Give the machines that use a volume by an initiator's name.
+
+    One whose attachments are only missing uses it still.
+    """
+    own = [one for one in attachments if one.initiator == initiator]
+    for attachment in own:
+        if attachment.key not in ledger.ended:
             yield attachment.machine
-    if any(one.grant.initiator == initiator for one in ledger.connections):
+    missing = not own and initiator in ledger.attachments
+    if missing or any(one.grant.initiator == initiator for one in ledger.connections):
         yield ledger.machines.get(initiator, UNKNOWN)
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A database that lost rows takes no live host's disk before somebody looked."""
 
+import uuid
+
 import pytest
-from cinder import context
+from cinder import context, exception
 from cinder.db import api as db
 from cinder.db import models
 
@@ -129,6 +131,54 @@ def test_host_whose_row_cinder_has_deleted_is_cut_off_by_the_next_request(cloud)
     cloud.driver.remove_export(cloud.context, cloud.load(volume))
     assert not gone.session.alive
     assert other.session.alive
+
+
+def test_pair_of_a_deleted_row_does_not_speak_for_a_missing_one(cloud):
+    volume = cloud.volume()
+    first, lost = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.reconcile()
+    cloud.detach(volume, first)
+    _lose(lost)
+    other = cloud.attach(volume, B)
+    assert lost.session.alive
+    cloud.detach(volume, other)
+    assert lost.session.alive
+
+
+@pytest.mark.options(taikun_max_revocations=1)
+def test_rows_that_cinder_has_deleted_need_no_confirmation(cloud, log):
+    volume = cloud.volume()
+    gone = [cloud.attach(volume, host) for host in HOSTS[:4]]
+    stays = cloud.attach(volume, HOSTS[4])
+    cloud.reconcile()
+    for attached in gone:  # as os-reset_status does
+        cloud.forget(volume, attached)
+    cloud.reconcile()
+    assert not any(attached.session.alive for attached in gone)
+    assert stays.session.alive
+    assert "taikun_max_revocations" not in log.text
+
+
+def test_clone_does_not_get_in_behind_a_host_whose_row_is_missing(cloud):
+    volume = cloud.volume()
+    original = A | {"ip": "192.0.2.1", "system uuid": str(uuid.UUID(int=1))}
+    clone = A | {"ip": "192.0.2.2", "system uuid": str(uuid.UUID(int=2)), "host": "b"}
+    lost = cloud.attach(volume, original)
+    cloud.reconcile()
+    _lose(lost)
+    cloud.reconcile()
+    reserved = cloud.reserve(volume)
+    with pytest.raises(exception.VolumeBackendAPIException, match="compute1"):
+        cloud.connect(volume, clone, reserved)
+    assert lost.session.alive
+    cloud.reconcile()
+    assert cloud.connect(volume, clone, reserved).session.alive
+    # Where Cinder says that it has deleted the row, the original is gone.
+    cloud.reconcile()
+    cloud.forget(volume, reserved)
+    again = cloud.attach(volume, original)
+    assert again.information["auth_password"] != lost.information["auth_password"]
+    assert again.information["auth_password"] != reserved.information["auth_password"]
 
 
 def test_detach_without_a_connector_ends_what_the_rows_do_not_show_too(cloud):

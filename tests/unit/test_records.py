@@ -46,6 +46,7 @@ _ledgers = st.builds(
     st.dictionaries(_hosts, _machines),
     st.dictionaries(_hosts, st.builds(Kept, _pairs, _machines)),
     st.dictionaries(_hosts, _times),
+    st.dictionaries(_hosts, st.frozensets(st.text())),
 )
 _records = st.builds(Record, st.none() | exports(), _ledgers)
 
@@ -183,6 +184,7 @@ def test_record_with_any_value_of_another_kind_is_read_or_told(tmp_path):
             {host: machine},
             {host: Kept(CREDENTIALS[host], machine)},
             {host: 1.0},
+            {host: frozenset({"attachment"})},
         ),
         About("1", "node@lvm", "node"),
     )
