@@ -84,8 +84,30 @@ class Orphans:
                 export = self._shown(name_id)
             if export is not None and self._is_ours(export, name_id):
                 self._settle(name_id, owners, record, export, hold)
-            elif record is not None and export is None and not owners:
-                self._records.forget(name_id)
+            elif record is not None and not owners:
+                self._forget(name_id, record)
+
+    def _forget(self, name_id: str, record: Record) -> None:
+        """Forget a record that no export goes by.
+
+        One of an older version may have the name of a volume that was migrated since,
+        see ``Records.of``. One of ours that speaks of another volume is a copy, which
+        nothing goes by, with passwords in it.
+        """
+        if record.export is None:
+            self._records.forget(name_id)
+        elif record.about is not None and record.about.backend == self._backend:
+            self._records.forget(name_id)
+            LOG.warning(
+                "The record of volume %(name)s in %(folder)s spoke of another volume, "
+                "%(volume)s, and Cinder has no volume %(name)s. It was a copy, and is "
+                "removed.",
+                {
+                    "name": name_id,
+                    "folder": self._records.folder,
+                    "volume": record.about.volume,
+                },
+            )
 
     def _is_anothers(
         self, record: Record | None, owners: Collection[VolumeRow]
@@ -124,7 +146,7 @@ class Orphans:
         hold: Hold,
     ) -> None:
         hosts = {*export.grant_of, *self._target.read(export.target).hosts}
-        users = self._users(owners, hosts)
+        users = self._users(owners, hosts, record)
         kept = users.union(hold(name_id, hosts - users))
         if kept:
             self._keep(name_id, owners, record, export, kept)
@@ -145,17 +167,22 @@ class Orphans:
         )
 
     def _users(
-        self, owners: Collection[VolumeRow], hosts: Collection[Initiator]
+        self,
+        owners: Collection[VolumeRow],
+        hosts: Collection[Initiator],
+        record: Record | None,
     ) -> frozenset[Initiator]:
         """Give the hosts that another back end's volume sends to this node still.
 
         When a back end was renamed, its volumes are another's until the operator has
-        moved them too. Their hosts are not cut off for that. An attachment that cannot
-        be read may be anybody's.
+        moved them too. Their hosts are not cut off for that, and neither is a
+        connection of Cinder's own while its host is logged in. An attachment that
+        cannot be read may be anybody's.
 
         Args:
             owners: the volumes.
             hosts: all that have access here.
+            record: of the export, None if there is none.
         """
         attachments = [
             attachment
@@ -165,12 +192,21 @@ class Orphans:
         if not all(attachment.readable for attachment in attachments):
             return frozenset(hosts)
         portals = frozenset(self._layout.portals)
-        return frozenset(
+        own = self._connected(record) if owners and record else frozenset()
+        return own | frozenset(
             attachment.initiator
             for attachment in attachments
             if attachment.initiator and attachment.connected
             if attachment.told and attachment.told.portals & portals
         )
+
+    def _connected(self, record: Record) -> frozenset[Initiator]:
+        """Give the hosts that are logged in by a connection of Cinder's own."""
+        connections = record.ledger.connections
+        own = {one.grant.initiator for one in connections if one.server is None}
+        if not own or record.export is None:
+            return frozenset()
+        return self._target.read(record.export.target).connected & own
 
     def _keep(
         self,

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import uuid
 
 import pytest
 from cinder import exception, objects
@@ -208,6 +209,19 @@ def test_volumes_of_a_back_end_that_was_renamed_keep_their_hosts(cloud, log):
     assert not cloud.record(volume).exists()
 
 
+def test_connection_of_cinders_own_outlives_that_its_back_end_is_renamed(cloud):
+    volume = cloud.volume()
+    session = cloud.connect_only(cloud.load(volume), A)
+    renamed = cloud.load(volume)
+    renamed.host = "renamed@lvm#pool"
+    renamed.save()
+    _passes(cloud, 4)
+    assert session.alive
+    session.logout()
+    _passes(cloud)
+    assert cloud.target.names("") == frozenset()
+
+
 def test_volumes_that_are_given_to_another_back_end_of_the_node_are_its_own(
     cloud, configure, volume_type
 ):
@@ -300,6 +314,18 @@ def test_copy_of_another_volumes_record_is_not_believed(cloud, log):
     assert "speaks of another" in log.text
     serials = {first.session.serial, second.session.serial}
     assert serials == {volume, other}
+
+
+def test_copy_of_a_record_under_a_name_that_no_volume_has_is_removed(cloud, log):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    copy = cloud.record(str(uuid.uuid4()))
+    shutil.copy(cloud.record(volume), copy)
+    _passes(cloud)
+    assert not copy.exists()
+    assert copy.stem in log.text
+    assert cloud.record(volume).exists()
+    assert attached.session.alive
 
 
 def test_record_of_another_node_is_not_believed(cloud, log):
