@@ -3,11 +3,14 @@
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import rtslib_fb
 from oslo_concurrency import lockutils
 from oslo_config import cfg
+from rtslib_fb import utils
 
 from taikun_cinder.access.model import Portal
 from taikun_cinder.node import Node, Problem, missing_modules
@@ -34,6 +37,7 @@ def problems(
         prefix: what the names of the targets are to begin with.
         group: whose logical volumes are to be exported; None if it is not known.
     """
+    yield from _name(prefix)
     missing = missing_modules(node, MODULES)
     yield from missing
     ports = {portal.port for portal in portals}
@@ -46,6 +50,28 @@ def problems(
     yield from _restored_by_others(node)
     if node.in_container:
         yield from _unshared(node)
+
+
+def _name(prefix: str) -> Iterator[Problem]:
+    """Tell of targets' names that rtslib does not take.
+
+    The kernel takes them. But then rtslib, and with it targetcli, target.service and
+    the in-tree driver of other back ends, fails for all that the node exports.
+    """
+    name = f"{prefix}{cfg.CONF.volume_name_template % uuid.UUID(int=0)}"
+    try:
+        taken, _kind = utils.normalize_wwn(["iqn"], name)
+    except rtslib_fb.RTSLibError:
+        taken = ""
+    if prefix and taken != name:
+        yield Problem(
+            f"target_prefix is {prefix}, and rtslib, which other programs of this node "
+            "change LIO by, takes no target of such a name",
+            "Set target_prefix to iqn., a year and month, and a domain name backwards, "
+            "all in small letters and without spaces or underscores, and a colon at "
+            "the end: iqn.2010-10.org.openstack: is Cinder's own. Hosts that are "
+            "attached keep the names that they were told.",
+        )
 
 
 def _configfs(node: Node) -> Iterator[Problem]:

@@ -13,10 +13,10 @@ V4, V6 = Portal("192.0.2.11"), Portal("2001:db8::11")
 def told(cinder, node):
     """Return a function that gives what is told, with what is tolerable."""
 
-    def told(*portals):
+    def told(*portals, prefix="iqn.2010-10.org.openstack:"):
         return {
             f"{problem.fault}. {problem.cure}": problem.tolerable
-            for problem in readiness.problems(node, portals)
+            for problem in readiness.problems(node, portals, prefix)
         }
 
     return told
@@ -35,6 +35,29 @@ def listens(node):
 
 def test_node_that_has_all_is_accepted(told):
     assert told(V4, V6) == {}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "iqn.2030-01.example:",
+        "iqn.2010-10.org.OpenStack:",
+        "iqn.2010-10.org.open_stack:",
+        "iqn.2010-10.org.open stack:",
+        "iqn.10-10.org.openstack:",
+        "org.openstack:",
+    ],
+)
+def test_prefix_that_would_break_rtslib_on_the_node_is_refused(told, prefix):
+    ((text, tolerable),) = told(V4, prefix=prefix).items()
+    assert not tolerable
+    assert prefix in text
+    assert "target_prefix" in text
+
+
+@pytest.mark.parametrize("prefix", ["iqn.2030-01.com.example:", "iqn.2030-12.a.b"])
+def test_prefix_that_rtslib_takes_is_taken(told, prefix):
+    assert told(V4, prefix=prefix) == {}
 
 
 def test_only_portal_that_another_program_has_is_refused(told, node):
