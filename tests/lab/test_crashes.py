@@ -42,6 +42,20 @@ def test_a_crash_at_any_point_is_healed_and_the_other_host_writes_on(
     assert [crash for crash in hurt if crash["outcome"] != outcome] == []
 
 
+@pytest.mark.parametrize("victim", ["driver", "daemon"])
+@pytest.mark.parametrize("request_", ["attach", "detach"])
+def test_a_crash_beside_the_readers_disk_is_healed_and_the_writer_writes_on(
+    node: SingleNode, request_: str, victim: str
+) -> None:
+    with told(node, OURS) as story:
+        device = story.attach("a")
+        volume, connector = story.volume, {**story.connector("b"), "mode": "ro"}
+    with undisturbed(story, device):
+        hurt = _walk(node, request_, volume, connector, victim)
+    # The first reader makes the disk, and the last one takes it along.
+    assert any("-readers" in crash["point"] for crash in hurt)
+
+
 @pytest.mark.parametrize("then", ["restart", "reboot"])
 @pytest.mark.parametrize("request_", ["attach", "detach"])
 def test_a_crash_in_the_first_attach_or_the_last_detach_leaves_what_cinder_says(

@@ -190,6 +190,9 @@ class Walk:
         acls = self._acls()
         problems = [f"{initiator} is shut out" for initiator in told - acls]
         problems += [f"{initiator} is let in" for initiator in acls - connected]
+        volume = self._backend.volume(self._volume)
+        found = self._backend.manager.driver._exports.findings(volume)
+        problems += [f"not put right: {finding}" for finding in found]
         device = Path("/dev", VOLUME_GROUP, f"volume-{self._volume}")
         if not acls and _is_open(device):
             problems.append("the volume is open, and nobody is let in")
