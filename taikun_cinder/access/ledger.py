@@ -169,7 +169,7 @@ class Ledger:
             initiator: the host's, which no attachment shows any more.
             deleted: the ids of those that Cinder has marked as deleted.
         """
-        had = self.attachments.get(initiator)
+        had = self.attachments.get(initiator, ())
         return bool(had) and all(attachment in deleted for attachment in had)
 
     def without_attachments(self, initiators: Container[Initiator]) -> "Ledger":
