@@ -34,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave the lab of the tests up, to look around in it",
     )
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="take all of what a usual run takes a sample of",
+    )
 
 
 def pytest_configure() -> None:
@@ -69,6 +74,12 @@ def pytest_xdist_make_scheduler(
     """Hand the tests out as ``lanes`` says, with ``--dist loadgroup``."""
     chosen = config.getvalue("dist") == "loadgroup"
     return lanes.Lanes(config, log) if chosen else None
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Tell whether samples are to be the whole."""
+    return bool(request.config.getoption("--thorough"))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ process, at its first point, then at its second, and so on until it gets to its 
 unharmed. After each this process does what the service does at its start, and in one
 reconcile.
 
+A part of the points can be chosen, since a walk takes minutes.
+
 It starts its back end once and forks the others, since in the lab a start takes LVM
 longer than all the rest. That is the same: a driver keeps nothing in its process.
 """
@@ -69,16 +71,24 @@ class Walk:
         volume_id: the volume.
         connector: of the host.
         victim: the process that is killed, see ``Points.arm``.
+        points: the numbers of the points, the first is 1.
         reboot: whether the node loses all that its kernel had as well.
     """
 
     def __init__(
-        self, volume_id: str, connector: dict[str, Any], victim: str, *, reboot: bool
+        self,
+        volume_id: str,
+        connector: dict[str, Any],
+        victim: str,
+        points: range,
+        *,
+        reboot: bool,
     ) -> None:
         self._volume = volume_id
         self._connector = connector
         self._own = connector["initiator"]
         self._victim = victim
+        self._numbers = points
         self._reboot = reboot
         self._points = Points()
         self._backend = volumes.Backend(options={"taikun_reconcile_interval": "0"})
@@ -104,7 +114,7 @@ class Walk:
     def _walk(
         self, before: Callable[[], str], request: Callable[[str], None]
     ) -> Iterator[Crash]:
-        for number in range(1, _MOST):
+        for number in self._numbers:
             crash = functools.partial(self._request, number, request, before())
             outcome = _in_process(crash)
             yield Crash(self._points.hit, outcome, self._afterwards())
@@ -216,19 +226,25 @@ def walk(
     volume_id: str,
     connector: dict[str, Any],
     victim: str,
+    first: int,
+    every: int,
     reboot: bool = False,
 ) -> list[dict[str, Any]]:
-    """Crash at every point of a request; give a :class:`Crash` for each, as a dict.
+    """Crash at points of a request; give a :class:`Crash` for each, as a dict.
 
     Args:
         request: ``attach`` or ``detach``.
         volume_id: the volume.
         connector: of the host that makes the request.
         victim: ``driver`` or ``daemon``.
+        first: the point to begin with, from 1 on.
+        every: 1 for all points after it, 2 for every other one.
         reboot: whether the node is rebooted after each crash, as far as that can be
             had without a boot: LIO is emptied, and the logical volumes are inactive.
     """
-    crashes = getattr(Walk(volume_id, connector, victim, reboot=reboot), request)()
+    points = range(first, _MOST, every)
+    of_host = Walk(volume_id, connector, victim, points, reboot=reboot)
+    crashes = getattr(of_host, request)()
     return [dataclasses.asdict(crash) for crash in crashes]
 
 
