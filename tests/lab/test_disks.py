@@ -79,8 +79,9 @@ def _shows(story: Story, disk: str) -> str:
         return ""
 
 
-def _backstores(node: SingleNode) -> list[str]:
-    found = node.node.run("ls -d /sys/kernel/config/target/core/*/iqn* || true")
+def _backstores(node: SingleNode, story: Story) -> list[str]:
+    core = "/sys/kernel/config/target/core"
+    found = node.node.run(f"ls -d {core}/*/iqn*{story.volume}* || true")
     return [path.split("/")[-2].partition("_")[0] for path in found.split()]
 
 
@@ -293,7 +294,7 @@ def test_hosts_of_the_in_tree_driver_keep_their_disk_until_they_detach(
         writer.write("seen by all")
         assert old.read() == new.read() == "seen by all"
         new.detach(last=True)
-        assert _backstores(node) == ["iblock"]
+        assert _backstores(node, story) == ["iblock"]
         writing.close()
 
 
@@ -333,14 +334,15 @@ def test_who_may_write_discards_and_who_may_only_read_does_not(
 def test_the_last_reader_takes_its_disk_along(node: SingleNode) -> None:
     with told(node, OURS) as story:
         writer = Server(story, "a", "rw")
-        assert _backstores(node) == ["iblock"]
+        assert _backstores(node, story) == ["iblock"]
         first, second = Server(story, "b", "ro"), Server(story, "c", "ro")
-        assert sorted(_backstores(node)) == ["fileio", "iblock"]
+        assert sorted(_backstores(node, story)) == ["fileio", "iblock"]
         identity = first.identity()
         assert identity == second.identity()
         first.detach(last=True)
-        assert second.read() == ""
+        writer.write("beside them")
+        assert second.read() == "beside them"
         second.detach(last=True)
-        assert _backstores(node) == ["iblock"]
+        assert _backstores(node, story) == ["iblock"]
         assert Server(story, "b", "ro").identity() == identity
         writer.write("all the time")
