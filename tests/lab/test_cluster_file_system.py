@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from lab.attachments import Attached
 from lab.cluster import Cluster
 from lab.kernel.choice import chosen
@@ -52,6 +54,7 @@ def _kernel_for_ocfs2(cluster: Cluster) -> Iterator[Image]:
             node.boot_anew()
 
 
+@pytest.mark.thorough  # three minutes
 def test_ocfs2_on_both_hosts_goes_on_when_one_of_them_dies(cluster: Cluster) -> None:
     with _kernel_for_ocfs2(cluster) as image, shared.volume(cluster) as volume:
         hosts = [_join(volume, name) for name in _NODES]

@@ -89,7 +89,9 @@ def _device(story: Story) -> str:
     return f"/dev/cinder-volumes/volume-{story.volume}"
 
 
-@pytest.mark.parametrize("reserved", [False, True])
+@pytest.mark.parametrize(
+    "reserved", [False, pytest.param(True, marks=pytest.mark.thorough)]
+)
 def test_no_command_of_a_reader_changes_anything_for_others(
     node: SingleNode, reserved: bool
 ) -> None:
@@ -106,6 +108,7 @@ def test_no_command_of_a_reader_changes_anything_for_others(
         assert reader.read() == "after all"
 
 
+@pytest.mark.thorough  # a fallback, and all opcodes again
 def test_a_host_that_shares_the_main_disk_can_only_reserve_it(
     node: SingleNode,
 ) -> None:

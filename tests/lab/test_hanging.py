@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from lab.node import Call
 from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
@@ -146,6 +148,7 @@ class _Volumes:
                 self._story.guest(HANGING, "resume", logical)
 
 
+@pytest.mark.thorough  # two minutes
 def test_many_sick_volumes_cost_anothers_attach_nothing(node: SingleNode) -> None:
     with told(node, OURS) as story:
         story.inside(HANGING, "use_daemon", TIMEOUT)

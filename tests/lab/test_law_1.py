@@ -63,6 +63,7 @@ def test_an_attached_host_keeps_its_disk_when_another(
         assert seen["longest"] < REPLACEMENT_TIMEOUT
 
 
+@pytest.mark.thorough  # tests the tests, by the in-tree driver
 @pytest.mark.parametrize("event", HARMFUL)
 def test_the_story_can_fail_as_the_in_tree_driver_shows(
     node: SingleNode, event: str

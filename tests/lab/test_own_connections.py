@@ -101,6 +101,7 @@ def _digest(cluster: Cluster, volume: str) -> str:
     return cluster.nodes["storage"].run(f"sha256sum < {_device(cluster, volume)}")
 
 
+@pytest.mark.thorough  # four minutes
 @pytest.mark.usefixtures("_backup_service")
 def test_backups_outlive_many_reconciles_beside_the_hosts_of_the_volume(
     cluster: Cluster,
@@ -124,6 +125,7 @@ def test_backups_outlive_many_reconciles_beside_the_hosts_of_the_volume(
         _delete_backup(cluster, backup)
 
 
+@pytest.mark.thorough  # two minutes
 @pytest.mark.usefixtures("_backup_service")
 def test_what_a_killed_backup_leaves_is_swept_when_its_session_is_gone(
     cluster: Cluster,

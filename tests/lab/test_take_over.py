@@ -142,6 +142,7 @@ def test_a_volume_that_was_taken_over_is_the_same_disk_after_a_reboot(
         assert (now["serial"], now["wwn"]) == (before["serial"], before["wwn"])
 
 
+@pytest.mark.thorough  # three minutes of the in-tree driver
 def test_a_volume_is_given_back_while_its_hosts_write(node: SingleNode) -> None:
     with node.backend(IN_TREE) as in_tree:
         taken = Story(node, in_tree)
