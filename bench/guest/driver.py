@@ -15,8 +15,6 @@ from lab.guest.volume_settings import BACKEND, HOST, SQLITE
 
 # lab.guest.volume has registered Cinder's objects, without which this cannot be.
 from cinder import objects, privsep  # isort: skip
-from cinder.db import api as db_api  # isort: skip
-from cinder.db import models  # isort: skip
 from cinder.objects.fields import VolumeAttachStatus  # isort: skip
 
 from oslo_config import cfg
@@ -25,6 +23,8 @@ from oslo_privsep import priv_context
 
 from taikun_cinder import database
 from taikun_cinder import privsep as our_privsep
+from taikun_cinder.cinder_db import api as db_api
+from taikun_cinder.cinder_db import models
 from taikun_cinder.privsep import cipher, lio
 
 from bench.database import DATABASE  # isort: skip
@@ -284,7 +284,7 @@ class Measured(Backend):
     def round_trip(self) -> Taken:
         """Measure a privileged call that finds nothing and changes nothing."""
         key = cipher.new_key()
-        return timed(lambda: lio.read("iqn.2026-11.example.lab:nothing", key))[1]
+        return timed(lambda: lio.read("iqn.2010-10.org.openstack:nothing", key))[1]
 
 
 def _run(threads: Sequence[threading.Thread]) -> None:
