@@ -48,6 +48,8 @@ class Admission:
         identity: of its connector.
         readers_disk: whether the host gets the readers' disk, and not the main one.
         candidates: the servers that it may be for, if there are several.
+        inherited: whether it may write only because its server may elsewhere, and
+            nobody said what was asked for. Then the row still has a word in it.
     """
 
     mode: Mode | None
@@ -55,6 +57,12 @@ class Admission:
     identity: str
     readers_disk: bool = False
     candidates: frozenset[str] = frozenset()
+    inherited: bool = False
+
+    @property
+    def said(self) -> Mode | None:
+        """The mode, whatever the row says; None if that decides."""
+        return None if self.inherited else self.mode
 
     def is_final(self, grant: Grant) -> bool:
         """Say whether no attachment's row can change what the host may do.
@@ -71,6 +79,8 @@ class Admission:
         """
         if self.server is None:
             return True
+        if self.inherited:
+            return False
         own = (None, True) if self.readers_disk else (self.mode, False)
         return self.server != self.identity and own == (grant.mode, grant.readers_disk)
 
@@ -122,7 +132,8 @@ def admit(
     several = servers if len(servers) > 1 else frozenset()
     server = identity if several else next(iter(servers))
     readers_disk = mode is Mode.RO and can_show_readers_disk()
-    return Admission(mode, server, identity, readers_disk, several)
+    inherited = request.mode is None and mode is Mode.RW
+    return Admission(mode, server, identity, readers_disk, several, inherited)
 
 
 def _refuse_namesake(

@@ -76,6 +76,7 @@ class Brake:
         """End a pass; give the volumes that may be put right now, in another look."""
         twice = sorted(self._before & self._now)
         once = sorted(self._now - self._before)
+        missing = sorted(self._now)
         self._before = frozenset(self._now)
         if once:
             LOG.warning(
@@ -94,16 +95,17 @@ class Brake:
                 {"count": len(twice), "words": _words(twice), "cure": _CURE},
             )
             return frozenset()
-        if len(twice) > self._limit:
+        # Also if most of them are missing for the first time: a loss can go on.
+        if len(missing) > self._limit:
             LOG.error(
                 "Attachments of %(count)d hosts that are logged in are missing in the "
                 "database, more than the %(limit)d that taikun_max_revocations lets a "
                 "reconcile cut off. All of them keep their access: %(words)s. "
                 "%(cure)s.",
                 {
-                    "count": len(twice),
+                    "count": len(missing),
                     "limit": self._limit,
-                    "words": _words(twice),
+                    "words": _words(missing),
                     "cure": _CURE,
                 },
             )

@@ -12,6 +12,9 @@ from taikun_cinder.exception import UnknownInitiator
 #: (os_brick/initiator/connectors/nvmeof.py, get_connector_properties).
 _SYSTEM_UUID = "system uuid"
 
+#: No host has a longer name.
+_LONGEST = 255
+
 
 def initiator_to_detach(volume_id: str, connector: Any, key: str) -> Initiator:
     """Give the initiator whose access a connector asks to end.
@@ -45,11 +48,19 @@ def machine_of(connector: Any) -> Machine:
     if not isinstance(connector, Mapping):
         return Machine()
     keys = ("host", "ip", _SYSTEM_UUID)
-    return Machine(*(str(connector.get(key) or "") for key in keys))
+    return Machine(*(_printable(connector.get(key) or "") for key in keys))
 
 
 def host_of(connector: Any) -> str:
     """Give the name that people know the connector's host by."""
     if not isinstance(connector, Mapping):
         return "(unnamed)"
-    return str(connector.get("host") or connector.get("ip") or "(unnamed)")
+    return _printable(connector.get("host") or connector.get("ip") or "(unnamed)")
+
+
+def _printable(said: object) -> str:
+    """Give a client's words as they can be in one line of a log."""
+    shown = (
+        one if one.isprintable() else ascii(one)[1:-1] for one in str(said)[:_LONGEST]
+    )
+    return "".join(shown)

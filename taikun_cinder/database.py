@@ -11,13 +11,13 @@ from typing import Any
 import sqlalchemy
 from cinder import context, exception, objects
 from cinder.common import constants
-from cinder.db import api as db
-from cinder.db import models
 from cinder.objects.fields import VolumeAttachStatus
 from oslo_config import cfg
 
 from taikun_cinder import attachment_rows
 from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.cinder_db import api as db
+from taikun_cinder.cinder_db import models
 from taikun_cinder.targets.base import Target
 
 #: The admin metadata of a volume that all hosts may only read.

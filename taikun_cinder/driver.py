@@ -2,6 +2,7 @@
 """The Cinder volume driver."""
 
 import functools
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self.host,
             self.configuration.taikun_login_patience,
         )
+        self._failed = threading.local()
         self._restored = Progress(f"Exports of {self.host} are restored")
         self._reconcile = Reconcile(
             self._exports,
@@ -201,7 +203,11 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             )
         except Exception as error:
             _log_left(volume, error)
-        return self._model_update(volume)
+        try:
+            return self._model_update(volume)
+        except Exception as error:
+            _log_left(volume, error)
+            return {}  # what Cinder has of it stays
 
     def _model_update(self, volume: Any) -> dict[str, Any]:
         name = self._exports.location(volume)
@@ -224,7 +230,11 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             modes.asked(volume, connector, flag),
             extra_specs.rule(self.configuration, volume),
         )
-        export, grant, admission = self._exports.attach(request)
+        try:
+            export, grant, admission = self._exports.attach(request)
+        except Exception:
+            self._failed.volume = volume["id"]
+            raise
         if flag == modes.LIFTED:
             database.remove_readonly_flag(volume)
         if not admission.is_final(grant):
@@ -262,8 +272,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         it never raises: it would hide the error of that attach. A deletion is told by
         :meth:`delete_volume`.
         """
+        settle = not self._has_failed(volume)
         try:
-            holders = self._exports.ensure(volume, settle=True)
+            holders = self._exports.ensure(volume, settle=settle)
         except Exception as error:
             _log_left(volume, error)
             return
@@ -273,6 +284,15 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
                 "to %(holders)s",
                 {"volume": volume["id"], "holders": ", ".join(holders)},
             )
+
+    def _has_failed(self, volume: Any) -> bool:
+        """Say, once, whether an attach of the volume has just failed in this thread.
+
+        Then the manager calls remove_export next, and no row is about to be deleted.
+        """
+        failed = getattr(self._failed, "volume", None)
+        self._failed.volume = None
+        return bool(failed == volume["id"])
 
     def delete_volume(self, volume: Any) -> Any:
         """Delete the volume, and what is known about it, unless somebody has it.

@@ -11,7 +11,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from taikun_cinder.access.model import Export, Grant, Initiator
-from taikun_cinder.exception import GrantWithheld
+from taikun_cinder.exception import GrantWithheld, NotActivated
 from taikun_cinder.layout import Layout
 from taikun_cinder.targets.base import Finding, Result, Target
 from taikun_cinder.volume_record import Record
@@ -102,11 +102,17 @@ class Enforcement:
             search: do not believe a record that nothing is exported, and look for a
                 part that lost its target anywhere. It takes the longer, the more the
                 node exports.
+
+        Raises:
+            NotActivated: the volume has no block device. Nobody was let in; but who
+                may not reach it any more does not. A request that only takes somebody's
+                access away is done with that.
         """
         desired = self._desired(volume, name, record, grants)
-        if desired is not None:
-            self._activate(volume)
         had = record.export if record else None
+        failure = self._failure_to_activate(volume) if desired else None
+        if failure is not None:
+            return self._take_away(volume, name, had, desired, about, failure)
         changed = None
         if about is not None and desired is not None and had is not None:
             # And those whose access differs from when the export was made last.
@@ -115,6 +121,40 @@ class Enforcement:
         search = search or record is None or had is not None
         result = self._target.ensure(name, desired, changed, search=search)
         _log(volume, result)
+        return Enforced(desired, result)
+
+    def _failure_to_activate(self, volume: Any) -> NotActivated | None:
+        try:
+            self._activate(volume)
+        except Exception as error:
+            cause = " ".join(str(error).split())
+            return NotActivated(volume=volume["id"], cause=cause)
+        return None
+
+    def _take_away(
+        self,
+        volume: Any,
+        name: str,
+        had: Export | None,
+        desired: Export | None,
+        about: Collection[Initiator] | None,
+        failure: NotActivated,
+    ) -> Enforced:
+        """End what must end, where nothing new can be exported."""
+        before = had.grant_of if had else {}
+        stays = frozenset(
+            grant
+            for grant in (desired.grants if desired else ())
+            if (known := before.get(grant.initiator)) and known.joined(grant) == known
+        )
+        left = dataclasses.replace(desired, grants=stays) if desired else None
+        # Without its device an export cannot be made anew, only removed.
+        shown = left if left and self._target.read(name).device == left.device else None
+        result = self._target.ensure(name, shown, search=shown is None)
+        _log(volume, result)
+        if about is None or left != desired:
+            raise failure
+        LOG.error(failure.msg)
         return Enforced(desired, result)
 
     def findings(

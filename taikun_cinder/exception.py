@@ -144,6 +144,17 @@ class StepUnfinished(StepFailed):
     )
 
 
+class NotActivated(exception.VolumeDriverException):
+    """LVM does not make the block device of a volume appear."""
+
+    message = (
+        "The logical volume of volume %(volume)s cannot be activated, so that no host "
+        "can be let in to it: %(cause)s. Look at its volume group on this node (vgs, "
+        "lvs -a, lvchange -ay GROUP/VOLUME). Nobody was let in. The reconcile exports "
+        "the volume when it can be activated again."
+    )
+
+
 class GrantWithheld(exception.VolumeDriverException):
     """A host cannot be let in without harm to another host."""
 

@@ -31,7 +31,7 @@ from taikun_cinder.layout import Layout
 from taikun_cinder.leftovers import Hold, holders, remembered, spared, taken_up
 from taikun_cinder.orphans import Orphans
 from taikun_cinder.records import Records
-from taikun_cinder.targets.base import Finding, Target
+from taikun_cinder.targets.base import Finding, Result, Target
 from taikun_cinder.volume_record import About, Record
 
 LOG = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class Exports:
             self.target.can_show_readers_disk,
         )
         readers_disk = admission.readers_disk
-        modes.annotate(request.connector, admission.mode, readers_disk=readers_disk)
+        modes.annotate(request.connector, admission.said, readers_disk=readers_disk)
         return admission, ledger.attach(
             attachments,
             request.initiator,
@@ -157,6 +157,11 @@ class Exports:
                 return frozenset()
             if grants(known.attachments, known.ledger) != known.had:
                 self._ensure(volume, known, known.ledger)
+            elif known.record is not None:
+                # Which attachments a host has is what tells a deleted one from a
+                # missing one later.
+                same = Enforced(known.record.export, Result())
+                self._keep(volume, known, known.ledger, same)
             return frozenset(
                 connection.identity for connection in known.ledger.connections
             )
@@ -374,9 +379,8 @@ class Exports:
         certain: bool = False,
     ) -> Enforced:
         """Make the export so; see ``Enforcement.ensure``, and ``leftovers.spared``."""
-        granted = grants(known.attachments, ledger)
-        granted |= spared(
-            volume, known, granted, about or (), self.target, hold, certain=certain
+        granted = spared(
+            volume, known, ledger, about or (), self.target, hold, certain=certain
         )
         return self._enforcement.ensure(
             volume, known.target, known.record, granted, about, search=search

@@ -48,6 +48,17 @@ class Known:
         """The initiators that were let in when the export was made last."""
         return frozenset(grant.initiator for grant in self.had)
 
+    def had_attachments(self, initiator: Initiator) -> frozenset[str]:
+        """The ids of the attachments that a host had when the export was made last."""
+        before = self.record.ledger.attachments if self.record else {}
+        return before.get(initiator, frozenset())
+
+    @property
+    def all_had_attachments(self) -> frozenset[str]:
+        """Those of all hosts."""
+        before = self.record.ledger.attachments if self.record else {}
+        return frozenset().union(*before.values())
+
     def keep(self, ledger: Ledger, initiators: Collection[Initiator]) -> Ledger:
         """Let a ledger keep the pairs that some of them were let in with."""
         if not initiators or not self.record:

@@ -2,7 +2,7 @@
 """Access that nothing asks for any more, and what becomes of it."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from taikun_cinder import database
@@ -20,14 +20,14 @@ Hold = Callable[[str, Collection[Initiator]], Collection[Initiator]]
 def spared(
     volume: Any,
     known: Known,
-    granted: frozenset[Grant],
+    ledger: Ledger,
     about: Collection[Initiator],
     target: Target,
     hold: Hold | None,
     *,
     certain: bool = False,
 ) -> frozenset[Grant]:
-    """Give the grants that nothing asks for any more, and that stay for now.
+    """Give what is granted, with what nothing asks for any more and that stays for now.
 
     A request ends what it is about, and what Cinder says that it has deleted. All else
     that is only missing is left to the reconcile and its brake.
@@ -35,58 +35,97 @@ def spared(
     Args:
         volume: Cinder's.
         known: what is known about it.
-        granted: what is asked for.
+        ledger: the one to go by from now on.
         about: whose access a request ends.
         target: what exports the volume.
         hold: the reconcile's; None for a request.
         certain: whether the request ends its host's access even where an attachment
             that cannot be read may be that host's, too.
     """
-    asked = {grant.initiator for grant in granted}
-    missing = frozenset(grant for grant in known.had if grant.initiator not in asked)
-    # Whose rows are there still was ended by a request.
-    ended = {attachment.initiator for attachment in known.attachments}.union(about)
-    lost = frozenset(grant for grant in missing if grant.initiator not in ended)
-    if not known.readable:
-        return lost if certain else lost | _doubtful(known, missing, lost)
-    gone = _gone(known, lost)
-    lost = frozenset(grant for grant in lost if grant.initiator not in gone)
-    if not lost or hold is None:
+    asked = {grant.initiator: grant for grant in grants(known.attachments, ledger)}
+    lost = {had.initiator: had for had in known.had if _loses(had, asked)}
+    doubtful = {one for one in lost if not certain and _may_be_of_broken(known, one)}
+    others = lost.keys() - about - doubtful
+    others -= _gone(known, ledger, others)
+    kept = doubtful.union(_held(volume, known, target, hold, others))
+    for initiator in kept:
+        now = asked.get(initiator)
+        had = lost[initiator]
+        asked[initiator] = had if now is None else now.joined(had)
+    return frozenset(asked.values())
+
+
+def _loses(had: Grant, asked: Mapping[Initiator, Grant]) -> bool:
+    """Say whether a host gets less than it had."""
+    now = asked.get(had.initiator)
+    return now is None or now.joined(had) != now
+
+
+def _held(
+    volume: Any,
+    known: Known,
+    target: Target,
+    hold: Hold | None,
+    lost: Collection[Initiator],
+) -> Collection[Initiator]:
+    """Give the hosts of missing attachments that keep what they had for now."""
+    if hold is None or not lost:
         return lost
     live = target.read(known.target).connected
-    kept = hold(
-        volume["id"], [grant.initiator for grant in lost if grant.initiator in live]
-    )
-    return frozenset(grant for grant in lost if grant.initiator in kept)
+    return hold(volume["id"], [initiator for initiator in lost if initiator in live])
 
 
-def _doubtful(
-    known: Known, missing: frozenset[Grant], lost: frozenset[Grant]
-) -> frozenset[Grant]:
-    """Give the grants that an attachment which cannot be read may still ask for.
+def _may_be_of_broken(known: Known, initiator: Initiator) -> bool:
+    """Say whether an attachment that cannot be read may be a host's.
 
-    Args:
-        known: what is known about the volume.
-        missing: the grants that no readable attachment asks for.
-        lost: those of them that the request is not about.
+    It is, if it is known to have been. If it names nobody, and is not known to have
+    been another's, it may be any host's of which no attachment is known.
     """
-    broken = [one for one in known.attachments if not one.readable]
-    named = {one.initiator for one in broken if one.initiator is not None}
-    nameless = [one for one in broken if one.initiator is None]
-    # Those that name nobody are of hosts that the request is not about, if there are
-    # enough of these.
-    if len(nameless) > len(lost):
-        return missing
-    return frozenset(grant for grant in missing if grant.initiator in named)
+    own = known.had_attachments(initiator)
+    others = known.all_had_attachments - own
+    return any(
+        attachment.id in own
+        or attachment.initiator == initiator
+        or not (own or attachment.initiator or attachment.id in others)
+        for attachment in known.attachments
+        if not attachment.readable
+    )
 
 
-def _gone(known: Known, grants: Collection[Grant]) -> frozenset[Initiator]:
-    """Give the hosts of whose attachments Cinder says that it has deleted them."""
-    ledger = known.ledger
-    hosts = {grant.initiator for grant in grants}
-    asked = {one for host in hosts for one in ledger.attachments.get(host, ())}
+def _gone(
+    known: Known, ledger: Ledger, initiators: Collection[Initiator]
+) -> frozenset[Initiator]:
+    """Give the hosts that have lost nothing but what somebody has ended.
+
+    That is an attachment that a request has ended, that is another host's by now, or
+    that Cinder has marked as deleted. One that is only missing may be in a later copy
+    of the database.
+    """
+    present = {attachment.id for attachment in known.attachments}
+    seen = {attachment.initiator for attachment in known.attachments}
+    seen |= {one.grant.initiator for one in ledger.connections if not one.idle}
+    missing = {one: known.had_attachments(one) - present for one in initiators}
+    asked = frozenset().union(*missing.values())
     deleted = database.deleted(asked) if asked else frozenset()
-    return frozenset(host for host in hosts if ledger.is_gone(host, deleted))
+    unseen = _unseen(known, ledger)
+    return frozenset(
+        one
+        for one in initiators
+        if known.had_attachments(one) or one in seen
+        if missing[one] <= deleted and one not in unseen
+    )
+
+
+def _unseen(known: Known, ledger: Ledger) -> frozenset[Initiator]:
+    """Give the hosts of connections that expired before any attachment showed them."""
+    before = known.record.ledger.connections if known.record else ()
+    since = {connection.identity for connection in ledger.connections}
+    since.update(one.identity for one in known.attachments if one.identity)
+    return frozenset(
+        connection.grant.initiator
+        for connection in before
+        if connection.loose and connection.identity not in since
+    )
 
 
 def taken_up(known: Known, initiators: Collection[Initiator]) -> Ledger:
@@ -96,22 +135,20 @@ def taken_up(known: Known, initiators: Collection[Initiator]) -> Ledger:
     told the driver. It may be logged in, so that it goes on with the pair that it has.
     """
     asked = {grant.initiator for grant in grants(known.attachments, known.ledger)}
-    left = {
-        grant
-        for grant in known.had
-        if grant.initiator in initiators and grant.initiator not in asked
-    }
-    ledger = known.ledger.without_attachments(_gone(known, left))
-    return known.keep(ledger, {grant.initiator for grant in left})
+    left = known.let_in.intersection(initiators) - asked
+    gone = _gone(known, known.ledger, left)
+    ledger = known.ledger.with_attachments_of(gone, known.attachments)
+    return known.keep(ledger, left)
 
 
 def remembered(
     known: Known, ledger: Ledger, export: Export | None, result: Result, now: float
 ) -> Ledger:
-    """Give the ledger with the pairs of hosts that were cut off while logged in.
+    """Give the ledger with what is to be known of hosts that lost something.
 
-    A host whose access is over was logged in, unless it was seen that it was not: after
-    a crash or a reboot nobody saw.
+    That is the pair of one that was cut off while logged in: it was, unless it was seen
+    that it was not; after a crash or a reboot nobody saw. And it is which attachments
+    one had that keeps something though they are missing.
 
     Args:
         known: what was known before.
@@ -120,7 +157,12 @@ def remembered(
         result: of making it so.
         now: by the clock of the ledger.
     """
-    over = known.let_in - (export.grant_of.keys() if export else frozenset())
+    shown = export.grant_of if export else {}
+    asked = {grant.initiator: grant for grant in grants(known.attachments, ledger)}
+    kept = {host for host, grant in shown.items() if asked.get(host) != grant}
+    hosts = ledger.attachments.keys() - kept
+    ledger = ledger.with_attachments_of(hosts, known.attachments)
+    over = known.let_in - shown.keys()
     before = known.record.ledger if known.record else ledger
     logged_out = result.logged_out - before.lost(now)
     return known.keep(ledger, over - logged_out)

@@ -16,6 +16,18 @@ _FIRST_NAMESPACE = "pid:[4026531836]"
 _MARKS = (".dockerenv", "run/.containerenv")
 
 
+def machine_id(root: Path = Path("/")) -> str:
+    """Give what tells this installation of a system from others, see machine-id(5).
+
+    It stays when the node gets another name. It is empty where there is none, as in
+    many containers.
+    """
+    try:
+        return (root / "etc/machine-id").read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """A fault of a node or its configuration, and the cure.

@@ -145,9 +145,10 @@ class Orphans:
         export: Export,
         hold: Hold,
     ) -> None:
-        hosts = {*export.grant_of, *self._target.read(export.target).hosts}
+        state = self._target.read(export.target)
+        hosts = {*export.grant_of, *state.hosts}
         users = self._users(owners, hosts, record)
-        kept = users.union(hold(name_id, hosts - users))
+        kept = users.union(hold(name_id, state.connected & hosts - users))
         if kept:
             self._keep(name_id, owners, record, export, kept)
             return

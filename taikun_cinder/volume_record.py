@@ -18,6 +18,7 @@ from taikun_cinder.access.model import (
     Mode,
     Portal,
 )
+from taikun_cinder.node import machine_id
 
 #: The form of the files. Another one is not read. Its keys are older than the words of
 #: ``Connection``: a flight is a connection, and a user its server. Older versions leave
@@ -34,11 +35,21 @@ class About:
             migration becomes another volume's.
         backend: whose export it is, as ``node@backend``.
         node: the name of the node whose kernel exports it.
+        machine: its machine-id(5), since a node can get another name; empty if it has
+            none.
     """
 
     volume: str
     backend: str
     node: str = dataclasses.field(default_factory=socket.gethostname)
+    machine: str = dataclasses.field(default_factory=machine_id)
+
+    @property
+    def is_of_this_node(self) -> bool:
+        """Whether it is of the node that this runs on, whatever the name of that is."""
+        if self.node == socket.gethostname():
+            return True
+        return bool(self.machine) and self.machine == machine_id()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +69,7 @@ class Record:
     @property
     def is_of_this_node(self) -> bool:
         """Whether it did not come with the disk of another node."""
-        return self.about is None or self.about.node == socket.gethostname()
+        return self.about is None or self.about.is_of_this_node
 
     def speaks_of(self, name: str) -> bool:
         """Say whether it can be about a volume of this name, on this node.
@@ -90,6 +101,7 @@ def plain(record: Record) -> dict[str, Any]:
                 "undecided": connection.undecided,
                 "connector": connection.connector,
                 "candidates": sorted(connection.candidates),
+                "idle": connection.idle,
                 "grant": _plain_grant(connection.grant),
             }
             for connection in ledger.connections
@@ -164,6 +176,7 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
             flight["undecided"],
             flight.get("connector", ""),
             frozenset(flight.get("candidates", ())),
+            flight.get("idle", False),
         )
         for flight in plain["flights"]
     )
@@ -197,7 +210,9 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
         },
     )
     about = plain.get("about")
-    return Record(export and _export(export), ledger, about and About(**about))
+    if about is not None:
+        about = About(**{"machine": "", **about})
+    return Record(export and _export(export), ledger, about)
 
 
 def _seconds(value: object) -> float:

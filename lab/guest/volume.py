@@ -16,8 +16,6 @@ from cinder import objects
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
 from cinder import context, coordination, exception, policy, privsep, rpc  # noqa: E402
-from cinder.db import api as db_api  # noqa: E402
-from cinder.db import models  # noqa: E402
 from cinder.objects import base as objects_base  # noqa: E402
 from cinder.objects import fields  # noqa: E402
 from cinder.volume import api as volume_api  # noqa: E402
@@ -35,6 +33,8 @@ from lab.guest.volume_settings import (  # noqa: E402
     make_database,
 )
 from taikun_cinder import privsep as our_privsep  # noqa: E402
+from taikun_cinder.cinder_db import api as db_api  # noqa: E402
+from taikun_cinder.cinder_db import models  # noqa: E402
 from taikun_cinder.privsep import lio as lio_calls  # noqa: E402
 
 OURS = "taikun_cinder.driver.MultiattachLVMDriver"

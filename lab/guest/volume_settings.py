@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cinder.common import config  # noqa: F401 - registers the options
-from cinder.db import api as db_api
 from cinder.db import migration
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -15,6 +14,7 @@ from oslo_log import log as logging
 from lab.guest.sqlite import let_transactions_queue
 from lab.plan import STORAGE_NODE, VOLUME_GROUP
 from lab.workdir import INSIDE
+from taikun_cinder.cinder_db import api as db_api
 
 CONF = cfg.CONF
 BACKEND = "lvm-shared"

@@ -79,6 +79,8 @@ class Connection:
             termination means it; empty if it is not known.
         candidates: the servers that it may be for, if there are several. Then
             ``server`` is the identity.
+        idle: whether it gives nothing any more, and is only remembered so that its end
+            is not taken for another's.
     """
 
     identity: str
@@ -89,6 +91,12 @@ class Connection:
     undecided: bool = False
     connector: str = ""
     candidates: frozenset[str] = frozenset()
+    idle: bool = False
+
+    @property
+    def loose(self) -> bool:
+        """Whether it gives something that no attachment shows."""
+        return not (self.shown or self.idle)
 
     @property
     def writes(self) -> bool:
@@ -115,7 +123,7 @@ def read_only_by_nameless(
     loose = [
         connection
         for connection in connections
-        if not connection.shown and connection.server not in servers
+        if connection.loose and connection.server not in servers
     ]
     hosts = {connection.grant.initiator for connection in loose}
     read_only = all(attachment.mode is Mode.RO for attachment in nameless)

@@ -65,7 +65,7 @@ def grants(attachments: Iterable[Attachment], answers: Answers) -> frozenset[Gra
         if attachment.credentials is not None:
             known.setdefault(initiator, []).append(attachment.credentials)
     read_only = read_only_by_nameless(attachments, answers.connections)
-    for connection in answers.connections:
+    for connection in (one for one in answers.connections if not one.idle):
         grant = connection.grant
         if grant.readers_disk:
             readers.add(grant.initiator)

@@ -49,6 +49,7 @@ from taikun_cinder.access.attachment import (
     is_its_hosts_own,
     new_credentials,
 )
+from taikun_cinder.access.expiry import Moment, lasting
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.machine import UNKNOWN, Machine
 from taikun_cinder.access.model import (
@@ -157,29 +158,16 @@ class Ledger:
             _of(known, machines),
             self.kept,
             _of(known, self.absent),
-            {**_of(known, self.attachments), **_by_initiator(attachments)},
+            _joined(_of(known, self.attachments), _by_initiator(attachments)),
         )
 
-    def is_gone(self, initiator: Initiator, deleted: Container[str]) -> bool:
-        """Say whether Cinder has deleted all attachments of an initiator with access.
-
-        Those that are only missing may be in a later copy of the database.
-
-        Args:
-            initiator: the host's, which no attachment shows any more.
-            deleted: the ids of those that Cinder has marked as deleted.
-        """
-        had = self.attachments.get(initiator, ())
-        return bool(had) and all(attachment in deleted for attachment in had)
-
-    def without_attachments(self, initiators: Container[Initiator]) -> "Ledger":
-        """Forget the attachments of initiators that have none by now."""
-        rest = {
-            initiator: ids
-            for initiator, ids in self.attachments.items()
-            if initiator not in initiators
-        }
-        return dataclasses.replace(self, attachments=rest)
+    def with_attachments_of(
+        self, initiators: Collection[Initiator], attachments: Iterable[Attachment]
+    ) -> "Ledger":
+        """Forget which other attachments some initiators had before."""
+        now = _of(initiators, _by_initiator(attachments))
+        rest = _of(self.attachments.keys() - initiators, self.attachments)
+        return dataclasses.replace(self, attachments={**rest, **now})
 
     def adopt(
         self,
@@ -361,59 +349,18 @@ class Ledger:
     ) -> "Ledger":
         """Forget what is too old to be still true; for the reconcile.
 
-        A connection is over if the attachment that it was for is gone; one that may
-        have been for several, if all of these have another connector by now. One whose
-        row shows nothing, and one that has no row, lasts while its initiator has a
-        session: any session if it is known by what connector the connection was made,
-        else one that no attachment explains. It lasts for a while after, and if an
-        attachment that names nobody may be its. An ended attachment that is still
-        there is an attachment after all.
-
-        Args:
-            attachments: all of the volume's.
-            sessions: the initiators that are logged in.
-            now: by the clock of the ledger.
-            age: what should be in the rows by now, in seconds.
-            patience: how long a host without an attachment may need to log in, in
-                seconds.
+        For the arguments, and what becomes of connections, see ``access.expiry``. An
+        ended attachment that is still there is an attachment after all.
         """
-        connected = [attachment for attachment in attachments if attachment.connected]
-        nameless = any(attachment.initiator is None for attachment in connected)
-        explained = {attachment.initiator for attachment in connected}
-        unexplained = set(sessions) - explained
-        servers = {attachment.server for attachment in attachments}
-        waiting = {
-            attachment.server for attachment in attachments if not attachment.connected
-        }
-
-        def lasts(connection: Connection) -> bool:
-            if connection.shown:
-                return True
-            if connection.candidates:
-                young = connection.since >= now - age
-                return young or bool(connection.candidates & waiting)
-            if connection.server not in (None, connection.identity, *servers):
-                return False
-            limit = age if connection.server in servers else patience
-            # The session of a server on the host may be this connection's, too.
-            used = sessions if connection.connector else unexplained
-            in_use = connection.grant.initiator in used
-            return in_use or nameless or connection.since >= now - limit
-
-        kept = [
-            dataclasses.replace(connection, since=now)
-            if connection.grant.initiator in unexplained and not connection.shown
-            else connection
-            for connection in self.connections
-            if lasts(connection)
-        ]
+        moment = Moment(attachments, sessions, now, age, patience)
         longer = max(age, REPEATED_WITHIN)
         ended = {
             key: since
             for key, since in self.ended.items()
             if since >= now - (longer if key[0] in _NOTES else age)
         }
-        return dataclasses.replace(self, connections=tuple(kept), ended=ended)
+        kept = tuple(lasting(self.connections, moment))
+        return dataclasses.replace(self, connections=kept, ended=ended)
 
     def _with(self, connection: Connection) -> "Ledger":
         rest = self._without(
@@ -466,6 +413,13 @@ def _by_initiator(
             known = found.get(attachment.initiator, frozenset())
             found[attachment.initiator] = known | {attachment.id}
     return found
+
+
+def _joined(
+    one: Mapping[Initiator, frozenset[str]], other: Mapping[Initiator, frozenset[str]]
+) -> dict[Initiator, frozenset[str]]:
+    none: frozenset[str] = frozenset()
+    return {key: one.get(key, none) | other.get(key, none) for key in {**one, **other}}
 
 
 def _not_shown(

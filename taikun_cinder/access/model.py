@@ -139,6 +139,13 @@ class Grant:
         if self.mode is None and not self.readers_disk:
             raise ValueError(f"a grant for {self.initiator} that shows it no disk")
 
+    def joined(self, other: "Grant") -> "Grant":
+        """Give this grant with the disks that another one of the host shows."""
+        shown = {self.mode, other.mode}
+        mode = next((mode for mode in (Mode.RW, Mode.RO) if mode in shown), None)
+        readers_disk = self.readers_disk or other.readers_disk
+        return dataclasses.replace(self, mode=mode, readers_disk=readers_disk)
+
     @property
     def words(self) -> str:
         """The disks that it shows."""

@@ -47,11 +47,13 @@ class Use:
         server: the server, or what stands for one that is not named.
         initiator: None if it cannot be told.
         writes: whether the server may write, or perhaps will.
+        undecided: whether that is not known yet.
     """
 
     server: str
     initiator: Initiator | None
     writes: bool
+    undecided: bool = False
 
 
 #: Nova's live migration makes the attachment on the new host, and deletes that on the
@@ -130,10 +132,11 @@ def _decision(
         return (
             f"it is attached to {len(hosts)} host(s), and its limit is {rule.max_hosts}"
         )
-    if mode is None and own:
+    decided = [use for use in own if not use.undecided]
+    if mode is None and decided:
         # A server on the move goes on with what it has (Nova's live migration asks in
         # one request, and so without a mode).
-        mode = Mode.RW if any(use.writes for use in own) else Mode.RO
+        mode = Mode.RW if any(use.writes for use in decided) else Mode.RO
     if rule.secondary is Secondary.RO and any(use.writes for use in others):
         return Mode.RO
     return mode

@@ -20,10 +20,16 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
             if attachment.identity:
                 connection = connections.pop(attachment.identity, None)
             writes = connection.writes if connection else attachment.mode is Mode.RW
-            yield Use(attachment.server, attachment.initiator, writes)
+            undecided = connection is not None and connection.undecided
+            yield Use(attachment.server, attachment.initiator, writes, undecided)
     for connection in connections.values():
-        if connection.server is not None:
-            yield Use(connection.server, connection.grant.initiator, connection.writes)
+        if connection.server is not None and not connection.idle:
+            yield Use(
+                connection.server,
+                connection.grant.initiator,
+                connection.writes,
+                connection.undecided,
+            )
 
 
 def machines(

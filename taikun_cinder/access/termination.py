@@ -181,6 +181,14 @@ def _named(
         return None
     if len(named) > 1 and not termination.force:
         return Meant()
+    # A request that was repeated, since its first answer was lost.
+    servers = {row.server for row in named}
+    connections += [
+        one
+        for one in own
+        if one.loose and one.server in servers and one.connector
+        if one.connector == termination.connector and one not in connections
+    ]
     return Meant(named, connections)
 
 
@@ -209,7 +217,8 @@ def _made_alike(
     ended: Noted,
 ) -> Meant | None:
     """Give the oldest connection without a row that was made with the connector."""
-    alike = [one for one in _loose(own) if one.connector == termination.identity]
+    unshown = [one for one in own if not one.shown]
+    alike = [one for one in unshown if one.connector == termination.identity]
     if not alike:
         return None
     nameless = [row for row in attachments if row.connected and row.initiator is None]
@@ -254,7 +263,7 @@ def _all_there_is(
 
 
 def _loose(connections: Collection[Connection]) -> list[Connection]:
-    return [connection for connection in connections if not connection.shown]
+    return [connection for connection in connections if connection.loose]
 
 
 def is_repeated(termination: Termination, ended: Noted) -> bool:

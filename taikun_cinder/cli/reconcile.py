@@ -6,6 +6,7 @@ The service reconciles by itself. This command shows what a pass would do, and, 
 lose their access at once (see ``brake``).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from cinder import coordination
@@ -42,9 +43,23 @@ def run() -> int:
     coordination.COORDINATOR.start()
     try:
         work = _put_right if cfg.CONF.verb.yes else _tell
-        return max(work(backend) for backend in found)
+        return max(_guarded(work, backend) for backend in found)
     finally:
         coordination.COORDINATOR.stop()
+
+
+def _guarded(work: Callable[[Backend], int], backend: Backend) -> int:
+    """Do it for one back end; what is wrong with it keeps it from no other."""
+    try:
+        return work(backend)
+    except Exception as error:
+        print(f"{backend.host}: it cannot be looked at: {_words(error)}")
+        return 1
+
+
+def _words(error: Exception) -> str:
+    said = getattr(error, "msg", None) or f"{type(error).__name__}: {error}"
+    return " ".join(str(said).split())
 
 
 def _put_right(backend: Backend) -> int:
@@ -56,7 +71,11 @@ def _put_right(backend: Backend) -> int:
 def _tell(backend: Backend) -> int:
     told = 0
     for volume in backend.reconcile.volumes():
-        for finding in backend.exports.findings(volume):
+        try:
+            findings = list(map(str, backend.exports.findings(volume)))
+        except Exception as error:
+            findings = [f"it cannot be looked at: {_words(error)}"]
+        for finding in findings:
             told += 1
             print(f"volume {volume['id']}: {finding}")
     for orphan in sorted(backend.reconcile.orphans()):

@@ -16,8 +16,6 @@ objects.register_all()
 
 from cinder import context, coordination, rpc  # noqa: E402
 from cinder.common import config  # noqa: E402, F401 - registers Cinder's options
-from cinder.db import api as db  # noqa: E402
-from cinder.db import models  # noqa: E402
 from cinder.volume import configuration as volume_configuration  # noqa: E402
 from cinder.volume import driver, manager  # noqa: E402
 from cinder.volume.drivers import lvm  # noqa: E402
@@ -27,6 +25,8 @@ from oslo_config import cfg  # noqa: E402
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
 from taikun_cinder import opts, reconcile, targets  # noqa: E402
 from taikun_cinder.access.model import Portal  # noqa: E402
+from taikun_cinder.cinder_db import api as db  # noqa: E402
+from taikun_cinder.cinder_db import models  # noqa: E402
 from taikun_cinder.driver import MultiattachLVMDriver  # noqa: E402
 from taikun_cinder.network import Network  # noqa: E402
 from taikun_cinder.node import Node  # noqa: E402

@@ -5,10 +5,12 @@ import uuid
 
 import pytest
 from cinder import context, exception
-from cinder.db import api as db
-from cinder.db import models
 
+from taikun_cinder.access.model import Mode
+from taikun_cinder.cinder_db import api as db
+from taikun_cinder.cinder_db import models
 from tests.unit.cloud import A, B, Host
+from tests.unit.memory import name_of
 
 HOSTS = [Host(f"compute{number}").connector for number in range(5)]
 
@@ -179,6 +181,61 @@ def test_clone_does_not_get_in_behind_a_host_whose_row_is_missing(cloud):
     again = cloud.attach(volume, original)
     assert again.information["auth_password"] != lost.information["auth_password"]
     assert again.information["auth_password"] != reserved.information["auth_password"]
+
+
+@pytest.mark.parametrize(("lost", "other"), [(0, 1), (1, 0)])
+def test_host_with_a_row_left_keeps_what_the_missing_one_gave_it(cloud, lost, other):
+    volume = cloud.volume()
+    both = cloud.attach(volume, A, "rw"), cloud.attach(volume, A, "ro")
+    cloud.reconcile()
+    _lose(both[lost])
+    cloud.reconcile()
+    shown = cloud.target.read(name_of(cloud.load(volume))).hosts
+    (state,) = shown.values()
+    assert (state.mode, state.readers_disk) == (Mode.RW, True)
+    cloud.reconcile()
+    (state,) = cloud.target.read(name_of(cloud.load(volume))).hosts.values()
+    assert (state.mode, state.readers_disk) == [(None, True), (Mode.RW, False)][lost]
+    assert both[other].session.alive
+
+
+def test_ended_attachment_does_not_speak_for_a_missing_one(cloud):
+    volume = cloud.volume()
+    ended, lost = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.reconcile()
+    cloud.terminate(volume, ended)
+    _lose(lost)
+    cloud.reconcile()
+    assert lost.session.alive
+    cloud.reconcile()
+    assert not lost.session.alive
+
+
+@pytest.mark.options(taikun_max_revocations=3)
+def test_loss_that_goes_on_during_a_pass_is_counted_whole(cloud):
+    volumes = [cloud.volume() for _ in range(3)]
+    attached = [cloud.attach(one, host) for one in volumes for host in HOSTS[:3]]
+    _lose(*attached[:3])
+    cloud.reconcile()
+    _lose(*attached[3:])
+    for _ in range(2):
+        cloud.reconcile()
+    assert all(one.session.alive for one in attached)
+
+
+@pytest.mark.options(taikun_max_revocations=1)
+def test_attachments_that_moved_to_another_host_need_no_confirmation(cloud):
+    volumes = [cloud.volume() for _ in range(3)]
+    attached = [cloud.attach(one, A) for one in volumes]
+    old = [one.session for one in attached]
+    cloud.watch()
+    for volume, one in zip(volumes, attached, strict=True):
+        cloud.connect(volume, B, one)
+    for _ in range(2):
+        cloud.wait(400)
+        cloud.reconcile()
+    assert not any(session.alive for session in old)
+    assert all(one.session.alive for one in attached)
 
 
 def test_detach_without_a_connector_ends_what_the_rows_do_not_show_too(cloud):

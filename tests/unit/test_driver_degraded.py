@@ -7,11 +7,13 @@ import stat
 
 import pytest
 from cinder import context, coordination, exception, objects
-from cinder.db import api as db
-from cinder.db import models
+from oslo_concurrency import processutils
 
 from taikun_cinder import database
 from taikun_cinder.access.model import Portal
+from taikun_cinder.cinder_db import api as db
+from taikun_cinder.cinder_db import models
+from taikun_cinder.targets.lio.states import LioState
 from tests.unit.cloud import A, B, Host
 from tests.unit.memory import name_of
 
@@ -127,6 +129,55 @@ def test_row_that_cannot_be_read_keeps_the_hosts_of_a_renamed_back_end(cloud):
         cloud.reconcile()
     assert not bad.session.alive
     assert good.session.alive
+
+
+def _fail_to_activate(name):
+    raise processutils.ProcessExecutionError(stderr="VG lock failed")
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("rebooted", [False, True])
+def test_detach_holds_though_the_volume_cannot_be_activated(
+    cloud, monkeypatch, log, force, rebooted
+):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    if rebooted:
+        cloud.target.kernel.put(LioState(name_of(cloud.load(volume))))
+    row = objects.VolumeAttachment.get_by_id(cloud.context, first.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", _fail_to_activate)
+        loaded = cloud.load(volume)
+        assert cloud.driver.terminate_connection(loaded, row.connector, force=force)
+        cloud.forget(volume, first)
+        assert not first.session.alive
+        assert second.session.alive is not rebooted
+        assert "VG lock failed" in log.text
+        reserved = cloud.reserve(volume)
+        with pytest.raises(exception.VolumeBackendAPIException, match=volume):
+            cloud.connect(volume, C, reserved)
+        cloud.reconcile()
+        assert second.session.alive is not rebooted
+    cloud.reconcile()
+    assert cloud.acls(volume) == {B["initiator"]}
+
+
+def test_start_beside_a_database_that_fails_puts_no_volume_into_error(
+    cloud, monkeypatch
+):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    loaded = cloud.load(volume)
+    loaded.service_uuid = None
+    cloud.restart_driver()
+
+    def fail(*args):
+        raise OSError("the database is away")
+
+    monkeypatch.setattr(database, "_service", fail)
+    cloud.driver.__dict__.pop("_service_uuid", None)  # as in a new process
+    assert cloud.driver.ensure_export(cloud.context, loaded) == {}
+    assert attached.session.alive
 
 
 def _full(*args, **named):

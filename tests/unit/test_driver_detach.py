@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A detach ends its own access, and no other (laws 1 and 2)."""
 
+import uuid
+
 import pytest
 from cinder import exception
 
-from tests.unit.cloud import A, B
+from tests.unit.cloud import A, B, Host
+
+C = Host("compute3").connector
 
 
 def test_last_detach_removes_the_export(cloud):
@@ -248,6 +252,85 @@ def test_connection_of_cinders_own_that_is_old_still_ends_alone(cloud, force):
     assert server.session.alive
     cloud.detach(volume, server)
     assert cloud.acls(volume) is None
+
+
+def test_failed_attach_of_another_host_does_not_settle_a_fence_that_was_unclear(cloud):
+    volume = cloud.volume()
+    fence = {"initiator": A["initiator"]}
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.os_detach(volume, first, fence)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(fence))
+    reserved = cloud.reserve(volume)
+    cloud.target.fails_for = {B["initiator"]}
+    with pytest.raises(exception.VolumeBackendAPIException):
+        cloud.connect(volume, B, reserved)
+    assert second.session.alive
+
+
+def test_words_of_a_connector_forge_no_line_of_the_log(cloud, log):
+    volume = cloud.volume()
+    for _ in range(2):
+        cloud.attach(volume, A | {"ip": "x\ry"})
+    evil = A | {"host": "x\n2026-12-01 00:00:00 ERROR forged" + "x" * 1000}
+    cloud.manager.terminate_connection(cloud.context, volume, evil)
+    said = [
+        record.getMessage()
+        for record in log.records
+        if record.name.startswith("taikun_cinder") and "forged" in record.getMessage()
+    ]
+    assert said
+    assert all(len(text.splitlines()) == 1 for text in said)
+    assert all("x" * 300 not in text for text in said)
+
+
+def test_answer_that_was_lost_keeps_nobody_in_after_the_detach(cloud):
+    volume = cloud.volume()
+    first = cloud.reserve(volume)
+    cloud.driver.initialize_connection(cloud.load(volume), dict(A))
+    cloud.connect(volume, A, first)
+    cloud.detach(volume, first)
+    assert not first.session.alive
+
+
+@pytest.mark.parametrize("step", [60, 400])
+def test_answer_that_was_lost_keeps_no_evacuated_host_in(cloud, step):
+    volume = cloud.volume(**cloud.volume_type(max_hosts="1"))
+    server = str(uuid.uuid4())
+    lost = cloud.reserve(volume, server=server)
+    cloud.driver.initialize_connection(cloud.load(volume), dict(A))
+    cloud.forget(volume, lost)
+    cloud.restart_driver()
+    shown = A | {"mountpoint": "/dev/vdb"}  # another connector of the same host
+    first = cloud.attach(volume, shown, server=server)
+    cloud.reconcile()
+    new = cloud.attach(volume, B, server=server)
+    cloud.detach(volume, first)
+    for _ in range(1200 // step):
+        cloud.wait(step)
+        cloud.reconcile()
+    assert not first.session.alive
+    assert new.session.alive
+    assert cloud.attach(volume, C, server=server).writes()
+
+
+def test_attachment_without_a_name_keeps_one_host_in(cloud):
+    volume = cloud.volume()
+    first, second = cloud.os_attach(volume, A), cloud.os_attach(volume, B)
+    cloud.os_detach(volume, first)
+    first.session.logout()
+    for _ in range(5):
+        cloud.wait(400)
+        cloud.reconcile()
+    assert cloud.acls(volume) == {B["initiator"]}
+    # Nobody can tell whose it is, if none of them is logged in.
+    third = cloud.os_attach(volume, C)
+    for attached in (second, third):
+        attached.session.logout()
+    cloud.os_detach(volume, third)
+    for _ in range(5):
+        cloud.wait(400)
+        cloud.reconcile()
+    assert cloud.acls(volume) == {B["initiator"], C["initiator"]}
 
 
 def test_terminate_that_may_mean_either_of_two_waits_for_the_row(cloud):

@@ -7,11 +7,12 @@ import uuid
 
 import pytest
 from cinder import exception, objects
-from cinder.db import api as db
 
+from taikun_cinder import volume_record
+from taikun_cinder.cinder_db import api as db
 from taikun_cinder.exception import VolumeHeld
 from taikun_cinder.targets.lio.states import BackstoreState, LioState
-from tests.unit.cloud import A, B, Cloud
+from tests.unit.cloud import A, B, Cloud, Host
 from tests.unit.memory import name_of
 
 
@@ -222,6 +223,45 @@ def test_connection_of_cinders_own_outlives_that_its_back_end_is_renamed(cloud):
     assert cloud.target.names("") == frozenset()
 
 
+def test_orphans_of_hosts_that_are_not_logged_in_are_no_revocations(cloud):
+    volume = cloud.volume()
+    for number in range(5):
+        attached = cloud.attach(volume, Host(f"compute{number}").connector)
+        attached.session.logout()
+    db.volume_destroy(cloud.context, volume)
+    cloud.reconcile()
+    assert cloud.target.names("") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "machine_id", "serial"),
+    [
+        ("node1.example.com", "one", "made-up"),
+        ("", "another", "made-up"),
+        ("node2", "another", None),
+        ("node2", "", None),
+    ],
+)
+def test_record_is_the_nodes_own_by_its_name_or_its_machine(
+    cloud, monkeypatch, name, machine_id, serial
+):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    target, kernel = name_of(cloud.load(volume)), cloud.target.kernel
+    plain = json.loads(cloud.record(volume).read_text())
+    plain["export"]["serial"] = "made-up"
+    plain["about"]["machine"] = "one"
+    cloud.record(volume).write_text(json.dumps(plain))
+    kernel.put(LioState(target))  # a reboot, and the name is another then
+    if name:
+        monkeypatch.setattr("socket.gethostname", lambda: name)
+    monkeypatch.setattr(volume_record, "machine_id", lambda: machine_id)
+    cloud.restart_driver()
+    cloud.reconcile()
+    again = cloud.target.log_in(cloud.load(volume), A, attached.information)
+    assert again.serial == (serial or volume)
+
+
 def test_volumes_that_are_given_to_another_back_end_of_the_node_are_its_own(
     cloud, configure, volume_type
 ):
@@ -332,7 +372,7 @@ def test_record_of_another_node_is_not_believed(cloud, log):
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
     plain = json.loads(cloud.record(volume).read_text())
-    plain["about"]["node"] = "another"
+    plain["about"].update(node="another", machine="another")
     plain["export"]["serial"] = "another"
     cloud.record(volume).write_text(json.dumps(plain))
     cloud.reconcile()

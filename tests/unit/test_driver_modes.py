@@ -6,7 +6,9 @@ import uuid
 import pytest
 from cinder import exception
 
-from tests.unit.cloud import A, Attached, B
+from tests.unit.cloud import A, Attached, B, Host
+
+C = Host("compute3").connector
 
 SERVER = str(uuid.uuid4())
 
@@ -163,3 +165,25 @@ def test_modes_survive_a_restart_with_and_without_the_record(cloud):
         cloud.restart_driver()
         cloud.reconcile()
         assert (reader.writes(), writer.writes()) == (False, True)
+
+
+def test_read_only_attachment_in_one_request_holds_though_its_server_writes_elsewhere(
+    cloud,
+):
+    volume, server = cloud.volume(), str(uuid.uuid4())
+    writer = cloud.attach(volume, A, "rw", server=server)
+    reader = cloud.attach_in_one(volume, B, "ro", server=server)
+    moved = cloud.attach_in_one(volume, C, server=server)
+    cloud.watch()
+    cloud.reconcile()
+    assert (writer.writes(), reader.writes(), moved.writes()) == (True, False, True)
+
+
+def test_undecided_attachment_of_a_server_decides_nothing_for_its_next(cloud):
+    volume, server = cloud.volume(), str(uuid.uuid4())
+    unwritten = cloud._reserve(volume, server)
+    cloud.driver.initialize_connection(cloud.load(volume), B | {"mode": None})
+    reader = cloud.attach_in_one(volume, A, "ro", server=server)
+    cloud.watch()
+    assert not reader.writes()
+    assert unwritten.session is None

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from cinder import exception
-from cinder.db import api as db
 
 from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.cinder_db import api as db
 from taikun_cinder.exception import StepFailed
 from taikun_cinder.targets.lio.states import LioState
 from tests.unit.cloud import A, B

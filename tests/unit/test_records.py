@@ -39,6 +39,7 @@ _ledgers = st.builds(
             st.booleans(),
             connector=st.text(),
             candidates=st.frozensets(st.text()),
+            idle=st.booleans(),
         )
     ).map(tuple),
     st.dictionaries(st.tuples(st.text(), st.none() | st.text()), _times),

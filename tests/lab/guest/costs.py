@@ -12,11 +12,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cinder.db import api as db_api
 from sqlalchemy import event
 
 from lab.guest.initiators import connector
 from lab.guest.volume import backend
+from taikun_cinder.cinder_db import api as db_api
 from taikun_cinder.privsep import files, lio
 
 _FILES = ("get", "put", "make", "remove", "link", "unlink", "entries", "links")

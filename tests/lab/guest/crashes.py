@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 from cinder import coordination
-from cinder.db import api as db_api
 from cinder.volume import configuration
 from cinder.volume.drivers import lvm
 from oslo_privsep import daemon, priv_context
@@ -37,6 +36,7 @@ from lab.guest.system import run
 from lab.guest.volume_settings import BACKEND, RECORDS
 from lab.plan import VOLUME_GROUP
 from taikun_cinder import privsep, volume_groups
+from taikun_cinder.cinder_db import api as db_api
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
 from taikun_cinder.privsep.client import Context

@@ -124,7 +124,7 @@ def test_record_that_says_what_it_is_about_is_restored(records, restore):
 @pytest.mark.parametrize(
     ("file", "about"),
     [
-        ("1", {"node": "another"}),
+        ("1", {"node": "another", "machine": "another"}),
         ("1", {"backend": "renamed@lvm"}),
         ("2", {}),
     ],

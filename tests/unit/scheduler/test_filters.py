@@ -4,10 +4,10 @@
 from typing import Any
 
 import pytest
-from cinder.db import api as db
 from cinder.scheduler.host_manager import BackendState
 from stevedore import extension
 
+from taikun_cinder.cinder_db import api as db
 from taikun_cinder.scheduler.filters import TaikunMultiattachFilter
 from tests.unit.cloud import A, B
 from tests.unit.test_extension import snapshot_of

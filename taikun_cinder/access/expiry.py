@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of connections that nobody ended: how long each lasts, and why.
+
+A connection without an attachment that shows it is Cinder's own (a backup, a copy of an
+image), or belongs to an attachment that Cinder has yet to write, or to nobody: its
+answer was lost, or its end was. Nothing says which. So, of those, in this order:
+
+- One whose server has no attachment any more is over.
+- One whose server, or all servers that it may be for, got another connection since is
+  over after a while.
+- One whose host has a session that no attachment explains is in use.
+- One is young for a while after it was granted, or was in use.
+- One that an attachment without a host's name may be about is kept: unless as many
+  others are in use as there are such attachments.
+- One on a host that is logged in by an attachment may be in use, too. But it must not
+  let that host in when the attachment ends. It becomes idle: it gives nothing, and is
+  only remembered, so that its end is not taken for the attachment's.
+- All others are over.
+"""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator
+
+from taikun_cinder.access.attachment import Attachment, Connection
+from taikun_cinder.access.model import Initiator
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """What a reconcile sees.
+
+    Attributes:
+        attachments: all of the volume's.
+        sessions: the initiators that are logged in.
+        now: by the clock of the ledger, in seconds.
+        age: what should be in the rows by now, in seconds.
+        patience: how long a host without an attachment may need to log in, in seconds.
+    """
+
+    attachments: Collection[Attachment]
+    sessions: Collection[Initiator]
+    now: float
+    age: float
+    patience: float
+
+    @property
+    def connected(self) -> list[Attachment]:
+        """The attachments that have a connector, or had one that cannot be read."""
+        return [one for one in self.attachments if one.connected]
+
+    @property
+    def explained(self) -> frozenset[Initiator]:
+        """The initiators that an attachment names."""
+        named = (one.initiator for one in self.connected)
+        return frozenset(one for one in named if one is not None)
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The servers with an attachment that has no connector yet."""
+        return frozenset(one.server for one in self.attachments if not one.connected)
+
+
+def lasting(connections: Iterable[Connection], moment: Moment) -> Iterator[Connection]:
+    """Give the connections that are not over.
+
+    Args:
+        connections: those that were granted.
+        moment: what is seen.
+    """
+    connections = tuple(connections)
+    servers = {one.server for one in moment.attachments}
+    settled = {one.server for one in moment.connected if one.initiator} - moment.waiting
+    unexplained = frozenset(moment.sessions) - moment.explained
+    protects = _protects(connections, moment)
+    for connection in connections:
+        initiator = connection.grant.initiator
+        logged_in = initiator in moment.sessions
+        if connection.shown or (connection.idle and logged_in):
+            yield connection
+        elif connection.idle or _is_orphaned(connection, servers):
+            continue
+        elif _is_superseded(connection, settled, moment):
+            if connection.since >= moment.now - moment.age:
+                yield connection
+        elif initiator in unexplained:
+            yield dataclasses.replace(connection, since=moment.now)
+        elif connection.candidates or protects or _is_young(connection, moment):
+            yield connection
+        elif logged_in and connection.connector:
+            yield dataclasses.replace(connection, idle=True)
+
+
+def _is_orphaned(connection: Connection, servers: Collection[str]) -> bool:
+    return connection.server not in (None, connection.identity, *servers)
+
+
+def _is_superseded(
+    connection: Connection, settled: Collection[str], moment: Moment
+) -> bool:
+    if connection.candidates:
+        return not connection.candidates & moment.waiting
+    elsewhere = connection.grant.initiator not in moment.explained
+    return elsewhere and connection.server in settled
+
+
+def _is_young(connection: Connection, moment: Moment) -> bool:
+    own = {one.server for one in moment.attachments}
+    limit = moment.age if connection.server in own else moment.patience
+    return connection.since >= moment.now - limit
+
+
+def _protects(connections: Iterable[Connection], moment: Moment) -> bool:
+    """Say whether attachments without a host's name may be of hosts not logged in."""
+    nameless = sum(one.initiator is None for one in moment.connected)
+    loose = (one for one in connections if one.loose)
+    in_use = sum(one.grant.initiator in moment.sessions for one in loose)
+    return nameless > in_use
