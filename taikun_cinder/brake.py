@@ -20,9 +20,8 @@ LOG = logging.getLogger(__name__)
 #: What an operator does about it.
 _CURE = (
     "If the database is at fault, put it right: nothing was changed, and the next pass "
-    "goes by it. If these hosts have no attachment by right, confirm it on this node "
-    "with taikun-cinder reconcile --yes, or raise taikun_max_revocations and restart "
-    "cinder-volume"
+    "goes by it. If these hosts have no attachment by right, confirm it on this node, "
+    "as the user of cinder-volume, with taikun-cinder reconcile --yes"
 )
 
 
@@ -89,19 +88,19 @@ class Brake:
             return frozenset()
         if not self._trusted():
             LOG.error(
-                "Attachments of %(count)d hosts that are logged in are missing in the "
-                "database, and it does not have the row of this service either, so it "
-                "is not believed. They keep their access: %(words)s. %(cure)s.",
-                {"count": len(twice), "words": _words(twice), "cure": _CURE},
+                "%(count)d accesses of hosts that are logged in have no attachment in "
+                "the database, and it does not have the row of this service either, so "
+                "it is not believed. They stay: %(words)s. Look whether connection in "
+                "[database] is cinder-api's, and whether the database is whole.",
+                {"count": len(twice), "words": _words(twice)},
             )
             return frozenset()
         # Also if most of them are missing for the first time: a loss can go on.
         if len(missing) > self._limit:
             LOG.error(
-                "Attachments of %(count)d hosts that are logged in are missing in the "
-                "database, more than the %(limit)d that taikun_max_revocations lets a "
-                "reconcile cut off. All of them keep their access: %(words)s. "
-                "%(cure)s.",
+                "%(count)d accesses of hosts that are logged in have no attachment in "
+                "the database, more than the %(limit)d that taikun_max_revocations "
+                "lets a reconcile end. All of them stay: %(words)s. %(cure)s.",
                 {
                     "count": len(missing),
                     "limit": self._limit,

@@ -19,8 +19,8 @@ class UnknownInitiator(exception.InvalidConnectorException):
     message = (
         "Volume %(volume)s cannot be detached from host %(host)s: the connector has "
         "no '%(key)s', so it does not say whose access is to end. Repeat the call "
-        "with the connector that the attachment shows (openstack volume attachment "
-        "show). Nothing was changed."
+        "with the host's '%(key)s' in it, or delete the attachment (openstack volume "
+        "attachment delete). Nothing was changed."
     )
 
 
@@ -152,6 +152,17 @@ class NotActivated(exception.VolumeDriverException):
         "can be let in to it: %(cause)s. Look at its volume group on this node (vgs, "
         "lvs -a, lvchange -ay GROUP/VOLUME). Nobody was let in. The reconcile exports "
         "the volume when it can be activated again."
+    )
+
+
+class DatabaseUnknown(exception.VolumeDriverException):
+    """The database is not the one that this service writes to."""
+
+    message = (
+        "The database does not have the row of this cinder-volume service, so nothing "
+        "is done by it. Look whether connection in [database] is the same as "
+        "cinder-volume's and cinder-api's, and whether the database is whole. Nothing "
+        "was changed."
     )
 
 

@@ -278,7 +278,7 @@ class Exports:
             self._keep(volume, known, ledger, gone)
 
     def findings(self, volume: Any, *, sweep: float = 0) -> tuple[Finding, ...]:
-        """Tell what :meth:`ensure` would put right or leave, and change nothing.
+        """Tell what a confirmed reconcile would put right or leave; change nothing.
 
         Args:
             volume: whose export.
@@ -290,7 +290,9 @@ class Exports:
             ):
                 return ()
             ledger = self._swept(known, known.ledger, sweep)
-            granted = grants(known.attachments, ledger)
+            granted = spared(
+                volume, known, ledger, (), self.target, lambda *_: frozenset()
+            )
             return self._enforcement.findings(
                 volume, known.target, known.record, granted
             )
@@ -424,9 +426,8 @@ def _tell_who_stays(
     LOG.warning(
         "Host %(host)s (%(initiator)s) keeps its access to volume %(volume)s, since "
         "others of its attachments remain, or since the connector does not say which "
-        "one is meant. What remains ends when its attachment is deleted. To end one at "
-        "once, give the whole connector that it shows (openstack volume attachment "
-        "show), or delete it (openstack volume attachment delete).",
+        "one is meant. What remains ends when its attachment is deleted (openstack "
+        "volume attachment delete, or os-force_detach with its attachment_id).",
         {
             "host": connectors.host_of(connector),
             "initiator": initiator,

@@ -65,6 +65,18 @@ class Orphans:
         found = {*filter(None, by_name), *self._records.volumes()}
         return frozenset(found.difference(known))
 
+    def is_one(self, name_id: str) -> bool:
+        """Say whether nobody owns what there is of a volume; change nothing."""
+        with self._lock(name_id):
+            owners = database.owners_of(name_id)
+            if any(owner.host == self._backend for owner in owners):
+                return False
+            record = self._records.load(name_id)
+            if self._is_anothers(record, owners):
+                return False
+            export = (record.export if record else None) or self._shown(name_id)
+            return export is not None and self._is_ours(export, name_id)
+
     def settle(self, name_id: str, hold: Hold) -> None:
         """Remove what nobody owns of one volume.
 

@@ -16,12 +16,13 @@ from taikun_cinder import option_faults, portals, state_folder, targets, volume_
 from taikun_cinder.access.model import Portal
 from taikun_cinder.exception import BackendRefused
 from taikun_cinder.node import Node, Problem
+from taikun_cinder.records import Records
 from taikun_cinder.volume_groups import Hidden
 
 LOG = logging.getLogger(__name__)
 
 _LVM = ("volume_group", "lvm_conf_file", "lvm_suppress_fd_warnings")
-_OURS = ("target_prefix", "volume_group")
+_OURS = ("target_prefix", "volume_group", "taikun_state_path")
 _PORTALS = (
     "target_ip_address",
     "target_secondary_ip_addresses",
@@ -104,10 +105,14 @@ def of_targets(configuration: Any, node: Node) -> Iterator[Problem]:
     named = _portals(configuration)
     chosen = targets.kind_of(configuration)
     where = [portal for _, portal in named]
-    whose = configuration if option_faults.are_readable(configuration, *_OURS) else None
-    prefix, group = (whose.target_prefix, whose.volume_group) if whose else ("", None)
+    prefixes: list[str] = []
+    group = None
+    if option_faults.are_readable(configuration, *_OURS):
+        group = configuration.volume_group
+        recorded = Records(Path(configuration.taikun_state_path)).prefixes(group)
+        prefixes = [configuration.target_prefix, *sorted(recorded)]
     for kind in [chosen] if chosen else targets.all_kinds():
-        yield from kind.problems(node, where, prefix, group)
+        yield from kind.problems(node, where, prefixes, group)
     for option, portal in named:
         if not (
             portals.floats(configuration, portal) or node.network.has(portal.address)

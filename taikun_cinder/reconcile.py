@@ -16,7 +16,7 @@ from cinder import coordination
 from oslo_log import log as logging
 
 from taikun_cinder.brake import Brake
-from taikun_cinder.exception import StepUnfinished, TargetBusy
+from taikun_cinder.exception import DatabaseUnknown, StepUnfinished, TargetBusy
 from taikun_cinder.exports import Exports
 from taikun_cinder.progress import Progress
 
@@ -176,7 +176,15 @@ class Reconcile:
 
         Returns:
             how many could not be put right.
+
+        Raises:
+            DatabaseUnknown: it is confirmed, and the database is not the right one;
+                nothing is changed.
         """
+        if confirmed and not self.is_trusted():
+            raise DatabaseUnknown
+        if confirmed and not self.is_trusted():
+            raise DatabaseUnknown
         failed = 0
         self._busy.clear()
         self._brake.begin(confirmed=confirmed)
@@ -206,6 +214,10 @@ class Reconcile:
             )
         return failed
 
+    def is_trusted(self) -> bool:
+        """Say whether the database knows at least this service."""
+        return self._trusted()
+
     def volumes(self) -> list[Any]:
         """List the volumes of a pass: those that are exported, or should be."""
         return self._concerned(self._volumes(), self._exports.target.names(""))
@@ -213,7 +225,13 @@ class Reconcile:
     def orphans(self) -> frozenset[str]:
         """List what is exported or recorded, and is no volume's of this back end."""
         exported = self._exports.target.names("")
-        return self._orphans(self._volumes(), exported)
+        found = self._orphans(self._volumes(), exported)
+        return frozenset(filter(self._exports.orphans.is_one, found))
+
+    def findings(self, volume: Any) -> list[str]:
+        """Tell what a confirmed pass would do about a volume; change nothing."""
+        found = self._exports.findings(volume, sweep=self._grace)
+        return list(map(str, found))
 
     def _concerned(
         self, everything: Iterable[Any], exported: Container[str]

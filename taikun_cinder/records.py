@@ -196,6 +196,34 @@ class Records:
                 if path.suffix == _SUFFIX:
                     yield path.stem
 
+    def owner(self) -> str | None:
+        """Give the user that the folder belongs to, if that is another than this one.
+
+        Files and locks that another user leaves behind, cinder-volume could not take.
+        """
+        if not self.folder.exists() or self.folder.stat().st_uid == os.geteuid():
+            return None
+        return self.folder.owner()
+
+    def prefixes(self, group: str) -> frozenset[str]:
+        """Give what the names of the recorded targets of a volume group begin with.
+
+        There are none in a folder that cannot be read.
+        """
+        found = set()
+        try:
+            volumes = list(self.volumes())
+        except OSError:
+            return frozenset()
+        for volume_id in volumes:
+            record = self.load(volume_id)
+            export = record.export if record else None
+            if export is not None:
+                folder, _, name = export.device.rpartition("/")
+                if folder == f"/dev/{group}" and export.target.endswith(name):
+                    found.add(export.target.removesuffix(name))
+        return frozenset(found)
+
     def _stamp(self, volume_id: str) -> object:
         """Give something that changes when the file is replaced."""
         try:

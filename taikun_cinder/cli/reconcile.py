@@ -40,6 +40,15 @@ def run() -> int:
     if not found:
         print("no back end in enabled_backends has volume_driver = " + backends.DRIVER)
         return 1
+    owners = {backend.records.folder: backend.records.owner() for backend in found}
+    for folder, owner in owners.items():
+        if owner is not None:
+            print(
+                f"{folder} belongs to user {owner}: run this as that user, with "
+                f"runuser -u {owner} -- taikun-cinder reconcile"
+            )
+    if any(owners.values()):
+        return 1
     coordination.COORDINATOR.start()
     try:
         work = _put_right if cfg.CONF.verb.yes else _tell
@@ -72,7 +81,7 @@ def _tell(backend: Backend) -> int:
     told = 0
     for volume in backend.reconcile.volumes():
         try:
-            findings = list(map(str, backend.exports.findings(volume)))
+            findings = backend.reconcile.findings(volume)
         except Exception as error:
             findings = [f"it cannot be looked at: {_words(error)}"]
         for finding in findings:
@@ -80,6 +89,6 @@ def _tell(backend: Backend) -> int:
             print(f"volume {volume['id']}: {finding}")
     for orphan in sorted(backend.reconcile.orphans()):
         told += 1
-        print(f"volume {orphan}: exported or recorded, and not of {backend.host}")
+        print(f"volume {orphan}: exported, and no volume of {backend.host}")
     print(f"{backend.host}: {told} difference(s) from Cinder's attachments")
     return 1 if told else 0

@@ -8,7 +8,6 @@ changed since.
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -94,7 +93,11 @@ class Restore:
 
     def run(self, records: Records, own: Iterable[Backend]) -> bool:
         """Export all volumes of these back ends; say whether all went well."""
-        if self._belongs_to_another(records.folder):
+        if owner := records.owner():
+            self._say(
+                f"{records.folder} belongs to user {owner}: run this as that user, "
+                f"with runuser -u {owner} -- taikun-cinder restore"
+            )
             return False
         began = time.monotonic()
         by_folder = {str(backend.group.folder): backend for backend in own}
@@ -109,16 +112,6 @@ class Restore:
             f"{records.folder} are exported, after {time.monotonic() - began:.1f} s"
         )
         return not self._failed
-
-    def _belongs_to_another(self, folder: Path) -> bool:
-        """Refuse to leave locks behind that cinder-volume could not take."""
-        if not folder.exists() or folder.stat().st_uid == os.geteuid():
-            return False
-        self._say(
-            f"{folder} belongs to user {folder.owner()}: run this as that user, with "
-            f"runuser -u {folder.owner()} -- taikun-cinder restore"
-        )
-        return True
 
     @contextlib.contextmanager
     def _started(self) -> Iterator[None]:

@@ -115,7 +115,10 @@ class Target(Protocol):
 
     @staticmethod
     def problems(
-        node: Node, portals: Sequence[Portal], prefix: str, group: str | None
+        node: Node,
+        portals: Sequence[Portal],
+        prefixes: Sequence[str],
+        group: str | None,
     ) -> Iterator[Problem]:
         """Tell what the node lacks to serve such targets, each with its cure.
 
@@ -125,7 +128,8 @@ class Target(Protocol):
         Args:
             node: the node.
             portals: where targets are to listen.
-            prefix: what the names of the targets are to begin with.
+            prefixes: what the names of targets begin with: that of new ones first, and
+                those of all that are recorded.
             group: whose logical volumes are to be exported; None if it is not known.
         """
         ...

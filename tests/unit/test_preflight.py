@@ -2,15 +2,20 @@
 """Every refusal at start tells its cure."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from cinder.volume import configuration, manager
 from oslo_config import cfg
 
 from taikun_cinder import preflight, volume_groups
+from taikun_cinder.access.model import Export
 from taikun_cinder.exception import BackendRefused
+from taikun_cinder.records import Records
 from taikun_cinder.targets.lio.readiness import MODULES
+from taikun_cinder.targets.lio.target import LioTarget
 from taikun_cinder.volume_groups import Hidden
+from taikun_cinder.volume_record import Record
 
 
 def _groups(*names):
@@ -357,3 +362,25 @@ def test_option_that_names_an_unknown_one_is_refused_by_name(
     assert option in said
     assert "nowhere" in said
     assert f"Set {option}" in said
+
+
+def test_prefixes_of_recorded_exports_are_looked_at_too(configure, node, monkeypatch):
+    asked = []
+    conf = configure()
+    folder = Path(conf.taikun_state_path)
+    export = Export(
+        "iqn.2009-09.org.old:volume-1",
+        f"/dev/{conf.volume_group}/volume-1",
+        "",
+        frozenset(),
+        frozenset(),
+    )
+    Records(folder).save("1", Record(export))
+
+    def problems(node, portals, prefixes, group):
+        asked.extend(prefixes)
+        yield from ()
+
+    monkeypatch.setattr(LioTarget, "problems", staticmethod(problems))
+    preflight.refuse_node(conf, node, _groups("cinder-volumes"))
+    assert asked == [conf.target_prefix, "iqn.2009-09.org.old:"]

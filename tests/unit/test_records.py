@@ -200,3 +200,18 @@ def test_record_with_any_value_of_another_kind_is_read_or_told(tmp_path):
             records.save("1", found)
             found.ledger.expire([], (), 1000.0, 5.0, 5.0)
             found.ledger.not_after(30.0)
+
+
+def test_prefixes_are_those_of_the_groups_recorded_targets(tmp_path):
+    records = Records(tmp_path)
+    for number, (prefix, group) in enumerate(
+        [("iqn.2010-10.a.b:", "vg"), ("iqn.2011-11.a.b:", "vg"), ("iqn.c:", "other")]
+    ):
+        name = f"volume-{number}"
+        export = Export(
+            prefix + name, f"/dev/{group}/{name}", "", frozenset(), frozenset()
+        )
+        records.save(str(number), Record(export))
+    (tmp_path / "9.json").write_text("{")
+    assert records.prefixes("vg") == {"iqn.2010-10.a.b:", "iqn.2011-11.a.b:"}
+    assert Records(tmp_path / "9.json").prefixes("vg") == frozenset()

@@ -27,22 +27,29 @@ _UNITS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 
 
 def problems(
-    node: Node, portals: Sequence[Portal], prefix: str = "", group: str | None = None
+    node: Node,
+    portals: Sequence[Portal],
+    prefixes: Sequence[str] = (),
+    group: str | None = None,
 ) -> Iterator[Problem]:
     """Tell what the node lacks, each with its cure.
 
     Args:
         node: the node.
         portals: where targets are to listen.
-        prefix: what the names of the targets are to begin with.
+        prefixes: what the names of targets begin with: that of new ones first, and
+            those of all that are recorded.
         group: whose logical volumes are to be exported; None if it is not known.
     """
-    yield from _name(prefix)
+    if prefixes:
+        yield from _name(prefixes[0])
     missing = missing_modules(node, MODULES)
     yield from missing
     ports = {portal.port for portal in portals}
     # Without the modules LIO cannot be made ready, and that is told already.
-    found = list(start.problems(ports, prefix=prefix, group=group, prepare=not missing))
+    found = list(
+        start.problems(ports, prefixes=prefixes, group=group, prepare=not missing)
+    )
     yield from found
     if all(problem.tolerable for problem in found):
         yield from _configfs(node)
@@ -63,7 +70,7 @@ def _name(prefix: str) -> Iterator[Problem]:
         taken, _kind = utils.normalize_wwn(["iqn"], name)
     except rtslib_fb.RTSLibError:
         taken = ""
-    if prefix and taken != name:
+    if taken != name:
         yield Problem(
             f"target_prefix is {prefix}, and rtslib, which other programs of this node "
             "change LIO by, takes no target of such a name",

@@ -5,13 +5,14 @@ oslo.privsep waits for ever for the command that starts it, and tells only that
 command's status. So it is started once on trial, with a time limit and its words kept.
 """
 
+import itertools
 import os
 import re
 import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,7 +92,7 @@ class _FailedError(Exception):
 def problems(
     ports: Collection[int],
     *,
-    prefix: str = "",
+    prefixes: Iterable[str] = (),
     group: str | None = None,
     prepare: bool = True,
 ) -> Iterator[Problem]:
@@ -99,7 +100,7 @@ def problems(
 
     Args:
         ports: where targets are to listen.
-        prefix: what the names of the targets are to begin with.
+        prefixes: what the names of targets begin with, of new ones and of old ones.
         group: whose logical volumes are to be exported; None if it is not known.
         prepare: whether to make LIO ready.
     """
@@ -111,8 +112,7 @@ def problems(
             if weakness := _weakness(user, power, ports):
                 yield weakness
                 return
-        refusals = lio.refusals(prefix, group) if group is not None else []
-        yield from map(_refused, refusals)
+        yield from map(_refused, _refusals(prefixes, group))
         lacking = setup.prepare() if prepare else []
     except _FailedError as failed:
         yield Problem(
@@ -137,6 +137,13 @@ def problems(
     else:
         for folder, number in lacking:
             yield _no_reservations(folder, number)
+
+
+def _refusals(prefixes: Iterable[str], group: str | None) -> Iterable[str]:
+    if group is None:
+        return ()
+    refusals = (lio.refusals(prefix, group) for prefix in prefixes)
+    return dict.fromkeys(itertools.chain(*refusals))
 
 
 def _refused(said: str) -> Problem:

@@ -64,10 +64,13 @@ class LioTarget:
 
     @staticmethod
     def problems(
-        node: Node, portals: Sequence[Portal], prefix: str, group: str | None
+        node: Node,
+        portals: Sequence[Portal],
+        prefixes: Sequence[str],
+        group: str | None,
     ) -> Iterator[Problem]:
         """Tell what the node lacks to serve such targets, each with its cure."""
-        yield from readiness.problems(node, portals, prefix, group)
+        yield from readiness.problems(node, portals, prefixes, group)
 
     def initiator(self, connector: Any) -> Initiator:
         """Give the initiator that a connector asks access for."""

@@ -2,15 +2,20 @@
 """The operator's reconcile tells and does all that it can, whatever is broken."""
 
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cinder import coordination
 from oslo_config import cfg
 
+from taikun_cinder import database
+from taikun_cinder.cinder_db import api as db
+from taikun_cinder.cinder_db import models
 from taikun_cinder.cli import backends, reconcile
-from taikun_cinder.exception import TargetBusy
-from tests.unit.cloud import A, B
+from taikun_cinder.exception import DatabaseUnknown, TargetBusy
+from taikun_cinder.records import Records
+from tests.unit.cloud import A, B, Cloud
 from tests.unit.memory import name_of
 
 
@@ -31,6 +36,7 @@ def run(monkeypatch):
 
 class _Broken:
     host = "node@broken"
+    records = Records(Path("/no/such/folder"))
 
     @property
     def reconcile(self):
@@ -45,6 +51,7 @@ class _Fine:
         self.reconcile = types.SimpleNamespace(
             once=self._once, volumes=list, orphans=frozenset
         )
+        self.records = Records(Path("/no/such/folder"))
 
     def _once(self, confirmed):
         self.done.append(confirmed)
@@ -79,11 +86,73 @@ def test_broken_volume_hides_no_other(cloud, run, capsys, monkeypatch):
         return real(name, desired)
 
     monkeypatch.setattr(cloud.target, "findings", findings)
-    driver = cloud.driver
-    backend: Any = types.SimpleNamespace(
-        host="node@lvm", reconcile=driver._reconcile, exports=driver._exports
-    )
-    assert reconcile._tell(backend) == 1
+    assert reconcile._tell(_backend(cloud)) == 1
     said = capsys.readouterr().out.splitlines()
     assert any(broken in line and "the disk hangs" in line for line in said)
     assert any(other in line for line in said)
+
+
+def _backend(cloud) -> Any:
+    driver = cloud.driver
+    return types.SimpleNamespace(
+        host=driver.host, reconcile=driver._reconcile, exports=driver._exports
+    )
+
+
+def test_what_is_told_is_what_a_confirmed_pass_does(cloud, capsys):
+    volume = cloud.volume()
+    server = cloud.attach(volume, A)
+    cloud.connect_only(cloud.load(volume), B).logout()
+    cloud.reconcile()
+    assert reconcile._tell(_backend(cloud)) == 0
+    cloud.wait(400)
+    assert reconcile._tell(_backend(cloud)) == 1
+    assert B["initiator"] in capsys.readouterr().out
+    cloud.driver._reconcile.once(confirmed=True)
+    assert cloud.acls(volume) == {A["initiator"]}
+    assert server.session.alive
+    assert reconcile._tell(_backend(cloud)) == 0
+
+
+def test_row_that_cannot_be_read_is_no_difference(cloud):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    cloud.reconcile()
+    with db.main_context_manager.writer.using(cloud.context) as session:
+        rows = session.query(models.VolumeAttachment).filter_by(id=attached.id)
+        rows.update({"connector": "{"})
+    cloud.reconcile()
+    assert reconcile._tell(_backend(cloud)) == 0
+    cloud.driver._reconcile.once(confirmed=True)
+    assert attached.session.alive
+
+
+def test_volumes_of_another_back_end_of_the_node_are_no_difference(
+    cloud, configure, volume_type
+):
+    other = Cloud(configure().config_group, volume_type)
+    other.attach(other.volume(), A)
+    cloud.attach(cloud.volume(), A)
+    assert reconcile._tell(_backend(cloud)) == 0
+    assert reconcile._tell(_backend(other)) == 0
+    other.end_driver()
+
+
+def test_wrong_database_confirms_nothing(cloud, monkeypatch):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    cloud.forget(volume, attached)
+    monkeypatch.setattr(database, "knows_service", lambda host: False)
+    with pytest.raises(DatabaseUnknown, match="connection in"):
+        cloud.driver._reconcile.once(confirmed=True)
+    assert attached.session.alive
+
+
+def test_another_user_than_the_folders_is_refused(run, capsys, tmp_path, monkeypatch):
+    fine = _Fine()
+    fine.records = Records(tmp_path)
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    monkeypatch.setattr(Path, "owner", lambda self: "cinder")
+    assert run(fine, yes=True) == 1
+    assert "runuser -u cinder -- taikun-cinder reconcile" in capsys.readouterr().out
+    assert fine.done == []

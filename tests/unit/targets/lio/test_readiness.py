@@ -16,7 +16,7 @@ def told(cinder, node):
     def told(*portals, prefix="iqn.2010-10.org.openstack:"):
         return {
             f"{problem.fault}. {problem.cure}": problem.tolerable
-            for problem in readiness.problems(node, portals, prefix)
+            for problem in readiness.problems(node, portals, [prefix])
         }
 
     return told

@@ -174,7 +174,7 @@ def test_node_that_is_ready_is_told_nothing(monkeypatch):
 def test_what_root_does_not_allow_is_told_with_file_option_and_cure(monkeypatch):
     monkeypatch.setattr(privsep.context, "client_mode", False)
     told = list(
-        start.problems({3260}, prefix="iqn.2030-01.x:", group="mine", prepare=False)
+        start.problems({3260}, prefixes=["iqn.2030-01.x:"], group="mine", prepare=False)
     )
     assert [("iqn.2030" in one.fault, "'mine'" in one.fault) for one in told] == [
         (True, False),
