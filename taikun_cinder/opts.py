@@ -50,9 +50,9 @@ BACKEND_OPTS: list[cfg.Opt] = [
         default=3,
         min=0,
         max=100000,
-        help="How many accesses of hosts that are logged in one pass of the reconcile may "
-        "end because their attachments are missing in the database. An access is one "
-        "host's to one volume. Cinder marks what it "
+        help="How many accesses of hosts that are logged in one pass of the reconcile "
+        "may end because their attachments are missing in the database. An access is "
+        "one host's to one volume. Cinder marks what it "
         "deletes and asks the driver to detach, so a missing row is rare, and many at "
         "once mean a database that was restored, lags behind or is empty. If there are "
         "more, all keep their access, and the log says which, and how to confirm it "
