@@ -14,16 +14,19 @@ longer than all the rest. That is the same: a driver keeps nothing in its proces
 
 import contextlib
 import dataclasses
+import faulthandler
 import functools
 import gc
 import os
 import pickle
+import select
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cinder import coordination
 from cinder.volume import configuration
@@ -45,6 +48,9 @@ from taikun_cinder.targets.lio.target import LioTarget
 from tests.lab.guest.points import Points
 
 _ACLS = "/sys/kernel/config/target/iscsi/iqn.*:volume-{}/tpgt_1/acls/*"
+#: How long a privileged process may need to end after its caller, in seconds.
+_PATIENCE = 60.0
+
 #: No request has more points. A walk that does not end would be a fault of its own.
 _MOST = 400
 
@@ -251,11 +257,13 @@ def walk(
 def _use_a_privileged_process() -> None:
     """Have one, forked instead of started by sudo."""
     real, loop = Context.start, daemon.Daemon.loop
+    stderr = os.dup(2)  # the privileged process closes its own
 
     def start(self: Context) -> None:
         real(self, priv_context.Method.FORK)
 
     def finish(self: Any) -> None:
+        faulthandler.register(signal.SIGUSR1, file=stderr, all_threads=True)
         # As one that sudo started; broken off, LIO can keep a port for ever. Also when
         # the loop ends by ECONNRESET, since its client died with an answer unread.
         try:
@@ -303,7 +311,7 @@ def _in_process(function: Callable[[], Any], timeout: float = 120) -> Any:
     late = threading.Timer(timeout, _kill, [pid])
     late.start()
     with os.fdopen(reader, "rb") as answer:
-        told = answer.read()
+        told = _read_all(answer, timeout + _PATIENCE)
     _pid, status = os.waitpid(pid, 0)
     in_time = late.is_alive()
     late.cancel()
@@ -315,6 +323,41 @@ def _in_process(function: Callable[[], Any], timeout: float = 120) -> Any:
     if not well:
         raise RuntimeError(result)
     return result
+
+
+def _read_all(answer: BinaryIO, timeout: float) -> bytes:
+    """Read until nobody has the other end: neither the process nor what it forked.
+
+    Its privileged process has it, too, and must have ended before LIO is looked at. One
+    that does not end though its caller is gone is told with its threads, and killed.
+    """
+    told = b""
+    deadline = time.monotonic() + timeout
+    while True:
+        left = deadline - time.monotonic()
+        if not select.select([answer], [], [], max(left, 0))[0]:
+            _kill_holders(os.fstat(answer.fileno()).st_ino)
+            deadline += _PATIENCE
+            continue
+        some = os.read(answer.fileno(), 1 << 16)
+        if not some:
+            return told
+        told += some
+
+
+def _kill_holders(pipe: int) -> None:
+    """Kill the other processes that have a pipe, and say what they were doing."""
+    for process in Path("/proc").glob("[1-9]*"):
+        pid = int(process.name)
+        with contextlib.suppress(OSError):
+            held = {os.stat(file).st_ino for file in (process / "fd").iterdir()}
+            if pid != os.getpid() and pipe in held:
+                print(f"process {pid} does not end though its caller is gone:")
+                os.kill(pid, signal.SIGUSR1)  # see _use_a_privileged_process
+                time.sleep(1)
+                for task in (process / "task").iterdir():
+                    print(task.name, (task / "stack").read_text())
+                os.kill(pid, signal.SIGKILL)
 
 
 def _answer(function: Callable[[], Any], writer: int) -> None:
