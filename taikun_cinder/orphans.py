@@ -29,6 +29,21 @@ from taikun_cinder.volume_record import Record
 LOG = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Left:
+    """What there is of a volume that is no volume of the back end.
+
+    Attributes:
+        owners: the volumes of other back ends that have its name.
+        record: of it, None if there is none.
+        export: of it, provably the back end's; None if there is none.
+    """
+
+    owners: Collection[VolumeRow]
+    record: Record | None
+    export: Export | None
+
+
 class Orphans:
     """The orphans of one back end.
 
@@ -68,14 +83,8 @@ class Orphans:
     def is_one(self, name_id: str) -> bool:
         """Say whether nobody owns what there is of a volume; change nothing."""
         with self._lock(name_id):
-            owners = database.owners_of(name_id)
-            if any(owner.host == self._backend for owner in owners):
-                return False
-            record = self._records.load(name_id)
-            if self._is_anothers(record, owners):
-                return False
-            export = (record.export if record else None) or self._shown(name_id)
-            return export is not None and self._is_ours(export, name_id)
+            found = self._left(name_id)
+            return found is not None and found.export is not None
 
     def settle(self, name_id: str, hold: Hold) -> None:
         """Remove what nobody owns of one volume.
@@ -85,19 +94,29 @@ class Orphans:
             hold: tells which initiators keep their access for now, see ``brake``.
         """
         with self._lock(name_id):
-            owners = database.owners_of(name_id)
-            if any(owner.host == self._backend for owner in owners):
-                return  # it is being made or removed, or the pass has it
-            record = self._records.load(name_id)
-            if self._is_anothers(record, owners):
+            found = self._left(name_id)
+            if found is None:
                 return
-            export = record.export if record else None
-            if export is None:
-                export = self._shown(name_id)
-            if export is not None and self._is_ours(export, name_id):
-                self._settle(name_id, owners, record, export, hold)
-            elif record is not None and not owners:
-                self._forget(name_id, record)
+            if found.export is not None:
+                self._settle(name_id, found.owners, found.record, found.export, hold)
+            elif found.record is not None and not found.owners:
+                self._forget(name_id, found.record)
+
+    def _left(self, name_id: str) -> _Left | None:
+        """Give what there is of a volume that is not this back end's; None for nothing.
+
+        Nothing is another back end's, or is being made or removed.
+        """
+        owners = database.owners_of(name_id)
+        if any(owner.host == self._backend for owner in owners):
+            return None
+        record = self._records.load(name_id)
+        if self._is_anothers(record, owners):
+            return None
+        export = (record.export if record else None) or self._shown(name_id)
+        if export is not None and not self._is_ours(export, name_id):
+            export = None
+        return _Left(owners, record, export)
 
     def _forget(self, name_id: str, record: Record) -> None:
         """Forget a record that no export goes by.
@@ -159,7 +178,9 @@ class Orphans:
     ) -> None:
         state = self._target.read(export.target)
         hosts = {*export.grant_of, *state.hosts}
-        users = self._users(owners, hosts, record)
+        users = self._users(owners, hosts)
+        if owners and record:
+            users |= state.connected & _cinders_own(record)
         kept = users.union(hold(name_id, state.connected & hosts - users))
         if kept:
             self._keep(name_id, owners, record, export, kept)
@@ -183,19 +204,16 @@ class Orphans:
         self,
         owners: Collection[VolumeRow],
         hosts: Collection[Initiator],
-        record: Record | None,
     ) -> frozenset[Initiator]:
         """Give the hosts that another back end's volume sends to this node still.
 
         When a back end was renamed, its volumes are another's until the operator has
-        moved them too. Their hosts are not cut off for that, and neither is a
-        connection of Cinder's own while its host is logged in. An attachment that
-        cannot be read may be anybody's.
+        moved them too. Their hosts are not cut off for that. An attachment that cannot
+        be read may be anybody's.
 
         Args:
             owners: the volumes.
             hosts: all that have access here.
-            record: of the export, None if there is none.
         """
         attachments = [
             attachment
@@ -205,21 +223,12 @@ class Orphans:
         if not all(attachment.readable for attachment in attachments):
             return frozenset(hosts)
         portals = frozenset(self._layout.portals)
-        own = self._connected(record) if owners and record else frozenset()
-        return own | frozenset(
+        return frozenset(
             attachment.initiator
             for attachment in attachments
             if attachment.initiator and attachment.connected
             if attachment.told and attachment.told.portals & portals
         )
-
-    def _connected(self, record: Record) -> frozenset[Initiator]:
-        """Give the hosts that are logged in by a connection of Cinder's own."""
-        connections = record.ledger.connections
-        own = {one.grant.initiator for one in connections if one.server is None}
-        if not own or record.export is None:
-            return frozenset()
-        return self._target.read(record.export.target).connected & own
 
     def _keep(
         self,
@@ -245,6 +254,15 @@ class Orphans:
         rest = export.only(kept)
         self._target.ensure(export.target, rest)
         self._records.save(name_id, dataclasses.replace(record, export=rest))
+
+
+def _cinders_own(record: Record) -> frozenset[Initiator]:
+    """Give the hosts of a record's connections that Cinder made for itself.
+
+    As long as such a host is logged in, it is not cut off for a renamed back end.
+    """
+    connections = record.ledger.connections
+    return frozenset(one.grant.initiator for one in connections if one.server is None)
 
 
 def _words(initiators: Collection[Initiator]) -> str:
