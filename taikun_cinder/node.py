@@ -3,6 +3,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ _FIRST_NAMESPACE = "pid:[4026531836]"
 _MARKS = (".dockerenv", "run/.containerenv")
 
 
+@functools.cache  # each request writes it into a record
 def machine_id(root: Path = Path("/")) -> str:
     """Give what tells this installation of a system from others, see machine-id(5).
 
