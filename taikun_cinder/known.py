@@ -70,11 +70,6 @@ class Known:
         }
         return ledger.keep(pairs, self.record.ledger.machines)
 
-    @property
-    def readable(self) -> bool:
-        """Whether all attachments could be read."""
-        return all(attachment.readable for attachment in self.attachments)
-
     def moved(self, volume: Any) -> str | None:
         """Say why the volume is not what a request takes it for; None if it is.
 

@@ -19,6 +19,7 @@ answer was lost, or its end was. Nothing says which. So, of those, in this order
 """
 
 import dataclasses
+import functools
 from collections.abc import Collection, Iterable, Iterator
 
 from taikun_cinder.access.attachment import Attachment, Connection
@@ -43,18 +44,23 @@ class Moment:
     age: float
     patience: float
 
-    @property
+    @functools.cached_property
     def connected(self) -> list[Attachment]:
         """The attachments that have a connector, or had one that cannot be read."""
         return [one for one in self.attachments if one.connected]
 
-    @property
+    @functools.cached_property
     def explained(self) -> frozenset[Initiator]:
         """The initiators that an attachment names."""
         named = (one.initiator for one in self.connected)
         return frozenset(one for one in named if one is not None)
 
-    @property
+    @functools.cached_property
+    def servers(self) -> frozenset[str]:
+        """The servers that have an attachment."""
+        return frozenset(one.server for one in self.attachments)
+
+    @functools.cached_property
     def waiting(self) -> frozenset[str]:
         """The servers with an attachment that has no connector yet."""
         return frozenset(one.server for one in self.attachments if not one.connected)
@@ -68,7 +74,6 @@ def lasting(connections: Iterable[Connection], moment: Moment) -> Iterator[Conne
         moment: what is seen.
     """
     connections = tuple(connections)
-    servers = {one.server for one in moment.attachments}
     settled = {one.server for one in moment.connected if one.initiator} - moment.waiting
     unexplained = frozenset(moment.sessions) - moment.explained
     protects = _protects(connections, moment)
@@ -77,7 +82,7 @@ def lasting(connections: Iterable[Connection], moment: Moment) -> Iterator[Conne
         logged_in = initiator in moment.sessions
         if connection.shown or (connection.idle and logged_in):
             yield connection
-        elif connection.idle or _is_orphaned(connection, servers):
+        elif connection.idle or _is_orphaned(connection, moment):
             continue
         elif _is_superseded(connection, settled, moment):
             if connection.since >= moment.now - moment.age:
@@ -90,8 +95,8 @@ def lasting(connections: Iterable[Connection], moment: Moment) -> Iterator[Conne
             yield dataclasses.replace(connection, idle=True)
 
 
-def _is_orphaned(connection: Connection, servers: Collection[str]) -> bool:
-    return connection.server not in (None, connection.identity, *servers)
+def _is_orphaned(connection: Connection, moment: Moment) -> bool:
+    return connection.server not in (None, connection.identity, *moment.servers)
 
 
 def _is_superseded(
@@ -104,8 +109,8 @@ def _is_superseded(
 
 
 def _is_young(connection: Connection, moment: Moment) -> bool:
-    own = {one.server for one in moment.attachments}
-    limit = moment.age if connection.server in own else moment.patience
+    has_row = connection.server in moment.servers
+    limit = moment.age if has_row else moment.patience
     return connection.since >= moment.now - limit
 
 
