@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from unittest import mock
 
+from lab.guest import privileged
 from lab.guest import volume as lab_volume
 from lab.guest.initiators import connector
 from lab.guest.volume import OURS, Backend
@@ -19,10 +20,8 @@ from cinder.objects.fields import VolumeAttachStatus  # isort: skip
 
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_privsep import priv_context
 
 from taikun_cinder import database
-from taikun_cinder import privsep as our_privsep
 from taikun_cinder.cinder_db import api as db_api
 from taikun_cinder.cinder_db import models
 from taikun_cinder.privsep import cipher, lio
@@ -53,7 +52,7 @@ class Measured(Backend):
         logging.setup(cfg.CONF, "cinder")
         privsep.sys_admin_pctxt.set_client_mode(False)
         # Forked before this process has threads, as it would be started on a node.
-        our_privsep.context.start(priv_context.Method.FORK)
+        privileged.use_forked()
 
     # -- volumes that are exported beside those that are measured
 

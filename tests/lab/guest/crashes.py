@@ -21,36 +21,32 @@ import os
 import pickle
 import select
 import signal
-import threading
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from cinder import coordination
 from cinder.volume import configuration
 from cinder.volume.drivers import lvm
-from oslo_privsep import daemon, priv_context
 from rtslib_fb import RTSRoot
 
+from lab.guest import privileged
 from lab.guest import volume as volumes
 from lab.guest.system import run
 from lab.guest.volume_settings import BACKEND, RECORDS
 from lab.plan import VOLUME_GROUP
-from taikun_cinder import privsep, volume_groups
+from taikun_cinder import volume_groups
 from taikun_cinder.cinder_db import api as db_api
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
-from taikun_cinder.privsep.client import Context
 from taikun_cinder.records import Records
 from taikun_cinder.targets.lio.target import LioTarget
 from tests.lab.guest.points import Points
 
 _ACLS = "/sys/kernel/config/target/iscsi/iqn.*:volume-{}/tpgt_1/acls/*"
-#: How long a privileged process may need to end after its caller, in seconds.
-_PATIENCE = 60.0
-
 #: No request has more points. A walk that does not end would be a fault of its own.
 _MOST = 400
 
@@ -131,7 +127,7 @@ class Walk:
         self, number: int, request: Callable[[str], None], attachment: str
     ) -> str:
         self._points.arm(number, self._victim)
-        _use_a_privileged_process()
+        privileged.use_forked()
         try:
             request(attachment)
         except Exception as error:
@@ -254,29 +250,6 @@ def walk(
     return [dataclasses.asdict(crash) for crash in crashes]
 
 
-def _use_a_privileged_process() -> None:
-    """Have one, forked instead of started by sudo."""
-    real, loop = Context.start, daemon.Daemon.loop
-    stderr = os.dup(2)  # the privileged process closes its own
-
-    def start(self: Context) -> None:
-        real(self, priv_context.Method.FORK)
-
-    def finish(self: Any) -> None:
-        faulthandler.register(signal.SIGUSR1, file=stderr, all_threads=True)
-        # As one that sudo started; broken off, LIO can keep a port for ever. Also when
-        # the loop ends by ECONNRESET, since its client died with an answer unread.
-        try:
-            loop(self)
-        finally:
-            self.thread_pool.shutdown()
-
-    for owner, name, mine in (Context, "start", start), (daemon.Daemon, "loop", finish):
-        setattr(owner, name, mine)
-    privsep.context.set_client_mode(True)
-    start(privsep.context)
-
-
 def _lose_the_kernels_state() -> None:
     RTSRoot().clear_existing(confirm=True)
     run("vgchange", "-an", VOLUME_GROUP)
@@ -295,28 +268,31 @@ def _is_open(device: Path) -> bool:
 def _in_process(function: Callable[[], Any], timeout: float = 120) -> Any:
     """Call a function in a process forked from this one; give what it gives.
 
+    Its privileged process must have ended, too, before LIO is looked at.
+
     Returns:
         its result; ``killed`` if it was.
 
     Raises:
-        RuntimeError: it raised, or it took too long.
+        RuntimeError: it raised, or one of the two took too long; with what each of
+            their threads was doing.
     """
     reader, writer = os.pipe()
     gc.freeze()  # see lab.guest.agent
-    pid = os.fork()
-    if not pid:
-        db_api.dispose_engine()  # its connections are this process's
-        _answer(function, writer)
-    os.close(writer)
-    late = threading.Timer(timeout, _kill, [pid])
-    late.start()
-    with os.fdopen(reader, "rb") as answer:
-        told = _read_all(answer, timeout + _PATIENCE)
-    _pid, status = os.waitpid(pid, 0)
-    in_time = late.is_alive()
-    late.cancel()
-    if not in_time:
-        raise RuntimeError(f"it hung for {timeout:.0f} s")
+    with tempfile.TemporaryFile("w+") as stacks:
+        pid = os.fork()
+        if not pid:
+            faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
+            db_api.dispose_engine()  # its connections are this process's
+            _answer(function, writer)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as answer:
+            told = _read_all(answer, timeout)
+            if told is None:
+                hung = _end_holders(answer, stacks)
+        _pid, status = os.waitpid(pid, 0)
+    if told is None:
+        raise RuntimeError(f"after {timeout:.0f} s there was still:\n{hung}")
     if os.WIFSIGNALED(status):
         return "killed"
     well, result = pickle.loads(told)  # noqa: S301 - our own process
@@ -325,39 +301,38 @@ def _in_process(function: Callable[[], Any], timeout: float = 120) -> Any:
     return result
 
 
-def _read_all(answer: BinaryIO, timeout: float) -> bytes:
-    """Read until nobody has the other end: neither the process nor what it forked.
-
-    Its privileged process has it, too, and must have ended before LIO is looked at. One
-    that does not end though its caller is gone is told with its threads, and killed.
-    """
+def _read_all(answer: BinaryIO, timeout: float) -> bytes | None:
+    """Read until nobody has the other end; give None if that takes too long."""
     told = b""
     deadline = time.monotonic() + timeout
     while True:
         left = deadline - time.monotonic()
         if not select.select([answer], [], [], max(left, 0))[0]:
-            _kill_holders(os.fstat(answer.fileno()).st_ino)
-            deadline += _PATIENCE
-            continue
+            return None
         some = os.read(answer.fileno(), 1 << 16)
         if not some:
             return told
         told += some
 
 
-def _kill_holders(pipe: int) -> None:
-    """Kill the other processes that have a pipe, and say what they were doing."""
+def _end_holders(answer: BinaryIO, stacks: TextIO) -> str:
+    """Kill the other processes that have a pipe; tell what they were doing."""
+    pipe = os.fstat(answer.fileno()).st_ino
+    told = ""
     for process in Path("/proc").glob("[1-9]*"):
         pid = int(process.name)
         with contextlib.suppress(OSError):
             held = {os.stat(file).st_ino for file in (process / "fd").iterdir()}
-            if pid != os.getpid() and pipe in held:
-                print(f"process {pid} does not end though its caller is gone:")
-                os.kill(pid, signal.SIGUSR1)  # see _use_a_privileged_process
-                time.sleep(1)
-                for task in (process / "task").iterdir():
-                    print(task.name, (task / "stack").read_text())
-                os.kill(pid, signal.SIGKILL)
+            if pid == os.getpid() or pipe not in held:
+                continue
+            os.kill(pid, signal.SIGUSR1)
+            time.sleep(1)
+            for task in (process / "task").iterdir():
+                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                told += f"{pid}/{task.name} {state}\n{(task / 'stack').read_text()}"
+            os.kill(pid, signal.SIGKILL)
+    stacks.seek(0)
+    return told + stacks.read()
 
 
 def _answer(function: Callable[[], Any], writer: int) -> None:
@@ -368,8 +343,3 @@ def _answer(function: Callable[[], Any], writer: int) -> None:
     with os.fdopen(writer, "wb") as answer:
         answer.write(pickle.dumps(told))
     os._exit(0)
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
