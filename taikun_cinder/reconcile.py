@@ -183,8 +183,6 @@ class Reconcile:
         """
         if confirmed and not self.is_trusted():
             raise DatabaseUnknown
-        if confirmed and not self.is_trusted():
-            raise DatabaseUnknown
         failed = 0
         self._busy.clear()
         self._brake.begin(confirmed=confirmed)
