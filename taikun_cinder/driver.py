@@ -222,6 +222,13 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
+        try:
+            return self._let_in(volume, connector)
+        except Exception:
+            self._failed.volume = volume["id"]
+            raise
+
+    def _let_in(self, volume: Any, connector: dict[str, Any]) -> dict[str, Any]:
         flag = database.readonly_flag(volume)
         request = AttachRequest(
             volume,
@@ -230,11 +237,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             modes.asked(volume, connector, flag),
             extra_specs.rule(self.configuration, volume),
         )
-        try:
-            export, grant, admission = self._exports.attach(request)
-        except Exception:
-            self._failed.volume = volume["id"]
-            raise
+        export, grant, admission = self._exports.attach(request)
         if flag == modes.LIFTED:
             database.remove_readonly_flag(volume)
         if not admission.is_final(grant):

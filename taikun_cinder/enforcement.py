@@ -5,12 +5,12 @@ The caller holds the volume's lock, and gives the grants.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder.access.model import Export, Grant, Initiator
+from taikun_cinder.access.model import Export, Grant, HostState, Initiator
 from taikun_cinder.exception import GrantWithheld, NotActivated
 from taikun_cinder.layout import Layout
 from taikun_cinder.targets.base import Finding, Result, Target
@@ -26,10 +26,12 @@ class Enforced:
     Attributes:
         export: what the target must show by now; None for nothing.
         result: what came of it.
+        failure: why it is less than what was asked for; None if it is that.
     """
 
     export: Export | None
     result: Result
+    failure: NotActivated | None = None
 
     @property
     def shown(self) -> Export:
@@ -103,16 +105,15 @@ class Enforcement:
                 part that lost its target anywhere. It takes the longer, the more the
                 node exports.
 
-        Raises:
-            NotActivated: the volume has no block device. Nobody was let in; but who
-                may not reach it any more does not. A request that only takes somebody's
-                access away is done with that.
+        If the volume has no block device, nobody gets more than he has; but who may not
+        reach it any more does not. A request that only takes somebody's access away is
+        done with that, and anything else has failed.
         """
         desired = self._desired(volume, name, record, grants)
         had = record.export if record else None
         failure = self._failure_to_activate(volume) if desired else None
-        if failure is not None:
-            return self._take_away(volume, name, had, desired, about, failure)
+        if desired and failure:
+            return self._take_away(volume, had, desired, about, failure)
         changed = None
         if about is not None and desired is not None and had is not None:
             # And those whose access differs from when the export was made last.
@@ -134,26 +135,34 @@ class Enforcement:
     def _take_away(
         self,
         volume: Any,
-        name: str,
         had: Export | None,
-        desired: Export | None,
+        desired: Export,
         about: Collection[Initiator] | None,
         failure: NotActivated,
     ) -> Enforced:
         """End what must end, where nothing new can be exported."""
-        before = had.grant_of if had else {}
-        stays = frozenset(
-            grant
-            for grant in (desired.grants if desired else ())
-            if (known := before.get(grant.initiator)) and known.joined(grant) == known
+        state = self._target.read(desired.target)
+        # Without a record, what a host has is what it may have.
+        before: Mapping[Initiator, Grant | HostState] = (
+            had.grant_of if had else state.hosts
         )
-        left = dataclasses.replace(desired, grants=stays) if desired else None
-        # Without its device an export cannot be made anew, only removed.
-        shown = left if left and self._target.read(name).device == left.device else None
-        result = self._target.ensure(name, shown, search=shown is None)
+        left = {
+            grant: grant.reduced(before[grant.initiator])
+            for grant in desired.grants
+            if grant.initiator in before
+        }
+        export = dataclasses.replace(
+            desired, grants=frozenset(filter(None, left.values()))
+        )
+        # Without a device an export cannot be made anew, only removed. And the one that
+        # it has is let be, though it may be another than it should be.
+        shown = (
+            dataclasses.replace(export, device=state.device) if state.device else None
+        )
+        result = self._target.ensure(desired.target, shown, search=shown is None)
         _log(volume, result)
-        if about is None or left != desired:
-            raise failure
+        if about is None or export != desired:
+            return Enforced(export, result, failure)
         LOG.error(failure.msg)
         return Enforced(desired, result)
 

@@ -380,13 +380,22 @@ class Exports:
         search: bool = False,
         certain: bool = False,
     ) -> Enforced:
-        """Make the export so; see ``Enforcement.ensure``, and ``leftovers.spared``."""
+        """Make the export so; see ``Enforcement.ensure``, and ``leftovers.spared``.
+
+        Raises:
+            NotActivated: not all of it could be done.
+        """
         granted = spared(
             volume, known, ledger, about or (), self.target, hold, certain=certain
         )
-        return self._enforcement.ensure(
+        enforced = self._enforcement.ensure(
             volume, known.target, known.record, granted, about, search=search
         )
+        if enforced.failure:
+            # A reboot goes by the record, and must not let in who was cut off here.
+            self._keep(volume, known, known.ledger, enforced)
+            raise enforced.failure
+        return enforced
 
     def _keep(
         self,

@@ -40,11 +40,17 @@ def spared(
         target: what exports the volume.
         hold: the reconcile's; None for a request.
         certain: whether the request ends its host's access even where an attachment
-            that cannot be read may be that host's, too.
+            that cannot be read, or that is only missing, may be that host's, too.
     """
     asked = {grant.initiator: grant for grant in grants(known.attachments, ledger)}
     lost = {had.initiator: had for had in known.had if _loses(had, asked)}
-    doubtful = {one for one in lost if not certain and _may_be_of_broken(known, one)}
+    doubtful = {
+        one
+        for one in lost
+        if not certain
+        if _may_be_of_broken(known, one)
+        or (one in about and _has_missing(known, ledger, one))
+    }
     others = lost.keys() - about - doubtful
     others -= _gone(known, ledger, others)
     kept = doubtful.union(_held(volume, known, target, hold, others))
@@ -92,6 +98,14 @@ def _may_be_of_broken(known: Known, initiator: Initiator) -> bool:
     )
 
 
+def _has_missing(known: Known, ledger: Ledger, initiator: Initiator) -> bool:
+    """Say whether a host had attachments that nobody has ended, and are missing."""
+    present = {attachment.id for attachment in known.attachments}
+    ended = {attachment for attachment, _identity in ledger.ended}
+    missing = known.had_attachments(initiator) - present - ended
+    return bool(missing and missing - database.deleted(missing))
+
+
 def _gone(
     known: Known, ledger: Ledger, initiators: Collection[Initiator]
 ) -> frozenset[Initiator]:
@@ -101,7 +115,12 @@ def _gone(
     that Cinder has marked as deleted. One that is only missing may be in a later copy
     of the database.
     """
-    present = {attachment.id for attachment in known.attachments}
+    present = {
+        attachment.id
+        for attachment in known.attachments
+        # One that lost its connector is as it was once, in an older copy.
+        if attachment.connected or not attachment.readable
+    }
     seen = {attachment.initiator for attachment in known.attachments}
     seen |= {one.grant.initiator for one in ledger.connections if not one.idle}
     missing = {one: known.had_attachments(one) - present for one in initiators}

@@ -18,7 +18,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from taikun_cinder import database
-from taikun_cinder.access.model import Export, Initiator
+from taikun_cinder.access.model import Export, ExportState, Initiator
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.layout import Layout
 from taikun_cinder.leftovers import Hold
@@ -81,10 +81,17 @@ class Orphans:
         return frozenset(found.difference(known))
 
     def is_one(self, name_id: str) -> bool:
-        """Say whether nobody owns what there is of a volume; change nothing."""
+        """Say whether a confirmed pass would end access to what there is of a volume.
+
+        Nothing is changed.
+        """
         with self._lock(name_id):
             found = self._left(name_id)
-            return found is not None and found.export is not None
+            if found is None or found.export is None:
+                return False
+            state = self._target.read(found.export.target)
+            users = self._users(found, found.export, state)
+            return not users or bool(found.export.grant_of.keys() - users)
 
     def settle(self, name_id: str, hold: Hold) -> None:
         """Remove what nobody owns of one volume.
@@ -98,7 +105,7 @@ class Orphans:
             if found is None:
                 return
             if found.export is not None:
-                self._settle(name_id, found.owners, found.record, found.export, hold)
+                self._settle(name_id, found, found.export, hold)
             elif found.record is not None and not found.owners:
                 self._forget(name_id, found.record)
 
@@ -113,7 +120,9 @@ class Orphans:
         record = self._records.load(name_id)
         if self._is_anothers(record, owners):
             return None
-        export = (record.export if record else None) or self._shown(name_id)
+        # What was copied from another node says nothing of this one's kernel.
+        own = record if record and record.is_of_this_node else None
+        export = (own.export if own else None) or self._shown(name_id)
         if export is not None and not self._is_ours(export, name_id):
             export = None
         return _Left(owners, record, export)
@@ -123,20 +132,23 @@ class Orphans:
 
         One of an older version may have the name of a volume that was migrated since,
         see ``Records.of``. One of ours that speaks of another volume is a copy, which
-        nothing goes by, with passwords in it.
+        nothing goes by, with passwords in it. So is one of another node.
         """
         if record.export is None:
             self._records.forget(name_id)
-        elif record.about is not None and record.about.backend == self._backend:
+        elif record.about is not None and (
+            record.about.backend == self._backend or not record.is_of_this_node
+        ):
             self._records.forget(name_id)
             LOG.warning(
-                "The record of volume %(name)s in %(folder)s spoke of another volume, "
-                "%(volume)s, and Cinder has no volume %(name)s. It was a copy, and is "
-                "removed.",
+                "The record of volume %(name)s in %(folder)s spoke of volume "
+                "%(volume)s on node %(node)s, and Cinder has no volume %(name)s. It "
+                "was a copy, and is removed.",
                 {
                     "name": name_id,
                     "folder": self._records.folder,
                     "volume": record.about.volume,
+                    "node": record.about.node,
                 },
             )
 
@@ -148,11 +160,9 @@ class Orphans:
         It may have the same volume group, and be the in-tree driver's, which keeps no
         records.
         """
-        if record is None or record.about is None:
+        if record is None or record.about is None or not record.is_of_this_node:
             return bool(owners)
-        return not record.is_of_this_node or record.about.backend in {
-            owner.host for owner in owners
-        }
+        return record.about.backend in {owner.host for owner in owners}
 
     def _is_ours(self, export: Export, name_id: str) -> bool:
         name = self._layout.name(name_id)
@@ -171,19 +181,17 @@ class Orphans:
     def _settle(
         self,
         name_id: str,
-        owners: Collection[VolumeRow],
-        record: Record | None,
+        found: _Left,
         export: Export,
         hold: Hold,
     ) -> None:
+        owners = found.owners
         state = self._target.read(export.target)
         hosts = {*export.grant_of, *state.hosts}
-        users = self._users(owners, hosts)
-        if owners and record:
-            users |= state.connected & _cinders_own(record)
+        users = self._users(found, export, state)
         kept = users.union(hold(name_id, state.connected & hosts - users))
         if kept:
-            self._keep(name_id, owners, record, export, kept)
+            self._keep(name_id, owners, found.record, export, kept)
             return
         changes = self._target.ensure(export.target, None).changes
         self._records.forget(name_id)
@@ -201,34 +209,31 @@ class Orphans:
         )
 
     def _users(
-        self,
-        owners: Collection[VolumeRow],
-        hosts: Collection[Initiator],
+        self, found: _Left, export: Export, state: ExportState
     ) -> frozenset[Initiator]:
         """Give the hosts that another back end's volume sends to this node still.
 
         When a back end was renamed, its volumes are another's until the operator has
         moved them too. Their hosts are not cut off for that. An attachment that cannot
-        be read may be anybody's.
-
-        Args:
-            owners: the volumes.
-            hosts: all that have access here.
+        be read may be anybody's. Nor is Cinder cut off from what it is logged in by.
         """
         attachments = [
             attachment
-            for owner in owners
+            for owner in found.owners
             for attachment in database.rows_of(owner, self._target).attachments
         ]
         if not all(attachment.readable for attachment in attachments):
-            return frozenset(hosts)
+            return frozenset({*export.grant_of, *state.hosts})
         portals = frozenset(self._layout.portals)
-        return frozenset(
+        users = frozenset(
             attachment.initiator
             for attachment in attachments
             if attachment.initiator and attachment.connected
             if attachment.told and attachment.told.portals & portals
         )
+        if not (found.owners and found.record):
+            return users
+        return users | state.connected & _cinders_own(found.record)
 
     def _keep(
         self,
@@ -257,10 +262,7 @@ class Orphans:
 
 
 def _cinders_own(record: Record) -> frozenset[Initiator]:
-    """Give the hosts of a record's connections that Cinder made for itself.
-
-    As long as such a host is logged in, it is not cut off for a renamed back end.
-    """
+    """Give the hosts of a record's connections that Cinder made for itself."""
     connections = record.ledger.connections
     return frozenset(one.grant.initiator for one in connections if one.server is None)
 

@@ -13,6 +13,7 @@ leaves out what nobody was told.
 import contextlib
 import json
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,11 +200,19 @@ class Records:
     def owner(self) -> str | None:
         """Give the user that the folder belongs to, if that is another than this one.
 
+        It is a number where that user has no name here.
+
         Files and locks that another user leaves behind, cinder-volume could not take.
         """
-        if not self.folder.exists() or self.folder.stat().st_uid == os.geteuid():
+        if not self.folder.exists():
             return None
-        return self.folder.owner()
+        owner = self.folder.stat().st_uid
+        if owner == os.geteuid():
+            return None
+        try:
+            return pwd.getpwuid(owner).pw_name
+        except KeyError:  # a container's
+            return str(owner)
 
     def prefixes(self, group: str) -> frozenset[str]:
         """Give what the names of the recorded targets of a volume group begin with.
@@ -217,7 +226,7 @@ class Records:
             return frozenset()
         for volume_id in volumes:
             record = self.load(volume_id)
-            export = record.export if record else None
+            export = record.export if record and record.is_of_this_node else None
             if export is not None:
                 folder, _, name = export.device.rpartition("/")
                 if folder == f"/dev/{group}" and export.target.endswith(name):

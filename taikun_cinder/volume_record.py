@@ -102,6 +102,7 @@ def plain(record: Record) -> dict[str, Any]:
                 "connector": connection.connector,
                 "candidates": sorted(connection.candidates),
                 "idle": connection.idle,
+                "rows": sorted(connection.rows),
                 "grant": _plain_grant(connection.grant),
             }
             for connection in ledger.connections
@@ -171,12 +172,13 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
             _text(flight["identity"]),
             _grant(flight["grant"]),
             _seconds(flight["since"]),
-            flight["shown"],
-            flight["user"],
-            flight["undecided"],
-            flight.get("connector", ""),
-            frozenset(flight.get("candidates", ())),
-            flight.get("idle", False),
+            _flag(flight["shown"]),
+            None if flight["user"] is None else _text(flight["user"]),
+            _flag(flight["undecided"]),
+            _text(flight.get("connector", "")),
+            frozenset(map(_text, flight.get("candidates", ()))),
+            _flag(flight.get("idle", False)),
+            frozenset(map(_text, flight.get("rows", ()))),
         )
         for flight in plain["flights"]
     )
@@ -221,6 +223,12 @@ def _seconds(value: object) -> float:
     return value
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(type(value).__name__)
+    return value
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
@@ -238,16 +246,16 @@ def _export(plain: Mapping[str, Any]) -> Export:
         serial=_text(plain["serial"]),
         portals=frozenset(Portal(*portal) for portal in plain["portals"]),
         grants=frozenset(_grant(grant) for grant in plain["grants"]),
-        discard=plain.get("discard", False),
+        discard=_flag(plain.get("discard", False)),
     )
 
 
 def _grant(plain: Mapping[str, Any]) -> Grant:
     # Older versions know the main disk only, and say nothing of disks.
-    main_disk = plain.get("main_disk", True)
+    main_disk = _flag(plain.get("main_disk", True))
     return Grant(
         Initiator(plain["initiator"]),
         _credentials(plain),
         Mode(plain["mode"]) if main_disk else None,
-        plain.get("readers_disk", False),
+        _flag(plain.get("readers_disk", False)),
     )

@@ -81,6 +81,8 @@ class Connection:
             ``server`` is the identity.
         idle: whether it gives nothing any more, and is only remembered so that its end
             is not taken for another's.
+        rows: the ids of the attachments that it may be for; empty if none was there, or
+            if it is not known.
     """
 
     identity: str
@@ -92,6 +94,16 @@ class Connection:
     connector: str = ""
     candidates: frozenset[str] = frozenset()
     idle: bool = False
+    rows: frozenset[str] = frozenset()
+
+    def may_be_of(self, attachment: Attachment) -> bool:
+        """Say whether an attachment that has no connector yet can be the one it is for.
+
+        If not, its answer was lost, and Cinder has made another attachment.
+        """
+        return self.server == attachment.server and (
+            not self.rows or attachment.id in self.rows
+        )
 
     @property
     def loose(self) -> bool:

@@ -7,7 +7,8 @@ answer was lost, or its end was. Nothing says which. So, of those, in this order
 
 - One whose server has no attachment any more is over.
 - One whose server, or all servers that it may be for, got another connection since is
-  over after a while.
+  over after a while: unless its host has a session that no attachment explains but one
+  without a host's name may, as there are more such attachments than others in use.
 - One whose host has a session that no attachment explains is in use.
 - One is young for a while after it was granted, or was in use.
 - One that an attachment without a host's name may be about is kept: unless as many
@@ -56,6 +57,17 @@ class Moment:
         return frozenset(one for one in named if one is not None)
 
     @functools.cached_property
+    def unexplained(self) -> frozenset[Initiator]:
+        """The initiators that are logged in by no attachment."""
+        return frozenset(self.sessions) - self.explained
+
+    @functools.cached_property
+    def settled(self) -> frozenset[str]:
+        """The servers all of whose attachments have a connector."""
+        named = {one.server for one in self.connected if one.initiator}
+        return frozenset(named - self.waiting)
+
+    @functools.cached_property
     def servers(self) -> frozenset[str]:
         """The servers that have an attachment."""
         return frozenset(one.server for one in self.attachments)
@@ -74,9 +86,8 @@ def lasting(connections: Iterable[Connection], moment: Moment) -> Iterator[Conne
         moment: what is seen.
     """
     connections = tuple(connections)
-    settled = {one.server for one in moment.connected if one.initiator} - moment.waiting
-    unexplained = frozenset(moment.sessions) - moment.explained
     protects = _protects(connections, moment)
+    superseded = frozenset(_superseded(connections, moment))
     for connection in connections:
         initiator = connection.grant.initiator
         logged_in = initiator in moment.sessions
@@ -84,10 +95,10 @@ def lasting(connections: Iterable[Connection], moment: Moment) -> Iterator[Conne
             yield connection
         elif connection.idle or _is_orphaned(connection, moment):
             continue
-        elif _is_superseded(connection, settled, moment):
+        elif connection in superseded:
             if connection.since >= moment.now - moment.age:
                 yield connection
-        elif initiator in unexplained:
+        elif initiator in moment.unexplained:
             yield dataclasses.replace(connection, since=moment.now)
         elif connection.candidates or protects or _is_young(connection, moment):
             yield connection
@@ -99,13 +110,23 @@ def _is_orphaned(connection: Connection, moment: Moment) -> bool:
     return connection.server not in (None, connection.identity, *moment.servers)
 
 
-def _is_superseded(
-    connection: Connection, settled: Collection[str], moment: Moment
-) -> bool:
+def _superseded(
+    connections: Collection[Connection], moment: Moment
+) -> Iterator[Connection]:
+    seem = [one for one in connections if _is_superseded(one, moment)]
+    others = [one for one in connections if one not in seem]
+    # It may be that of an attachment without a host's name, if too few others are.
+    excuses = _protects(others, moment)
+    for one in seem:
+        if not (excuses and one.grant.initiator in moment.unexplained):
+            yield one
+
+
+def _is_superseded(connection: Connection, moment: Moment) -> bool:
     if connection.candidates:
         return not connection.candidates & moment.waiting
     elsewhere = connection.grant.initiator not in moment.explained
-    return elsewhere and connection.server in settled
+    return elsewhere and connection.server in moment.settled
 
 
 def _is_young(connection: Connection, moment: Moment) -> bool:
@@ -118,5 +139,5 @@ def _protects(connections: Iterable[Connection], moment: Moment) -> bool:
     """Say whether attachments without a host's name may be of hosts not logged in."""
     nameless = sum(one.initiator is None for one in moment.connected)
     loose = (one for one in connections if one.loose)
-    in_use = sum(one.grant.initiator in moment.sessions for one in loose)
+    in_use = sum(one.grant.initiator in moment.unexplained for one in loose)
     return nameless > in_use

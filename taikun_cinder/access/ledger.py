@@ -245,6 +245,12 @@ class Ledger:
             undecided=mode is None,
             connector=connector,
             candidates=candidates,
+            rows=frozenset(
+                attachment.id
+                for attachment in attachments
+                if attachment.server in {server, *candidates}
+                if attachment.initiator in (None, initiator)
+            ),
         )
         told = machine.known_by(self.machines.get(initiator, UNKNOWN))
         return dataclasses.replace(

@@ -146,6 +146,15 @@ class Grant:
         readers_disk = self.readers_disk or other.readers_disk
         return dataclasses.replace(self, mode=mode, readers_disk=readers_disk)
 
+    def reduced(self, other: "Grant | HostState") -> "Grant | None":
+        """Give this grant with no more than the host has by another, or as it is."""
+        shown = {self.mode, other.mode}
+        mode = next(mode for mode in (None, Mode.RO, Mode.RW) if mode in shown)
+        readers_disk = self.readers_disk and other.readers_disk
+        if mode is None and not readers_disk:
+            return None
+        return dataclasses.replace(self, mode=mode, readers_disk=readers_disk)
+
     @property
     def words(self) -> str:
         """The disks that it shows."""

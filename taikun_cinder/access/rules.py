@@ -48,12 +48,14 @@ class Use:
         initiator: None if it cannot be told.
         writes: whether the server may write, or perhaps will.
         undecided: whether that is not known yet.
+        attached: whether an attachment shows it, or may yet.
     """
 
     server: str
     initiator: Initiator | None
     writes: bool
     undecided: bool = False
+    attached: bool = True
 
 
 #: Nova's live migration makes the attachment on the new host, and deletes that on the
@@ -116,7 +118,8 @@ def _decision(
     others = [use for use in uses if use.server != server]
     own = [use for use in uses if use.server == server]
     hosts = {use.initiator for use in others if use.initiator is not None}
-    old = {use.initiator for use in own if use.initiator is not None} - {initiator}
+    left = {use.initiator for use in own if use.attached} - {initiator}
+    old = {host for host in left if host is not None}
     if rule.limits and len(old) >= _HOSTS_OF_A_MOVE:
         return (
             f"server {server} has it on {len(old)} other hosts, "

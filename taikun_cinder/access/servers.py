@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The servers that use a volume, for the rules; and the server of a new connection."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from taikun_cinder.access.attachment import Attachment
@@ -13,6 +12,7 @@ from taikun_cinder.access.rules import Use
 
 def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
     """Give the connections of a volume, without those of Cinder itself."""
+    attachments = tuple(attachments)
     connections = {connection.identity: connection for connection in ledger.connections}
     for attachment in attachments:
         if attachment.connected and attachment.key not in ledger.ended:
@@ -22,6 +22,7 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
             writes = connection.writes if connection else attachment.mode is Mode.RW
             undecided = connection is not None and connection.undecided
             yield Use(attachment.server, attachment.initiator, writes, undecided)
+    ids = {attachment.id for attachment in attachments}
     for connection in connections.values():
         if connection.server is not None and not connection.idle:
             yield Use(
@@ -29,6 +30,7 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
                 connection.grant.initiator,
                 connection.writes,
                 connection.undecided,
+                not connection.rows or not connection.rows.isdisjoint(ids),
             )
 
 
@@ -60,18 +62,18 @@ def candidates(
         the servers; none if no attachment names one.
     """
     attachments = tuple(attachments)
-    waiting = Counter(
-        attachment.server for attachment in attachments if not attachment.connected
-    )
+    waiting = [attachment for attachment in attachments if not attachment.connected]
     answered = [connection for connection in ledger.connections if not connection.shown]
+    unanswered = list(waiting)
+    for connection in answered:
+        own = (one for one in unanswered if connection.may_be_of(one))
+        if (its := next(own, None)) is not None:
+            unanswered.remove(its)
     repeated = {
         connection.server
         for connection in answered
         if connection.grant.initiator == initiator
     }
-    unanswered = waiting - Counter(
-        connection.server for connection in answered if connection.server is not None
-    )
     connected = [
         attachment.server
         for attachment in attachments
@@ -79,5 +81,6 @@ def candidates(
         and attachment.initiator == initiator
         and attachment.key not in ledger.ended
     ]
-    fresh = unanswered.keys() | (waiting.keys() & repeated)
-    return frozenset(fresh or connected or waiting)
+    servers = {attachment.server for attachment in waiting}
+    fresh = {attachment.server for attachment in unanswered} | (servers & repeated)
+    return frozenset(fresh or connected or servers)

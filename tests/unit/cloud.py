@@ -258,11 +258,25 @@ class Cloud:
         row.save()
         self.record(volume_id).unlink()
 
-    def watch(self):
-        """Wait until the driver has seen what Cinder wrote after its answers."""
+    def watch(self, seconds=None):
+        """Wait until the driver has seen what Cinder wrote after its answers.
+
+        It looks for ever for what Cinder never writes, so a test of that says how long.
+        """
         for thread in threading.enumerate():
             if thread.name.startswith("taikun-watch-"):
-                thread.join()
+                thread.join(seconds)
+
+    def lose_answer(self, volume_id, connector, server):
+        """Answer an attach whose row is deleted before it gets its connector.
+
+        So does Nova when cinder-volume did not answer in time: as the row has no
+        connector, the driver is not told.
+        """
+        reserved = self.reserve(volume_id, server=server)
+        self.driver.initialize_connection(self.load(volume_id), dict(connector))
+        self.manager.attachment_delete(self.context, reserved.id, self.load(volume_id))
+        self.forget(volume_id, reserved)
 
     def os_attach(self, volume_id, connector, mode="rw"):
         """Attach by Cinder's older calls, as Ironic does: no connector is written."""

@@ -4,7 +4,7 @@
 import uuid
 
 import pytest
-from cinder import context, exception
+from cinder import context, exception, objects
 
 from taikun_cinder.access.model import Mode
 from taikun_cinder.cinder_db import api as db
@@ -245,3 +245,53 @@ def test_detach_without_a_connector_ends_what_the_rows_do_not_show_too(cloud):
     cloud.driver.terminate_connection(cloud.load(volume), None, force=True)
     assert not lost.session.alive
     assert not other.session.alive
+
+
+def _as_before_its_connector(attached):
+    """Let a row be as it was once; a shelved server's is so for days."""
+    columns = dict.fromkeys(("connector", "connection_info", "attached_host"))
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        rows = session.query(models.VolumeAttachment).filter_by(id=attached.id)
+        rows.update({**columns, "attach_status": "reserved"})
+
+
+@pytest.mark.options(taikun_max_revocations=1)
+def test_rows_that_lost_their_connectors_are_missing_ones(cloud, log):
+    volume = cloud.volume()
+    attached = [cloud.attach(volume, host) for host in HOSTS]
+    cloud.watch()
+    cloud.reconcile()
+    for one in attached:
+        _as_before_its_connector(one)
+    cloud.reconcile()
+    cloud.reconcile()
+    assert all(one.session.alive for one in attached)
+
+
+def test_row_that_lost_its_connector_is_missing_for_a_request_too(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    cloud.watch()
+    cloud.reconcile()
+    _as_before_its_connector(first)
+    second = cloud.attach(volume, B)
+    assert second.session.alive
+    assert first.session.alive
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_detach_of_one_server_leaves_a_missing_one_of_its_host_to_the_brake(
+    cloud, force
+):
+    volume = cloud.volume()
+    first, lost = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.watch()
+    cloud.reconcile()
+    _lose(lost)
+    row = objects.VolumeAttachment.get_by_id(cloud.context, first.id)
+    cloud.driver.terminate_connection(cloud.load(volume), row.connector, force=force)
+    cloud.forget(volume, first)
+    assert lost.session.alive is not force
+    cloud.reconcile()
+    cloud.reconcile()
+    assert not lost.session.alive

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One broken thing takes nothing else with it (laws 1 and 3)."""
 
+import dataclasses
 import errno
 import pathlib
 import stat
@@ -162,6 +163,115 @@ def test_detach_holds_though_the_volume_cannot_be_activated(
     assert cloud.acls(volume) == {B["initiator"]}
 
 
+def test_second_attach_of_a_host_that_fails_leaves_it_what_it_has(cloud, monkeypatch):
+    volume = cloud.volume()
+    reader = cloud.attach(volume, A, "ro")
+    writer = cloud.attach(volume, B, "rw")
+    cloud.watch()
+    reserved = cloud.reserve(volume, "rw")
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", _fail_to_activate)
+        with pytest.raises(exception.VolumeBackendAPIException):
+            cloud.connect(volume, A, reserved)
+    assert reader.session.alive
+    assert not reader.writes()
+    assert writer.writes()
+
+
+def test_host_whose_mode_came_when_lvm_failed_goes_on_with_less(cloud, monkeypatch):
+    volume = cloud.volume()
+    writer = cloud.attach(volume, B, "rw")
+    real, calls = cloud.driver.vg.activate_lv, []
+
+    def once(name, **named):
+        calls.append(name)
+        if len(calls) > 1:
+            _fail_to_activate(name)
+        real(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", once)
+        late = cloud.attach_in_one(volume, A, "rw")
+        cloud.watch(1)
+    assert writer.writes()
+    assert late.session.alive
+    cloud.reconcile()
+    assert late.writes()
+
+
+def _lose_record(cloud, volume, attached):
+    cloud.record(volume).unlink()
+
+
+def _damage_record(cloud, volume, attached):
+    cloud.record(volume).write_text("{")
+
+
+def _take_over(cloud, volume, attached):
+    cloud.as_by_the_in_tree_driver(volume, attached, "rw")
+
+
+def _start(cloud, volume, attached):
+    cloud.driver.ensure_export(cloud.context, cloud.load(volume))
+
+
+def _pass(cloud, volume, attached):
+    cloud.reconcile()
+
+
+def _end_the_other(cloud, volume, attached):
+    cloud.terminate(volume, attached)
+
+
+@pytest.mark.parametrize("without", [_lose_record, _damage_record, _take_over])
+@pytest.mark.parametrize("event", [_start, _pass, _end_the_other])
+def test_without_record_and_lvm_nobody_loses_his_disk_for_that(
+    cloud, monkeypatch, without, event
+):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.watch()
+    without(cloud, volume, first)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", _fail_to_activate)
+        event(cloud, volume, first)
+    assert second.writes()
+    assert first.session.alive is (event is not _end_the_other)
+
+
+def test_what_is_exported_stays_though_lvm_fails_and_it_is_another_device(
+    cloud, monkeypatch
+):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    cloud.watch()
+    name = name_of(cloud.load(volume))
+    state = cloud.target.kernel.read(name)
+    other = dataclasses.replace(
+        state.backstore, device="/dev/mapper/cinder--volumes-other"
+    )
+    cloud.target.kernel.put(dataclasses.replace(state, backstore=other))
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", _fail_to_activate)
+        cloud.reconcile()
+    assert first.session.alive
+
+
+def test_access_that_ended_without_lvm_does_not_come_back_at_a_boot(cloud, monkeypatch):
+    volume = cloud.volume()
+    gone, stays = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.watch()
+    cloud.reconcile()
+    cloud.forget(volume, gone)  # Cinder has deleted it, and not told the driver
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", _fail_to_activate)
+        cloud.reconcile()
+    assert not gone.session.alive
+    assert stays.session.alive
+    record = cloud.driver._exports._records.read(volume)
+    assert {str(grant.initiator) for grant in record.export.grants} == {B["initiator"]}
+
+
 def test_start_beside_a_database_that_fails_puts_no_volume_into_error(
     cloud, monkeypatch
 ):
@@ -301,3 +411,24 @@ def test_attach_fails_where_no_portal_can_be_had(cloud):
     cloud.target.kernel.taken = {Portal("192.0.2.11")}
     with pytest.raises(exception.VolumeBackendAPIException, match="address in use"):
         cloud.attach(volume, A)
+
+
+def test_attach_that_fails_after_its_answer_ends_nothing_of_another_host(
+    cloud, monkeypatch
+):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.watch()
+    # It does not say which of the two it means, so the row's deletion will.
+    cloud.driver.terminate_connection(cloud.load(volume), dict(A))
+    cloud.forget(volume, first)
+    cloud.set_readonly(volume, "False")
+
+    def fail(*_):
+        raise OSError("the database is away for a moment")
+
+    monkeypatch.setattr(database, "remove_readonly_flag", fail)
+    reserved = cloud.reserve(volume)
+    with pytest.raises(exception.VolumeBackendAPIException):
+        cloud.connect(volume, B, reserved)
+    assert second.session.alive

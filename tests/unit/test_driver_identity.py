@@ -210,6 +210,43 @@ def test_volumes_of_a_back_end_that_was_renamed_keep_their_hosts(cloud, log):
     assert not cloud.record(volume).exists()
 
 
+@pytest.mark.parametrize("left", [False, True])
+def test_what_a_confirmed_pass_does_to_a_renamed_back_end_is_told(cloud, left):
+    volume = cloud.volume()
+    stays, goes = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.watch()
+    renamed = cloud.load(volume)
+    renamed.host = "renamed@lvm#pool"
+    renamed.save()
+    if left:
+        cloud.forget(volume, goes)
+    assert bool(cloud.driver._reconcile.orphans()) is left
+    cloud.driver._reconcile.once(confirmed=True)
+    assert stays.session.alive
+    assert goes.session.alive is not left
+    assert not cloud.driver._reconcile.orphans()
+
+
+@pytest.mark.parametrize("has_volume", [False, True])
+def test_record_that_was_copied_from_another_node_goes_if_no_volume_has_its_name(
+    cloud, log, has_volume
+):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    other = cloud.volume() if has_volume else str(uuid.uuid4())
+    plain = json.loads(cloud.record(volume).read_text().replace(volume, other))
+    plain["about"] |= {"node": "another", "backend": "another@lvm", "machine": "0" * 32}
+    cloud.record(other).write_text(json.dumps(plain))
+    if has_volume:
+        elsewhere = cloud.load(other)
+        elsewhere.host = "another@lvm#pool"
+        elsewhere.save()
+    cloud.reconcile()
+    assert cloud.record(other).exists() is has_volume
+    assert has_volume or "another" in log.text
+    assert cloud.acls(volume) == {A["initiator"]}
+
+
 def test_connection_of_cinders_own_outlives_that_its_back_end_is_renamed(cloud):
     volume = cloud.volume()
     session = cloud.connect_only(cloud.load(volume), A)

@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -179,7 +180,16 @@ def test_record_with_any_value_of_another_kind_is_read_or_told(tmp_path):
             "target", "/dev/vg/volume", "serial", frozenset(PORTALS), frozenset({grant})
         ),
         Ledger(
-            (Connection("mark", grant, 1.0, candidates=frozenset({"server"})),),
+            (
+                Connection(
+                    "mark",
+                    grant,
+                    1.0,
+                    server="server",
+                    candidates=frozenset({"server"}),
+                    rows=frozenset({"attachment"}),
+                ),
+            ),
             {("attachment", None): 1.0},
             {host: CREDENTIALS[host]},
             {host: machine},
@@ -212,6 +222,14 @@ def test_prefixes_are_those_of_the_groups_recorded_targets(tmp_path):
             prefix + name, f"/dev/{group}/{name}", "", frozenset(), frozenset()
         )
         records.save(str(number), Record(export))
+    export = Export("iqn.2012-12.a.b:volume-7", "/dev/vg/volume-7", "", frozenset())
+    about = About("7", "node@lvm", node="another", machine="another's")
+    records.save("7", Record(export, about=about))  # it was copied
     (tmp_path / "9.json").write_text("{")
     assert records.prefixes("vg") == {"iqn.2010-10.a.b:", "iqn.2011-11.a.b:"}
     assert Records(tmp_path / "9.json").prefixes("vg") == frozenset()
+
+
+def test_owner_without_a_name_here_is_a_number(tmp_path):
+    os.chown(tmp_path, 42407, 42407)  # a container's cinder, seen from its node
+    assert Records(tmp_path).owner() == "42407"
