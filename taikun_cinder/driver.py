@@ -22,6 +22,7 @@ from taikun_cinder import (
     opts,
     preflight,
     targets,
+    version,
     volume_groups,
 )
 from taikun_cinder.access.model import Mode
@@ -44,8 +45,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     driver's. Access to a volume is this driver's.
     """
 
-    VERSION = "0.1.0"
-    CI_WIKI_NAME = "Taikun_Cinder_CI"
+    VERSION = version.text()
+    #: It has no CI of a vendor's that votes on Cinder's changes.
+    CI_WIKI_NAME = None
 
     #: Where the checks at start look at the node.
     node = Node()
