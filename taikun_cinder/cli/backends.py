@@ -9,7 +9,6 @@ from typing import Any
 
 from cinder.volume import configuration, manager
 from oslo_config import cfg
-from oslo_log import log as logging
 
 from taikun_cinder import database, option_faults, targets, volume_groups
 from taikun_cinder.exports import Exports
@@ -17,8 +16,6 @@ from taikun_cinder.layout import Layout
 from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
-
-LOG = logging.getLogger(__name__)
 
 #: The ``volume_driver`` of a back end of ours.
 DRIVER = "taikun_cinder.driver.MultiattachLVMDriver"
@@ -28,10 +25,6 @@ _HOST = cfg.StrOpt("backend_host")
 
 #: The options without which nothing is known about a back end.
 _NEEDED = {"volume_group", "taikun_state_path", "lvm_conf_file"}
-
-
-def _warn(line: str) -> None:
-    LOG.warning("%s", line)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +87,7 @@ class Backend:
         )
 
 
-def enabled(complain: Callable[[str], object] = _warn) -> Iterator[Backend]:
+def enabled(complain: Callable[[str], object]) -> Iterator[Backend]:
     """Give the back ends that ``enabled_backends`` names.
 
     Args:

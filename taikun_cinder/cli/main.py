@@ -10,14 +10,18 @@ from cinder import objects
 
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
-from cinder import utils, version  # noqa: E402
+from cinder import utils  # noqa: E402
 from cinder.common import config  # noqa: E402, F401 - registers Cinder's options
 from oslo_config import cfg  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 from oslo_privsep import priv_context  # noqa: E402
 from oslo_utils import importutils  # noqa: E402
 
+from taikun_cinder import version  # noqa: E402
+
 CONF = cfg.CONF
+
+_PROGRAM = "taikun-cinder"
 
 #: The module of each verb. It has ``HELP``, a line for users, ``run``, which gives the
 #: exit status, and ``arguments``, which adds its own to a parser.
@@ -33,12 +37,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; None for the process's own.
     """
+    try:
+        _configure(argv)
+        return int(_verb(CONF.verb.name).run())
+    except cfg.ConfigFilesNotFoundError as error:
+        return _fail(f"these files are missing: {', '.join(error.config_files)}")
+    except (cfg.Error, logging.LogConfigError) as error:
+        return _fail(f"the configuration cannot be read: {error}")
+
+
+def _configure(argv: Sequence[str] | None) -> None:
+    """Read what cinder-volume reads.
+
+    Raises:
+        cfg.Error: it is missing or broken.
+        LogConfigError: the file that log_config_append names is.
+    """
     CONF.register_cli_opt(cfg.SubCommandOpt("verb", title="verbs", handler=_parsers))
     logging.register_options(CONF)
-    CONF(argv, project="cinder", version=version.version_string())
-    logging.setup(CONF, "cinder")
+    CONF(
+        argv,
+        project="cinder",
+        prog=_PROGRAM,
+        version=version.text(),
+        default_config_files=cfg.find_config_files("cinder", "cinder-volume"),
+        default_config_dirs=cfg.find_config_dirs("cinder", "cinder-volume"),
+    )
+    if not CONF.config_file and not CONF.config_dir:
+        raise cfg.ConfigFilesNotFoundError(["/etc/cinder/cinder.conf"])
+    try:
+        logging.setup(CONF, "cinder")
+    except OSError as error:
+        raise cfg.Error(
+            f"its log cannot be written ({error}); run this as cinder-volume's user"
+        ) from None
     priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
-    return int(_verb(CONF.verb.name).run())
+
+
+def _fail(cause: str) -> int:
+    said = " ".join(cause.split())
+    print(f"{_PROGRAM}: {said}. Nothing was done.", file=sys.stderr)
+    return 1
 
 
 def _parsers(subparsers: Any) -> None:

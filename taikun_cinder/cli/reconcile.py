@@ -34,9 +34,13 @@ def arguments(parser: Any) -> None:
 def run() -> int:
     """Reconcile all back ends of this node; give the exit status.
 
-    It is 0 if all is right, or was put right; 1 if something differs or failed.
+    It is 0 if all is right, or was put right; 1 if something differs or failed, or a
+    back end cannot be told.
     """
-    found = list(backends.enabled())
+    complaints: list[str] = []
+    found = list(backends.enabled(complaints.append))
+    for line in complaints:
+        print(line)
     if not found:
         print("no back end in enabled_backends has volume_driver = " + backends.DRIVER)
         return 1
@@ -52,7 +56,7 @@ def run() -> int:
     coordination.COORDINATOR.start()
     try:
         work = _put_right if cfg.CONF.verb.yes else _tell
-        return max(_guarded(work, backend) for backend in found)
+        return max(bool(complaints), *(_guarded(work, backend) for backend in found))
     finally:
         coordination.COORDINATOR.stop()
 

@@ -26,7 +26,7 @@ def run(monkeypatch):
     def run(*found, yes=False):
         conf = types.SimpleNamespace(verb=types.SimpleNamespace(yes=yes))
         monkeypatch.setattr(cfg, "CONF", conf)
-        monkeypatch.setattr(backends, "enabled", lambda: list(found))
+        monkeypatch.setattr(backends, "enabled", lambda _complain: list(found))
         locks = types.SimpleNamespace(start=lambda: None, stop=lambda: None)
         monkeypatch.setattr(coordination, "COORDINATOR", locks)
         return reconcile.run()
@@ -152,7 +152,7 @@ def test_another_user_than_the_folders_is_refused(run, capsys, tmp_path, monkeyp
     fine = _Fine()
     fine.records = Records(tmp_path)
     monkeypatch.setattr("os.geteuid", lambda: 12345)
-    monkeypatch.setattr(Path, "owner", lambda self: "cinder")
+    owner = tmp_path.owner()
     assert run(fine, yes=True) == 1
-    assert "runuser -u cinder -- taikun-cinder reconcile" in capsys.readouterr().out
+    assert f"runuser -u {owner} -- taikun-cinder reconcile" in capsys.readouterr().out
     assert fine.done == []
