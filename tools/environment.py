@@ -1,77 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fills .tox/venv, the one virtual environment that everything of the project runs in.
 
-    python tools/environment.py
+    python tools/environment.py [NAME]
 
 tox would make an environment for each of its names. Cinder, Keystone and the clients
 take half a minute and half a gigabyte each time, and the nodes of a running lab live
 from the environment that they were started in. So tox's own environments stay empty,
 and each calls this first. It does nothing when nothing has changed since the last time.
+
+With the name of an environment of a release, as cinder26 or cinder28-py312, it fills
+one with that Cinder and this Python: .tox/venv-NAME. The variable TOX_CONSTRAINTS_FILE
+names other constraints, as everywhere in OpenStack.
 """
 
 import compileall
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".tox" / "venv"
-REQUIREMENTS = (
-    "requirements.txt",
-    "test-requirements.txt",
-    "lab/requirements.txt",
-    "doc/requirements.txt",
-)
-CONSTRAINTS = "constraints.txt"
+REQUIREMENTS = ("requirements.txt", "test-requirements.txt", "lab/requirements.txt")
+#: Only for the newest release: the documents are no release's.
+DOCUMENTS = "doc/requirements.txt"
 #: A change to any of these is a reason to install anew.
-INPUTS = (*REQUIREMENTS, CONSTRAINTS, "setup.cfg", "setup.py", "pyproject.toml")
+INPUTS = ("setup.cfg", "setup.py", "pyproject.toml")
 
 
-def fingerprint() -> str:
-    """Give a digest of all that decides what is in the environment."""
-    digest = hashlib.sha256(f"{sys.version} {sys.base_prefix} {ROOT}".encode())
-    for name in INPUTS:
-        digest.update((ROOT / name).read_bytes())
-    return digest.hexdigest()
+class Environment:
+    """A virtual environment.
 
+    Args:
+        name: of a release's; empty for the one of all else.
+    """
 
-def install() -> None:
-    """Install the requirements and the project itself, editable."""
-    pip: list[str | Path] = [
-        VENV / "bin" / "python",
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-    ]
-    # pip compiles with one process. A node of the lab cannot keep what it compiles.
-    arguments = ["install", "--quiet", "--no-compile", "--constraint", CONSTRAINTS]
-    for name in REQUIREMENTS:
-        arguments += ["--requirement", name]
-    subprocess.run([*pip, *arguments], cwd=ROOT, check=True)
-    editable = ["install", "--quiet", "--no-deps", "--editable", "."]
-    subprocess.run([*pip, *editable], cwd=ROOT, check=True)
-    compileall.compile_dir(str(VENV / "lib"), quiet=2, workers=0)
+    def __init__(self, name: str = "") -> None:
+        release = name.partition("-")[0]
+        own = Path("constraints", f"{release}.txt")
+        if not (ROOT / own).is_file():  # the newest release's
+            own = Path("constraints.txt")
+        self.path = ROOT / ".tox" / (f"venv-{name}" if name else "venv")
+        self._constraints = os.environ.get("TOX_CONSTRAINTS_FILE") or str(own)
+        self._requirements = (*REQUIREMENTS, *(() if name else (DOCUMENTS,)))
 
+    def fill(self) -> None:
+        """Bring it up to date, one process at a time."""
+        self.path.parent.mkdir(exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            stamp = self.path / "fingerprint"
+            if stamp.exists() and stamp.read_text() == self._fingerprint():
+                return
+            print(f"installing the requirements into {self.path}", flush=True)
+            venv.create(self.path, with_pip=True)
+            self._install()
+            stamp.write_text(self._fingerprint())
 
-def main() -> None:
-    """Bring the environment up to date, one process at a time."""
-    VENV.parent.mkdir(exist_ok=True)
-    with (VENV.parent / "venv.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp = VENV / "fingerprint"
-        if stamp.exists() and stamp.read_text() == fingerprint():
-            return
-        print(f"installing the requirements into {VENV}", flush=True)
-        venv.create(VENV, with_pip=True)
-        install()
-        stamp.write_text(fingerprint())
+    def _fingerprint(self) -> str:
+        """Give a digest of all that decides what is in the environment."""
+        digest = hashlib.sha256(f"{sys.version} {sys.base_prefix} {ROOT}".encode())
+        digest.update(self._constraints.encode())
+        names = [*self._requirements, *INPUTS]
+        if "://" not in self._constraints:
+            names.append(self._constraints)
+        for name in names:
+            digest.update((ROOT / name).read_bytes())
+        return digest.hexdigest()
+
+    def _install(self) -> None:
+        """Install the requirements and the project itself, editable."""
+        # pip compiles with one process. A node of the lab cannot keep what it compiles.
+        arguments = ["--no-compile", "--constraint", self._constraints]
+        for name in self._requirements:
+            arguments += ["--requirement", name]
+        self._pip(*arguments)
+        self._pip("--no-deps", "--editable", ".")
+        compileall.compile_dir(str(self.path / "lib"), quiet=2, workers=0)
+
+    def _pip(self, *arguments: str) -> None:
+        python = str(self.path / "bin" / "python")
+        install = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        subprocess.run([python, *install, *arguments], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        Environment(*sys.argv[1:]).fill()
     except subprocess.CalledProcessError as failed:
         sys.exit(f"environment.py: pip ended with status {failed.returncode}")

@@ -6,6 +6,8 @@ import pytest
 from lab.single import SingleNode
 from tests.lab.stories import OURS, Story, told
 
+pytestmark = pytest.mark.share
+
 
 def test_no_two_hosts_share_credentials(node: SingleNode) -> None:
     with told(node, OURS) as story:

@@ -81,6 +81,7 @@ def test_a_crash_beside_the_readers_disk_is_healed_and_the_writer_writes_on(
     assert not thorough or any("readers" in crash["point"] for crash in hurt), hurt
 
 
+@pytest.mark.share
 @pytest.mark.parametrize("then", ["restart", "reboot"])
 @pytest.mark.parametrize("request_", ["attach", "detach"])
 def test_a_crash_in_the_first_attach_or_the_last_detach_leaves_what_cinder_says(

@@ -12,6 +12,8 @@ from lab.single import SingleNode
 from tests.lab.guest.faults import UNLUCKY
 from tests.lab.stories import IN_TREE, OURS, Story, told
 
+pytestmark = pytest.mark.share
+
 
 def _attach_fails(story: Story) -> None:
     # The first is for the in-tree driver, the second for this one.

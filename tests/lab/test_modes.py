@@ -9,6 +9,8 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story, told
 from tests.lab.writers import undisturbed
 
+pytestmark = pytest.mark.share
+
 _DISK = "lab.guest.disk"
 
 #: What LIO answers to a write that it does not let through (SBC-4, 4.12).

@@ -23,6 +23,8 @@ from lab.services.cinder_conf import (
 from tests.lab import shared
 from tests.lab.shared import Shared, writing
 
+pytestmark = pytest.mark.share
+
 GROUPS = {BACKEND: VOLUME_GROUP, PATHS_BACKEND: SECOND_GROUP}
 
 #: The node that makes the backups, over iSCSI as from any node. It has the volumes too,

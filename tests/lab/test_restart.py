@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel has lost everything: each attached volume comes back as it was (law 3)."""
 
+import pytest
+
 from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
 from tests.lab.stories import OURS, Story
+
+pytestmark = pytest.mark.share
 
 #: The statuses that a volume with attachments may have.
 STATUSES = (

@@ -12,6 +12,8 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story
 from tests.lab.writers import undisturbed
 
+pytestmark = pytest.mark.share
+
 #: All that differs in an export of the in-tree driver.
 DISCOVERY = "SetAttribute(name='demo_mode_discovery', value=0)"
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The samples in etc/, made anew to be compared with those that are shipped."""
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,6 +20,9 @@ def assert_not_stale(folder, generator, settings, sample):
         settings: the command's configuration file in etc/.
         sample: the file in etc/.
     """
+    newest = (ROOT / "constraints.txt").read_text().splitlines()
+    if f"cinder=={importlib.metadata.version('cinder')}" not in newest:
+        pytest.skip("older libraries of this release write samples in other words")
     made = folder / sample
     command = [Path(sys.executable).with_name(generator)]
     subprocess.run(
