@@ -38,7 +38,7 @@ def is_block(folder: Path) -> bool:
 
 def bound(target: str) -> dict[str, Path | None]:
     """Give the folder name of each of the target's LUNs, and what it is bound to."""
-    luns = ISCSI / target / "tpgt_1" / "lun"
+    luns = ISCSI / f"{target}/tpgt_1/lun"
     return {
         lun: next(iter(files.links(luns / lun).values()), None)
         for lun in files.entries(luns, "lun_")
@@ -97,14 +97,14 @@ def device(folder: Path) -> str:
 
 def serial(folder: Path) -> str:
     """Give the unit serial; empty if there is none."""
-    said = files.get(folder / "wwn" / "vpd_unit_serial") or ""
+    said = files.get(folder / "wwn/vpd_unit_serial") or ""
     return said.partition(":")[2].strip()
 
 
 def refuses(folder: Path, names: Collection[str]) -> list[str]:
     """Give those of some attributes that are 0, so that a command is refused."""
     # Older kernels lack some of these attributes, and do not have their commands.
-    said = {name: files.get(folder / "attrib" / name) for name in names}
+    said = {name: files.get(folder / f"attrib/{name}") for name in names}
     return [name for name, value in said.items() if value in ("0", None)]
 
 
@@ -121,13 +121,13 @@ def set_refused(name: str, attribute: str, *, refused: bool) -> None:
 
 def discard(folder: Path) -> bool:
     """Say whether UNMAP is taken."""
-    return files.get(folder / "attrib" / _UNMAP) == "1"
+    return files.get(folder / f"attrib/{_UNMAP}") == "1"
 
 
 def can_discard(folder: Path) -> bool:
     """Say whether the device can discard."""
     # See target_configure_unmap_from_queue() in target_core_device.c.
-    return files.get(folder / "attrib" / "max_unmap_block_desc_count") != "0"
+    return files.get(folder / "attrib/max_unmap_block_desc_count") != "0"
 
 
 def set_discard(name: str, *, wanted: bool) -> None:

@@ -184,14 +184,14 @@ def set_credentials(target: str, initiator: str, username: str, password: str) -
     """Let the initiator log in with these only."""
     acl = _acl(target, initiator)
     files.make(acl)  # one that is there in another case is not seen by LIO
-    if files.get(acl / "attrib" / "authentication") == "0":
-        files.put(acl / "attrib" / "authentication", "1")
-    if files.get(acl / "auth" / "authenticate_target") == "1":
-        files.put(acl / "auth" / "userid_mutual", "NULL")
-        files.put(acl / "auth" / "password_mutual", "NULL")
+    if files.get(acl / "attrib/authentication") == "0":
+        files.put(acl / "attrib/authentication", "1")
+    if files.get(acl / "auth/authenticate_target") == "1":
+        files.put(acl / "auth/userid_mutual", "NULL")
+        files.put(acl / "auth/password_mutual", "NULL")
     # In this order: a host that knows the old password does not know the new username.
-    files.put(acl / "auth" / "password", password)
-    files.put(acl / "auth" / "userid", username)
+    files.put(acl / "auth/password", password)
+    files.put(acl / "auth/userid", username)
 
 
 @_change(checks.initiator, checks.flag, checks.own_lun)
@@ -261,11 +261,11 @@ def _target(target: str) -> Path:
 
 
 def _tpg(target: str) -> Path:
-    return backstores.ISCSI / target / "tpgt_1"
+    return backstores.ISCSI / f"{target}/tpgt_1"
 
 
 def _acl(target: str, initiator: str) -> Path:
-    return _tpg(target) / "acls" / initiator
+    return backstores.ISCSI / f"{target}/tpgt_1/acls/{initiator}"
 
 
 def _luns(folder: Path, index: int) -> list[Path]:

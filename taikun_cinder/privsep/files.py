@@ -20,18 +20,26 @@ from taikun_cinder.privsep import deadline
 _PAGE = 4096
 _LINE = "\n"
 
+#: What is being removed right now answers ENOENT at any of the calls.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
+
 
 def get(attribute: Path) -> str | None:
     """Read an attribute, without the last line's end; None if there is none."""
-    with _absent_is_fine():
+    try:
         handle = os.open(attribute, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.read(handle, _PAGE).decode(errors="replace").removesuffix(_LINE)
-        except OSError as error:
-            raise _named(error, attribute) from None
-        finally:
-            os.close(handle)
-    return None
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    try:
+        return os.read(handle, _PAGE).decode(errors="replace").removesuffix(_LINE)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise _named(error, attribute) from None
+    finally:
+        os.close(handle)
 
 
 def put(attribute: Path, value: str) -> None:
@@ -108,6 +116,5 @@ def _absent_is_fine() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # What is being removed right now answers ENOENT at any of the calls.
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV):
+        if error.errno not in _ABSENT:
             raise

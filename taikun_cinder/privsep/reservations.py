@@ -30,7 +30,7 @@ def prepare() -> None:
         OSError: it cannot be made.
     """
     path = folder()
-    if path is None:
+    if path is None or path.is_dir():
         return
     # Not by mkdir's parents, which everybody could write to: the mask of files is 0
     # here (oslo_privsep.daemon.Daemon.run).

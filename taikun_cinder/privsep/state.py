@@ -83,14 +83,13 @@ def _target(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, A
 def _tpg(folder: Path, luns: _Luns, key: bytes, asked: _Asked) -> dict[str, Any]:
     target = folder.parent.name
     uninvited = {name: _UNINVITED for name in dynamic_sessions(folder) if asked(name)}
+    acls = folder / "acls"
     invited = {
-        name: _acl(folder / "acls" / name, key)
-        for name in files.entries(folder / "acls")
-        if asked(name)
+        name: _acl(acls / name, key) for name in files.entries(acls) if asked(name)
     }
     return {
         "enabled": files.get(folder / "enable") == "1",
-        "attributes": _attributes(folder / "attrib"),
+        "attributes": _attributes(folder),
         "luns": _luns(target, luns),
         "portals": list(portals(folder / "np").values()),
         "acls": uninvited | invited,
@@ -108,7 +107,7 @@ def dynamic_sessions(folder: Path) -> list[str]:
 
 
 def _attributes(folder: Path) -> dict[str, int]:
-    found = {name: files.get(folder / name) for name in checks.ATTRIBUTES}
+    found = {name: files.get(folder / f"attrib/{name}") for name in checks.ATTRIBUTES}
     return {name: int(value) for name, value in found.items() if value}
 
 
@@ -148,11 +147,11 @@ def _acl(folder: Path, key: bytes) -> dict[str, Any]:
 
 
 def _credentials(folder: Path, key: bytes) -> tuple[str, bytes] | None:
-    auth = folder / "auth"
-    username, password = (files.get(auth / name) for name in ("userid", "password"))
-    open_to_all = files.get(folder / "attrib" / "authentication") == "0"
+    username = files.get(folder / "auth/userid")
+    password = files.get(folder / "auth/password")
+    open_to_all = files.get(folder / "attrib/authentication") == "0"
     # A host that is asked for no proof of the target's refuses to log in.
-    mutual = files.get(auth / "authenticate_target") == "1"
+    mutual = files.get(folder / "auth/authenticate_target") == "1"
     if not username or not password or open_to_all or mutual:
         return None
     return username, cipher.digest(password, key, folder.name)
