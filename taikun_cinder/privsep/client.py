@@ -11,15 +11,19 @@
   ever, and the process is never started again. Two callers that notice at once are
   trouble too: the second may stop what the first has just started. This can go when
   both are mended there.
+- A caller may have something to do when a call takes long (``impatient``).
 """
 
 import contextlib
+import functools
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from oslo_config import cfg
 from oslo_privsep import comm, daemon, priv_context
+from oslo_utils import uuidutils
 
 from taikun_cinder.privsep import deadline
 
@@ -34,6 +38,31 @@ _UNTIL = "_until"
 _SPARE = 2
 _MEET = "taikun_cinder.privsep.lio.meet"
 _MEET_TIMEOUT = 5.0
+
+
+class _Patience(threading.local):
+    """What this thread does when a call takes long."""
+
+    seconds: float | None = None
+    over: Callable[[], object] | None = None
+
+
+_patience = _Patience()
+
+
+@contextlib.contextmanager
+def impatient(seconds: float, over: Callable[[], object]) -> Iterator[None]:
+    """Do something once a call of this thread's in the block takes longer.
+
+    Args:
+        seconds: than this.
+        over: what is done. The call goes on, and is waited for further.
+    """
+    _patience.seconds, _patience.over = seconds, over
+    try:
+        yield
+    finally:
+        _patience.seconds = _patience.over = None
 
 
 class Context(priv_context.PrivContext):
@@ -52,6 +81,8 @@ class Context(priv_context.PrivContext):
         """
         _refuse_unknown_privsep()
         super().start(*args, **named)
+        send_recv = functools.partial(_send_recv, self.channel)
+        setattr(self.channel, "send_recv", send_recv)  # noqa: B010 - it is a method
         watch = threading.Thread(
             name="privsep_watch", target=_tidy_up, args=(self.channel,), daemon=True
         )
@@ -96,6 +127,43 @@ class Context(priv_context.PrivContext):
             if self.channel is None:
                 self.start()
             return self.channel
+
+
+def _send_recv(channel: Any, message: Any, timeout: float | None = None) -> Any:
+    """Ask, and wait for the answer, as the channel itself does; see ``impatient``.
+
+    Raises:
+        PrivsepTimeout: it did not come in time.
+        OSError: the privileged process is lost.
+    """
+    number, answer = uuidutils.generate_uuid(), comm.Future(channel.lock)
+    grace, over = _patience.seconds, _patience.over
+    with channel.lock:
+        channel.outstanding_msgs[number] = answer
+    try:
+        with channel.lock:
+            channel.writer.send((number, message))
+            in_time = grace is None or _comes(answer, grace)
+        if not in_time and over is not None:
+            over()
+        with channel.lock:
+            if not _comes(answer, timeout):
+                raise comm.PrivsepTimeout
+            if answer.error is not None:
+                raise answer.error
+            return answer.data
+    finally:
+        with channel.lock:
+            del channel.outstanding_msgs[number]
+
+
+def _comes(answer: Any, timeout: float | None) -> bool:
+    """Wait for an answer; say whether it came. The channel's lock must be held."""
+    return bool(
+        answer.condvar.wait_for(
+            lambda: answer.data is not None or answer.error is not None, timeout
+        )
+    )
 
 
 def _meet(channel: Any) -> None:

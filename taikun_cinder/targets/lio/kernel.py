@@ -2,12 +2,8 @@
 """The node's LIO, asked and changed through the privileged process."""
 
 import contextlib
-import functools
-import queue
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent import futures
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
@@ -21,7 +17,7 @@ from taikun_cinder.exception import (
     TargetBusy,
     TargetUnreadable,
 )
-from taikun_cinder.privsep import checks, cipher
+from taikun_cinder.privsep import checks, cipher, client
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep.deadline import TooLate
 from taikun_cinder.privsep.refusal import Busy, KernelRefused
@@ -143,21 +139,37 @@ class NodesKernel:
         Unless they hang: then the others go on, and the privileged process keeps them
         from this one target.
         """
-        with self.alone():
-            work = _Work(privileged.apply, name, [step.call for step in steps])
-            work.wait()
-        try:
-            work.result()
-        except Busy as busy:
-            raise TargetBusy(target=name, cause=busy) from busy
-        except OSError as lost:
-            raise LostError(_failure(name, steps, lost), lost) from lost
-        except _UNFINISHED as late:
-            cause = f"the kernel has not done it after {privsep.context.timeout:.0f} s"
-            step = f"one of {list(steps)}"
-            raise StepUnfinished(target=name, step=step, cause=cause) from late
-        except _FAILURES as failure:
-            raise _failure(name, steps, failure) from failure
+        with self._alone_at_first():
+            try:
+                privileged.apply(name, [step.call for step in steps])
+            except Busy as busy:
+                raise TargetBusy(target=name, cause=busy) from busy
+            except OSError as lost:
+                raise LostError(_failure(name, steps, lost), lost) from lost
+            except _UNFINISHED as late:
+                waited = f"{privsep.context.timeout:.0f} s"
+                cause = f"the kernel has not done it after {waited}"
+                step = f"one of {list(steps)}"
+                raise StepUnfinished(target=name, step=step, cause=cause) from late
+            except _FAILURES as failure:
+                raise _failure(name, steps, failure) from failure
+
+    @contextlib.contextmanager
+    def _alone_at_first(self) -> Iterator[None]:
+        """Be alone, but not for long.
+
+        The more calls hang already, the shorter: many volumes on one sick disk together
+        cost the others little more than one.
+        """
+        with contextlib.ExitStack() as held, contextlib.ExitStack() as counted:
+            held.enter_context(self.alone())
+
+            def let_go() -> None:
+                counted.enter_context(_counted_as_hanging())
+                held.close()
+
+            with client.impatient(GRACE / (1 + len(_hanging)), let_go):
+                yield
 
     def names(self, prefix: str) -> frozenset[str]:
         """List the names with a prefix of all that has a target or a backstore."""
@@ -169,79 +181,18 @@ class NodesKernel:
             return str(_ask("a readers' disk", privileged.lack_of_readers_disk))
 
 
-class _Worker:
-    """A thread that makes one call after the other, so that its caller need not wait.
-
-    A thread of Python's: a green one where Cinder has monkey patched. There are as many
-    as calls were under way at once.
-    """
-
-    _idle: ClassVar[list["_Worker"]] = []
-    _guard = threading.Lock()
-
-    def __init__(self) -> None:
-        self._calls: queue.Queue[tuple[Callable[[], Any], futures.Future[Any]]]
-        self._calls = queue.Queue()
-        self._thread = threading.Thread(target=self._run, name="lio-apply", daemon=True)
-        self._thread.start()
-
-    @classmethod
-    def do(cls, call: Callable[[], Any]) -> "futures.Future[Any]":
-        """Make a call in another thread; give what will have its end."""
-        answer: futures.Future[Any] = futures.Future()
-        cls._free()._calls.put((call, answer))
-        return answer
-
-    @classmethod
-    def _free(cls) -> "_Worker":
-        with cls._guard:
-            while cls._idle:
-                worker = cls._idle.pop()
-                if worker._thread.is_alive():  # it is not in the child of a fork
-                    return worker
-        return cls()
-
-    def _run(self) -> None:
-        while True:
-            call, answer = self._calls.get()
-            try:
-                tell = functools.partial(answer.set_result, call())
-            except BaseException as error:
-                tell = functools.partial(answer.set_exception, error)
-            # Before it is told, or the next call would take a thread more.
-            with self._guard:
-                self._idle.append(self)
-            tell()
+#: One for each call that has outlived its grace and not come back.
+_hanging: set[object] = set()
 
 
-class _Work:
-    """A call that goes on in a thread of its own."""
-
-    #: How many calls have outlived their grace and not come back.
-    _hanging = 0
-    _guard = threading.Lock()
-
-    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self._answer = _Worker.do(functools.partial(function, *arguments))
-
-    def wait(self) -> None:
-        """Wait a moment for the end.
-
-        The more calls hang already, the shorter: many volumes on one sick disk together
-        cost the others little more than one.
-        """
-        futures.wait([self._answer], GRACE / (1 + _Work._hanging))
-
-    def result(self) -> Any:
-        """Wait for the end; give the result, or raise the call's error."""
-        hangs = not self._answer.done()
-        with self._guard:
-            _Work._hanging += hangs
-        try:
-            return self._answer.result()
-        finally:
-            with self._guard:
-                _Work._hanging -= hangs
+@contextlib.contextmanager
+def _counted_as_hanging() -> Iterator[None]:
+    one = object()
+    _hanging.add(one)
+    try:
+        yield
+    finally:
+        _hanging.remove(one)
 
 
 def _possible(initiators: Collection[Initiator]) -> Iterator[str]:

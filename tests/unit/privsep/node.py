@@ -8,10 +8,8 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent import futures
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 from taikun_cinder import privsep
@@ -19,7 +17,7 @@ from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
 from taikun_cinder.privsep import modules, ours, turns
 from taikun_cinder.privsep.refusal import KernelRefused
-from taikun_cinder.targets.lio.kernel import LostError, NodesKernel, _Worker
+from taikun_cinder.targets.lio.kernel import LostError, NodesKernel
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
 from tests.contract.world import LoginRefused
@@ -44,16 +42,6 @@ _OURS = ours.Ours(volume_groups=("vg",))
 def _mapped(real: Path, _number: int | None) -> str:
     """Give the device mapper's name of an imitated logical volume."""
     return "-".join(part.replace("-", "--") for part in real.parts[-2:])
-
-
-def _at_once(call: Callable[[], Any]) -> "futures.Future[Any]":
-    """Make a call in this thread."""
-    answer: futures.Future[Any] = futures.Future()
-    try:
-        answer.set_result(call())
-    except BaseException as error:
-        answer.set_exception(error)
-    return answer
 
 
 class ImitatedNode:
@@ -100,8 +88,6 @@ class ImitatedNode:
         """Let this process see the node, and act as its privileged process."""
         with (
             self.mount.mounted(),
-            # The kernel has no calls that hang, and hypothesis no second thread.
-            mock.patch.object(_Worker, "do", _at_once),
             mock.patch.object(modules, "load", self.modprobe),
             mock.patch.object(turns, "FILE", Path(self._turns.name)),
             mock.patch.object(ours, "current", return_value=_OURS),

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A change that hangs keeps nobody else from this node's LIO."""
 
-import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from oslo_concurrency import lockutils
-from oslo_privsep import comm
+from oslo_privsep import comm, daemon, priv_context
 
+from taikun_cinder import privsep
 from taikun_cinder.exception import StepUnfinished, TargetBusy
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep.refusal import Busy
@@ -27,11 +29,48 @@ def nodes(tmp_path, monkeypatch):
     return kernel.NodesKernel()
 
 
-def test_lioadm_is_let_go_while_a_sick_target_is_waited_for(nodes, monkeypatch):
-    back = threading.Event()
-    monkeypatch.setattr(
-        privileged, "apply", lambda name, steps: name == NAME and back.wait(60)
-    )
+class PrivilegedProcess:
+    """The other end of oslo.privsep's client, whose calls take what a test says."""
+
+    def __init__(self, socket):
+        self._channel = comm.ServerChannel(socket)
+        #: By the name of a target, what its calls wait for.
+        self.hangs: dict[str, threading.Event] = {}
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        for number, (kind, *call) in self._channel:
+            if kind == comm.Message.PING:
+                self._channel.send((number, (comm.Message.PONG.value,)))
+            else:
+                served = threading.Thread(target=self._call, args=(number, *call))
+                served.start()
+
+    def _call(self, number, name, arguments, named):
+        if arguments and arguments[0] in self.hangs:
+            self.hangs[arguments[0]].wait(60)
+        self._channel.send((number, (comm.Message.RET.value, None)))
+
+
+@pytest.fixture
+def process(monkeypatch):
+    """Give the privileged process of this one."""
+    ours, its = socket.socketpair()
+    context = privsep.context
+
+    def start(self):
+        self.channel = daemon._ClientChannel(ours, self)
+
+    monkeypatch.setattr(priv_context.PrivContext, "start", start)
+    monkeypatch.setattr(context, "client_mode", True)
+    yield PrivilegedProcess(its)
+    its.close()
+    context.stop()
+    ours.close()
+
+
+def test_lioadm_is_let_go_while_a_sick_target_is_waited_for(nodes, process):
+    process.hangs[NAME] = back = threading.Event()
     sick = threading.Thread(target=nodes.apply, args=(NAME, [steps.CreateTarget()]))
     sick.start()
     start = time.monotonic()
@@ -42,29 +81,48 @@ def test_lioadm_is_let_go_while_a_sick_target_is_waited_for(nodes, monkeypatch):
     sick.join()
 
 
-def test_calls_one_after_the_other_need_no_new_thread(nodes, monkeypatch):
-    threads = set()
+def test_lioadm_is_kept_as_long_as_a_change_takes_no_longer(
+    nodes, process, monkeypatch
+):
+    monkeypatch.setattr(kernel, "GRACE", 30)
+    process.hangs[NAME] = back = threading.Event()
+    slow = threading.Thread(target=nodes.apply, args=(NAME, [steps.CreateTarget()]))
+    slow.start()
+    other = threading.Thread(target=nodes.apply, args=("iqn.2010-10.a:b", []))
+    time.sleep(0.2)
+    other.start()
+    other.join(0.3)
+    assert other.is_alive()
+    back.set()
+    slow.join()
+    other.join()
 
-    def apply(name, steps):
-        threads.add(threading.current_thread())
 
-    monkeypatch.setattr(privileged, "apply", apply)
-    for _ in range(20):
-        nodes.apply(NAME, [steps.EnableTpg()])
-    assert len(threads) == 1
+def test_the_more_hang_the_shorter_another_waits(nodes, process, monkeypatch):
+    monkeypatch.setattr(kernel, "GRACE", 2.0)
+    names = [f"iqn.2010-10.org.openstack:volume-{number}" for number in range(8)]
+    back = threading.Event()
+    process.hangs = dict.fromkeys(names, back)
+    sick = [threading.Thread(target=nodes.apply, args=(name, [])) for name in names]
+    for thread in sick:
+        thread.start()
+    start = time.monotonic()
+    nodes.apply(NAME.replace("volume-1", "volume-9"), [])
+    # 2 s for each were 16; by this it is the eighth harmonic number, twice.
+    assert time.monotonic() - start < 12
+    back.set()
+    for thread in sick:
+        thread.join()
+    assert not kernel._hanging
 
 
-def test_the_child_of_a_fork_has_threads_of_its_own(nodes, monkeypatch):
-    monkeypatch.setattr(privileged, "apply", lambda name, steps: None)
-    nodes.apply(NAME, [steps.EnableTpg()])
-    child = os.fork()
-    if not child:
-        nodes.apply(NAME, [steps.EnableTpg()])
-        os._exit(0)
-    deadline = time.monotonic() + 30
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_a_call_that_outlives_its_time_is_told(nodes, process, monkeypatch):
+    monkeypatch.setattr(privsep.context, "timeout", 0.3)
+    process.hangs[NAME] = back = threading.Event()
+    with pytest.raises(StepUnfinished):
+        nodes.apply(NAME, [steps.CreateTarget()])
+    back.set()
+    nodes.apply(NAME, [])
 
 
 @pytest.mark.parametrize(
@@ -99,18 +157,27 @@ def test_a_target_that_cannot_be_read_now_is_busy(nodes, monkeypatch):
 _GREEN = """
 import eventlet
 eventlet.monkey_patch()
-import sys, time
+import sys, threading, time
 from oslo_concurrency import lockutils
-from taikun_cinder.privsep import lio
+from oslo_privsep import priv_context
+from tests.unit.targets.lio import test_kernel
+from taikun_cinder import privsep
 from taikun_cinder.targets.lio import kernel
 lockutils.set_defaults(sys.argv[1])
-lio.apply = lambda name, steps: time.sleep(3 * kernel.GRACE)
+ours, its = test_kernel.socket.socketpair()
+process = test_kernel.PrivilegedProcess(its)
+priv_context.PrivContext.start = lambda self: setattr(
+    self, "channel", test_kernel.daemon._ClientChannel(ours, self)
+)
+privsep.context.set_client_mode(True)
+process.hangs["iqn.2010-10.org.openstack:volume-1"] = back = threading.Event()
 ticks = []
 def tick():
     while True:
         ticks.append(1)
         time.sleep(0.01)
 eventlet.spawn(tick)
+eventlet.spawn_after(1.5, back.set)
 kernel.NodesKernel().apply("iqn.2010-10.org.openstack:volume-1", [])
 print(len(ticks))
 """
@@ -118,5 +185,11 @@ print(len(ticks))
 
 def test_a_monkey_patched_service_does_other_things_meanwhile(tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", _GREEN, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[4],
+    )
     assert int(done.stdout) > 20
