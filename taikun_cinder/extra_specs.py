@@ -9,10 +9,14 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cinder import exception
+from oslo_log import log as logging
 from oslo_utils import strutils
 
 from taikun_cinder.access.rules import Rule, Secondary
 from taikun_cinder.exception import InvalidExtraSpec
+
+LOG = logging.getLogger(__name__)
 
 #: The prefix of all names.
 PREFIX = "taikun"
@@ -201,7 +205,17 @@ def cure_of_refusal() -> str:
 
 
 def _type_of(volume: Any) -> Any | None:
-    return volume["volume_type"] if volume["volume_type_id"] else None
+    if not volume.get("volume_type_id"):
+        return None
+    try:
+        return volume["volume_type"]
+    except exception.VolumeTypeNotFound:
+        LOG.warning(
+            "The type %(type)s of volume %(volume)s is gone from Cinder's database. "
+            "The options of its back end hold for it. Retype it to one that is there.",
+            {"type": volume["volume_type_id"], "volume": volume["id"]},
+        )
+        return None
 
 
 def vendor_properties(configuration: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -18,12 +18,12 @@ import contextlib
 import functools
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from oslo_config import cfg
 from oslo_privsep import comm, daemon, priv_context
-from oslo_utils import uuidutils
 
 from taikun_cinder.privsep import deadline
 
@@ -136,7 +136,7 @@ def _send_recv(channel: Any, message: Any, timeout: float | None = None) -> Any:
         PrivsepTimeout: it did not come in time.
         OSError: the privileged process is lost.
     """
-    number, answer = uuidutils.generate_uuid(), comm.Future(channel.lock)
+    number, answer = str(uuid.uuid4()), comm.Future(channel.lock)
     grace, over = _patience.seconds, _patience.over
     with channel.lock:
         channel.outstanding_msgs[number] = answer

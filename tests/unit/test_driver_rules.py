@@ -216,6 +216,14 @@ def test_back_end_has_the_rule_for_types_without_one(cloud):
     _refused(cloud, volume, Host("compute4").connector, "its limit")
 
 
+def test_volume_whose_type_is_gone_goes_by_its_back_end(cloud, log):
+    volume = cloud.load(cloud.volume(volume_type_id=str(uuid.uuid4())))
+    # Cinder's manager asks for the type itself, where it is for a server.
+    cloud.driver.initialize_connection(volume, dict(A))
+    assert "is gone" in log.text
+    assert cloud.acls(volume.id) == {A["initiator"]}
+
+
 @pytest.mark.parametrize(
     ("spec", "value", "allowed"),
     [
