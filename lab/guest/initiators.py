@@ -5,6 +5,8 @@ For the one-kernel node: os-brick knows one initiator for each kernel, so these 
 by iscsiadm, through an interface record that carries the initiator's name.
 """
 
+import errno
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -118,10 +120,19 @@ def disk(initiator: str, target: str, lun: int = 0, timeout: float = 20) -> str:
     while time.monotonic() < deadline:
         for session in _of(initiator, target):
             blocks = list((session / "device").glob(f"target*/*:{lun}/block/*"))
-            if blocks and Path("/dev", blocks[0].name).exists():
-                return f"/dev/{blocks[0].name}"
+            if blocks and _is_there(path := f"/dev/{blocks[0].name}"):
+                return path
         time.sleep(0.05)
     raise RuntimeError(f"no LUN {lun} came up for {initiator} at {target}")
+
+
+def _is_there(path: str) -> bool:
+    """Say whether a disk can be opened: its node may be that of the one before it."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENXIO)
+    return True
 
 
 def look_for_luns(initiator: str, target: str) -> None:
