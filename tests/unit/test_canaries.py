@@ -18,16 +18,25 @@ from taikun_cinder.targets.lio.kernel import NodesKernel
 from tests.unit.cloud import A, B
 
 
-def test_the_connector_that_a_driver_changes_is_what_cinder_stores(cloud, monkeypatch):
+@pytest.fixture
+def attach(cloud, monkeypatch):
+    """Return a function that attaches a host, while a driver does something more."""
     real = cloud.driver.initialize_connection
 
-    def initialize(volume, connector):
-        answer = real(volume, connector)
-        connector["canary"] = "sings"
-        return answer
+    def attach(more):
+        def initialize(volume, connector):
+            answer = real(volume, connector)
+            more(answer, connector)
+            return answer
 
-    monkeypatch.setattr(cloud.driver, "initialize_connection", initialize)
-    attached = cloud.attach(cloud.volume(), A)
+        monkeypatch.setattr(cloud.driver, "initialize_connection", initialize)
+        return cloud.attach(cloud.volume(), A)
+
+    return attach
+
+
+def test_the_connector_that_a_driver_changes_is_what_cinder_stores(cloud, attach):
+    attached = attach(lambda answer, connector: connector.update(canary="sings"))
     row = objects.VolumeAttachment.get_by_id(cloud.context, attached.id)
     assert row.connector.get("canary") == "sings", (
         "Cinder (manager._connection_create) stores another connector than the one "
@@ -36,16 +45,8 @@ def test_the_connector_that_a_driver_changes_is_what_cinder_stores(cloud, monkey
     )
 
 
-def test_what_a_driver_says_above_its_data_is_what_a_host_is_told(cloud, monkeypatch):
-    real = cloud.driver.initialize_connection
-
-    def initialize(volume, connector):
-        answer = real(volume, connector)
-        answer["access_mode"] = "canary"
-        return answer
-
-    monkeypatch.setattr(cloud.driver, "initialize_connection", initialize)
-    attached = cloud.attach(cloud.volume(), A)
+def test_what_a_driver_says_above_its_data_is_what_a_host_is_told(attach):
+    attached = attach(lambda answer, connector: answer.update(access_mode="canary"))
     assert attached.information["access_mode"] == "canary", (
         "Cinder's own access_mode (manager._parse_connection_options) wins over the "
         "driver's, so a host is told another mode than the target enforces "
