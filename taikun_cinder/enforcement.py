@@ -146,14 +146,12 @@ class Enforcement:
         before: Mapping[Initiator, Grant | HostState] = (
             had.grant_of if had else state.hosts
         )
-        left = {
-            grant: grant.reduced(before[grant.initiator])
+        left = (
+            grant.reduced(before[grant.initiator])
             for grant in desired.grants
             if grant.initiator in before
-        }
-        export = dataclasses.replace(
-            desired, grants=frozenset(filter(None, left.values()))
         )
+        export = dataclasses.replace(desired, grants=frozenset(filter(None, left)))
         # Without a device an export cannot be made anew, only removed. And the one that
         # it has is let be, though it may be another than it should be.
         shown = (
