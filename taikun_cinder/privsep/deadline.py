@@ -20,6 +20,10 @@ from oslo_privsep import daemon
 #: The clock of all processes of a node (CLOCK_MONOTONIC).
 now = time.monotonic
 
+#: How long a caller that was there is taken to be there still, in seconds. It counts
+#: for what hung in the kernel, and that hangs longer: a look costs as much as a change.
+FRESH = 0.005
+
 _HUNG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
 
 
@@ -32,6 +36,7 @@ class _Limits(threading.local):
 
     until: float | None = None
     caller: Any = None
+    looked: float = 0
 
 
 _limits = _Limits()
@@ -44,6 +49,7 @@ def kept(until: float | None) -> Iterator[None]:
     Nor when the caller has gone; in the caller's own process there is none.
     """
     _limits.until, _limits.caller = until, None if until is None else _caller()
+    _limits.looked = 0
     try:
         yield
     finally:
@@ -56,10 +62,16 @@ def check() -> None:
     Raises:
         TooLate: it does not.
     """
-    if _limits.until is not None and now() > _limits.until:
+    if _limits.until is None:
+        return
+    time_now = now()
+    if time_now > _limits.until:
         raise TooLate("its caller waits no more")
-    if _limits.caller is not None and _has_hung_up(_limits.caller):
+    if _limits.caller is None or time_now - _limits.looked < FRESH:
+        return
+    if _has_hung_up(_limits.caller):
         raise TooLate("its caller is gone")
+    _limits.looked = time_now
 
 
 def _caller() -> Any:
