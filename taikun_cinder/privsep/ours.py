@@ -25,8 +25,8 @@ SECTION = "taikun_cinder"
 #: Cinder's own, where packages put it.
 CINDER = Path("/etc/cinder/cinder.conf")
 
-#: What was read last of a file: its state then, and what it said.
-_seen: dict[Path, tuple[tuple[int, ...], "Ours"]] = {}
+#: What was read last of a file that was root's alone: its state then, and what it said.
+_seen: dict[Path, tuple[tuple[object, ...], "Ours"]] = {}
 
 #: Where the kernel tells about a block device by its number.
 _DEVICES = Path("/sys/dev/block")
@@ -77,18 +77,30 @@ def _read(path: Path, parse: Callable[[str], Ours]) -> Ours:
     Raises:
         ValueError: others can change it.
     """
+    now = _state(path)
+    before, said = _seen.get(path, (None, None))
+    if said is not None and before == now:
+        return said
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         found = os.fstat(file)
         _refuse_strangers(path, found)
-        now = found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-        before, said = _seen.get(path, (None, None))
-        if said is None or before != now:
-            said = parse(os.read(file, found.st_size).decode())
-            _seen[path] = now, said
+        said = parse(os.read(file, found.st_size).decode())
     finally:
         os.close(file)
+    _seen[path] = now, said
     return said
+
+
+def _state(path: Path) -> tuple[object, ...]:
+    """Give what differs when a file is another, or may be changed by others."""
+    file, place = os.stat(path), os.path.dirname(path)
+    state = [file.st_dev, file.st_ino, file.st_mtime_ns, file.st_ctime_ns, file.st_size]
+    while place != "/":
+        folder = os.stat(place)
+        state += [folder.st_ino, folder.st_mode, folder.st_uid]
+        place = os.path.dirname(place)
+    return tuple(state)
 
 
 def _back_ends(text: str) -> Ours:
@@ -208,7 +220,6 @@ def _instead() -> str:
 
 def _refuse_strangers(path: Path, file: os.stat_result) -> None:
     """Refuse a file that somebody else than root can change, or put in its place."""
-    # Not by pathlib: each call of the privileged process comes through here.
     place, found = os.path.realpath(path), file
     while True:
         shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

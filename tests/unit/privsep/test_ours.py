@@ -122,6 +122,15 @@ def test_a_file_that_is_not_roots_alone_or_wrong_allows_nothing(file, spoil):
         ours.refuse_target(f"{PREFIX}volume-1")
 
 
+@pytest.mark.parametrize("spoil", [_of_somebody, _writable, _in_a_writable_folder])
+def test_a_file_that_others_get_later_is_not_believed_any_more(file, spoil):
+    _write(file, volume_groups="one")
+    assert ours.current().volume_groups == ("one",)
+    spoil(file)
+    with pytest.raises(ValueError, match=str(file)):
+        ours.current()
+
+
 @pytest.mark.parametrize(
     "name",
     [
