@@ -9,45 +9,45 @@ the name, and only a backstore that is not where it should be is searched for.
 import errno
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+from os import path
 
 from taikun_cinder.privsep import checks, files, modules, ours, reservations, turns
 
-ROOT = Path("/sys/kernel/config/target")
-CORE = ROOT / "core"
-ISCSI = ROOT / "iscsi"
+ROOT = "/sys/kernel/config/target"
+CORE = f"{ROOT}/core"
+ISCSI = f"{ROOT}/iscsi"
 
 _KIND = "iblock_"
 
 _UNMAP = "emulate_tpu"
 
 
-def place(name: str, kind: str = _KIND) -> Path:
+def place(name: str, kind: str = _KIND) -> str:
     """Give the folder of a backstore that we make."""
     # The kernel takes 32 bits (target_core_call_addhbatotarget() in
     # target_core_configfs.c). rtslib stays below 2**20 by itself, so we do above.
     digest = hashlib.sha256(name.encode()).digest()
     index = int.from_bytes(digest[:4]) | 1 << 31
-    return CORE / f"{kind}{index}" / name
+    return f"{CORE}/{kind}{index}/{name}"
 
 
-def is_block(folder: Path) -> bool:
+def is_block(folder: str) -> bool:
     """Say whether a backstore's folder is that of a block device."""
-    return folder.parent.name.startswith(_KIND)
+    return path.basename(path.dirname(folder)).startswith(_KIND)
 
 
-def bound(target: str) -> dict[str, Path | None]:
+def bound(target: str) -> dict[str, str | None]:
     """Give the folder name of each of the target's LUNs, and what it is bound to."""
-    luns = ISCSI / f"{target}/tpgt_1/lun"
+    luns = f"{ISCSI}/{target}/tpgt_1/lun"
     return {
-        lun: next(iter(files.links(luns / lun).values()), None)
+        lun: next(iter(files.links(f"{luns}/{lun}").values()), None)
         for lun in files.entries(luns, "lun_")
     }
 
 
 def find(
-    name: str, *, search: bool, luns: Mapping[str, Path | None] | None = None
-) -> Path | None:
+    name: str, *, search: bool, luns: Mapping[str, str | None] | None = None
+) -> str | None:
     """Give the folder of the block backstore with a name, None if there is none.
 
     Args:
@@ -57,7 +57,8 @@ def find(
     """
     known = bound(name) if luns is None else luns
     for folder in (*filter(None, known.values()), place(name)):
-        if folder.name == name and is_block(folder) and folder.is_dir():
+        is_its = path.basename(folder) == name and is_block(folder)
+        if is_its and path.isdir(folder):
             return folder
     return next(_named(name), None) if search else None
 
@@ -65,46 +66,46 @@ def find(
 def names() -> list[str]:
     """List the names of all block backstores on this node, but for HBAs at work."""
     return [
-        folder.name
+        name
         for hba in hbas()
-        for folder in map(hba.joinpath, files.entries(hba))
-        if folder.is_dir()
+        for name in files.entries(hba)
+        if path.isdir(f"{hba}/{name}")
     ]
 
 
-def _named(name: str) -> Iterator[Path]:
+def _named(name: str) -> Iterator[str]:
     """Give all block backstores with a name, wherever they are."""
-    return (hba / name for hba in hbas() if (hba / name).is_dir())
+    return (f"{hba}/{name}" for hba in hbas() if path.isdir(f"{hba}/{name}"))
 
 
-def hbas(kind: str = _KIND) -> Iterator[Path]:
+def hbas(kind: str = _KIND) -> Iterator[str]:
     """Give the HBAs of a kind, but for those at work."""
     with turns.HbasAtWork() as at_work:
         for name in files.entries(CORE, kind):
             if name not in at_work:
-                yield CORE / name
+                yield f"{CORE}/{name}"
 
 
-def active(folder: Path) -> bool:
+def active(folder: str) -> bool:
     """Say whether the kernel has the device open."""
-    return files.get(folder / "enable") == "1"
+    return files.get(f"{folder}/enable") == "1"
 
 
-def device(folder: Path) -> str:
+def device(folder: str) -> str:
     """Give the path of the device; empty if it was not configured."""
-    return files.get(folder / "udev_path") or ""
+    return files.get(f"{folder}/udev_path") or ""
 
 
-def serial(folder: Path) -> str:
+def serial(folder: str) -> str:
     """Give the unit serial; empty if there is none."""
-    said = files.get(folder / "wwn/vpd_unit_serial") or ""
+    said = files.get(f"{folder}/wwn/vpd_unit_serial") or ""
     return said.partition(":")[2].strip()
 
 
-def refuses(folder: Path, names: Collection[str]) -> list[str]:
+def refuses(folder: str, names: Collection[str]) -> list[str]:
     """Give those of some attributes that are 0, so that a command is refused."""
     # Older kernels lack some of these attributes, and do not have their commands.
-    said = {name: files.get(folder / f"attrib/{name}") for name in names}
+    said = {name: files.get(f"{folder}/attrib/{name}") for name in names}
     return [name for name, value in said.items() if value in ("0", None)]
 
 
@@ -116,30 +117,30 @@ def set_refused(name: str, attribute: str, *, refused: bool) -> None:
     target_core_device.c, sbc_parse_cdb() in target_core_sbc.c).
     """
     value = "0" if refused else checks.PASSABLE[attribute]
-    files.put(existing(name) / "attrib" / attribute, value)
+    files.put(f"{existing(name)}/attrib/{attribute}", value)
 
 
-def discard(folder: Path) -> bool:
+def discard(folder: str) -> bool:
     """Say whether UNMAP is taken."""
-    return files.get(folder / f"attrib/{_UNMAP}") == "1"
+    return files.get(f"{folder}/attrib/{_UNMAP}") == "1"
 
 
-def can_discard(folder: Path) -> bool:
+def can_discard(folder: str) -> bool:
     """Say whether the device can discard."""
     # See target_configure_unmap_from_queue() in target_core_device.c.
-    return files.get(folder / "attrib/max_unmap_block_desc_count") != "0"
+    return files.get(f"{folder}/attrib/max_unmap_block_desc_count") != "0"
 
 
 def set_discard(name: str, *, wanted: bool) -> None:
     """Take UNMAP, or take it no more; nothing happens if the device cannot discard."""
     try:
-        files.put(existing(name) / "attrib" / _UNMAP, "1" if wanted else "0")
+        files.put(f"{existing(name)}/attrib/{_UNMAP}", "1" if wanted else "0")
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
 
 
-def existing(name: str) -> Path:
+def existing(name: str) -> str:
     """Give the folder of the block backstore with a name.
 
     Raises:
@@ -147,11 +148,11 @@ def existing(name: str) -> Path:
     """
     folder = find(name, search=True)
     if folder is None:
-        raise FileNotFoundError(errno.ENOENT, "", str(place(name)))
+        raise FileNotFoundError(errno.ENOENT, "", place(name))
     return folder
 
 
-def create(name: str, path: str, unit_serial: str) -> None:
+def create(name: str, device_path: str, unit_serial: str) -> None:
     """Make, configure and enable it. Repeated, it goes on with what is half-built.
 
     The serial comes first: the NAA name is made of it, and with it the kernel finds
@@ -159,11 +160,11 @@ def create(name: str, path: str, unit_serial: str) -> None:
     """
     folder = find(name, search=False) or place(name)
     if active(folder):
-        if (device(folder), serial(folder)) != (path, unit_serial):
-            raise FileExistsError(errno.EEXIST, "", str(folder))
+        if (device(folder), serial(folder)) != (device_path, unit_serial):
+            raise FileExistsError(errno.EEXIST, "", folder)
         return
     try:
-        _configure(folder, path, unit_serial)
+        _configure(folder, device_path, unit_serial)
     except OSError as error:
         # One that the in-tree driver left behind may hold the device.
         strays = [stray for stray in _named(name) if stray != folder]
@@ -171,34 +172,34 @@ def create(name: str, path: str, unit_serial: str) -> None:
             raise
         for stray in strays:
             remove_folder(stray)
-        _configure(folder, path, unit_serial)
+        _configure(folder, device_path, unit_serial)
 
 
-def _configure(folder: Path, path: str, unit_serial: str) -> None:
-    node = own_device(path)
-    with turns.of_hba(folder.parent.name):
-        make_hba(folder.parent)
+def _configure(folder: str, device_path: str, unit_serial: str) -> None:
+    node, hba = own_device(device_path), path.dirname(folder)
+    with turns.of_hba(path.basename(hba)):
+        make_hba(hba)
         files.make(folder)
-        files.put(folder / "wwn" / "vpd_unit_serial", unit_serial)
-        files.put(folder / "control", f"udev_path={node}")
-        files.put(folder / "udev_path", path)
+        files.put(f"{folder}/wwn/vpd_unit_serial", unit_serial)
+        files.put(f"{folder}/control", f"udev_path={node}")
+        files.put(f"{folder}/udev_path", device_path)
         reservations.restore(folder, unit_serial)
-        files.put(folder / "enable", "1")
+        files.put(f"{folder}/enable", "1")
 
 
-def own_device(path: str) -> str:
+def own_device(device_path: str) -> str:
     """Give the device node of a logical volume of ours, for the kernel.
 
     Raises:
         PermissionError: it is none any more.
     """
     try:
-        return ours.node(path)
+        return ours.node(device_path)
     except ValueError:  # it was one when the call was checked
-        raise PermissionError(errno.EPERM, "", path) from None
+        raise PermissionError(errno.EPERM, "", device_path) from None
 
 
-def make_hba(folder: Path, *modules_of_kind: str) -> None:
+def make_hba(folder: str, *modules_of_kind: str) -> None:
     """Make the HBA that a backstore is to be in."""
     try:
         files.make(folder)
@@ -218,12 +219,13 @@ def remove(name: str) -> None:
         remove_folder(folder)
 
 
-def remove_folder(folder: Path) -> None:
+def remove_folder(folder: str) -> None:
     """Remove a backstore, and its HBA if no other is in it."""
-    with turns.of_hba(folder.parent.name):
+    hba = path.dirname(folder)
+    with turns.of_hba(path.basename(hba)):
         files.remove(folder)
         try:
-            files.remove(folder.parent)
+            files.remove(hba)
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
                 raise

@@ -7,7 +7,6 @@ iscsi_target_configfs.c.
 
 import errno
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from taikun_cinder.privsep import backstores, checks, files, names, readers, state
@@ -88,7 +87,7 @@ def remove_target(target: str) -> None:
     """Remove the target with all that is in it."""
     for name in files.entries(_target(target)):
         if names.tag(name) is not None:
-            _remove_tpg(_target(target) / name)
+            _remove_tpg(f"{_target(target)}/{name}")
     files.remove(_target(target))
 
 
@@ -104,59 +103,61 @@ def create_tpg(target: str) -> None:
 def remove_tpg(target: str, tag: int) -> None:
     """Remove another TPG than the volume's, with all that is in it."""
     for name in files.entries(_target(target)):
-        if names.tag(name) == tag and _target(target) / name != _tpg(target):
-            _remove_tpg(_target(target) / name)
+        tpg = f"{_target(target)}/{name}"
+        if names.tag(name) == tag and tpg != _tpg(target):
+            _remove_tpg(tpg)
 
 
 @_change(checks.attribute)
 def pin_attribute(target: str, name: str) -> None:
     """Give an attribute of the TPG the one value that it must have."""
-    files.put(_tpg(target) / "attrib" / name, str(checks.ATTRIBUTES[name]))
+    files.put(f"{_tpg(target)}/attrib/{name}", str(checks.ATTRIBUTES[name]))
 
 
 @_change()
 def enable_tpg(target: str) -> None:
     """Let the initiators that have an ACL log in."""
-    files.put(_tpg(target) / "enable", "1")
+    files.put(f"{_tpg(target)}/enable", "1")
 
 
 @_change(checks.own_lun)
 def add_lun(target: str, index: int) -> None:
     """Make LUN 0 or 1, bound to the main or the readers' backstore."""
     backstore = _backstore(target, index)
-    lun = _tpg(target) / "lun" / f"lun_{index}"
+    lun = f"{_tpg(target)}/lun/lun_{index}"
     files.make(lun)
     bound = files.links(lun)
     if set(bound.values()) == {backstore}:
         return
     for source in bound:
         files.unlink(source)
-    files.link(lun / "backstore", backstore)
+    files.link(f"{lun}/backstore", backstore)
 
 
 @_change(checks.lun)
 def remove_lun(target: str, index: int) -> None:
     """Remove a LUN that no initiator sees."""
-    for lun in _luns(_tpg(target) / "lun", index):
-        for acl in files.entries(_tpg(target) / "acls"):
-            _forget_dead(_tpg(target) / "acls" / acl, lun)
+    acls = f"{_tpg(target)}/acls"
+    for lun in _luns(f"{_tpg(target)}/lun", index):
+        for acl in files.entries(acls):
+            _forget_dead(f"{acls}/{acl}", lun)
         _remove_lun(lun)
 
 
 @_change(checks.address, checks.port)
 def add_portal(target: str, address: str, port: int) -> None:
     """Listen there."""
-    portals = _tpg(target) / "np"
+    portals = f"{_tpg(target)}/np"
     if (address, port) in state.portals(portals).values():
         return
     host = f"[{address}]" if ":" in address else address
-    files.make(portals / f"{host}:{port}")
+    files.make(f"{portals}/{host}:{port}")
 
 
 @_change(checks.any_address, checks.port)
 def remove_portal(target: str, address: str, port: int) -> None:
     """Listen there no more."""
-    for folder, portal in state.portals(_tpg(target) / "np").items():
+    for folder, portal in state.portals(f"{_tpg(target)}/np").items():
         if portal == (address, port):
             files.remove(folder)
 
@@ -174,7 +175,7 @@ def remove_acl(target: str, initiator: str) -> None:
         # The ACL that the kernel made by itself becomes one that can be removed
         # (core_tpg_add_initiator_node_acl() in target_core_tpg.c).
         files.make(_acl(target, initiator))
-    for name in files.entries(_tpg(target) / "acls"):
+    for name in files.entries(f"{_tpg(target)}/acls"):
         if name.lower() == initiator.lower():
             _remove_acl(_acl(target, name))
 
@@ -184,14 +185,14 @@ def set_credentials(target: str, initiator: str, username: str, password: str) -
     """Let the initiator log in with these only."""
     acl = _acl(target, initiator)
     files.make(acl)  # one that is there in another case is not seen by LIO
-    if files.get(acl / "attrib/authentication") == "0":
-        files.put(acl / "attrib/authentication", "1")
-    if files.get(acl / "auth/authenticate_target") == "1":
-        files.put(acl / "auth/userid_mutual", "NULL")
-        files.put(acl / "auth/password_mutual", "NULL")
+    if files.get(f"{acl}/attrib/authentication") == "0":
+        files.put(f"{acl}/attrib/authentication", "1")
+    if files.get(f"{acl}/auth/authenticate_target") == "1":
+        files.put(f"{acl}/auth/userid_mutual", "NULL")
+        files.put(f"{acl}/auth/password_mutual", "NULL")
     # In this order: a host that knows the old password does not know the new username.
-    files.put(acl / "auth/password", password)
-    files.put(acl / "auth/userid", username)
+    files.put(f"{acl}/auth/password", password)
+    files.put(f"{acl}/auth/userid", username)
 
 
 @_change(checks.initiator, checks.flag, checks.own_lun)
@@ -204,22 +205,21 @@ def map_lun(target: str, initiator: str, write_protect: bool, index: int) -> Non
     came in without an ACL has one already, which keeps what it says.
     """
     _see_that_readers_only_read(target, initiator, write_protect, index)
-    name = f"lun_{index}"
-    mapped, lun = _acl(target, initiator) / name, _tpg(target) / "lun" / name
+    tpg, mapped = _tpg(target), f"{_acl(target, initiator)}/lun_{index}"
     files.make(mapped)
     for source in files.links(mapped):
         files.unlink(source)
-    files.put(mapped / "write_protect", _bit(write_protect))
-    begins = _tpg(target) / "attrib" / _PROTECT_NEW
+    files.put(f"{mapped}/write_protect", _bit(write_protect))
+    begins = f"{tpg}/attrib/{_PROTECT_NEW}"
     files.put(begins, _bit(write_protect))
     try:
-        files.link(mapped / "lun", lun)
+        files.link(f"{mapped}/lun", f"{tpg}/lun/lun_{index}")
     finally:
         # The in-tree driver, if it gets the volume back, would map its LUNs read-only.
         files.put(begins, "0")
-    if files.get(mapped / "write_protect") != _bit(write_protect):
-        files.unlink(mapped / "lun")
-        raise PermissionError(errno.EPERM, "", str(mapped / "write_protect"))
+    if files.get(f"{mapped}/write_protect") != _bit(write_protect):
+        files.unlink(f"{mapped}/lun")
+        raise PermissionError(errno.EPERM, "", f"{mapped}/write_protect")
 
 
 @_change(checks.folder, checks.lun)
@@ -235,76 +235,76 @@ def set_write_protect(
 ) -> None:
     """Refuse the initiator's writes, or refuse them no more; it may be logged in."""
     _see_that_readers_only_read(target, initiator, write_protect, index)
-    mapped = _acl(target, initiator) / f"lun_{index}"
-    files.put(mapped / "write_protect", _bit(write_protect))
-    if files.get(mapped / "write_protect") != _bit(write_protect):
-        raise FileNotFoundError(errno.ENOENT, "", str(mapped / "lun"))
+    mapped = f"{_acl(target, initiator)}/lun_{index}"
+    files.put(f"{mapped}/write_protect", _bit(write_protect))
+    if files.get(f"{mapped}/write_protect") != _bit(write_protect):
+        raise FileNotFoundError(errno.ENOENT, "", f"{mapped}/lun")
 
 
 def _see_that_readers_only_read(
     target: str, initiator: str, write_protect: bool, index: int
 ) -> None:
     if index == checks.READERS_LUN and not write_protect:
-        where = _acl(target, initiator) / f"lun_{index}"
-        raise PermissionError(errno.EPERM, "", str(where))
+        where = f"{_acl(target, initiator)}/lun_{index}"
+        raise PermissionError(errno.EPERM, "", where)
 
 
-def _backstore(target: str, index: int) -> Path:
+def _backstore(target: str, index: int) -> str:
     """Give the backstore that a LUN has to lead to."""
     if index == checks.READERS_LUN:
         return readers.place(target)
     return backstores.existing(target)
 
 
-def _target(target: str) -> Path:
-    return backstores.ISCSI / target
+def _target(target: str) -> str:
+    return f"{backstores.ISCSI}/{target}"
 
 
-def _tpg(target: str) -> Path:
-    return backstores.ISCSI / f"{target}/tpgt_1"
+def _tpg(target: str) -> str:
+    return f"{backstores.ISCSI}/{target}/tpgt_1"
 
 
-def _acl(target: str, initiator: str) -> Path:
-    return backstores.ISCSI / f"{target}/tpgt_1/acls/{initiator}"
+def _acl(target: str, initiator: str) -> str:
+    return f"{backstores.ISCSI}/{target}/tpgt_1/acls/{initiator}"
 
 
-def _luns(folder: Path, index: int) -> list[Path]:
+def _luns(folder: str, index: int) -> list[str]:
     """Give the folders that the kernel takes for a LUN, however they are called."""
     there = files.entries(folder)
-    return [folder / name for name in there if names.lun(name) == index]
+    return [f"{folder}/{name}" for name in there if names.lun(name) == index]
 
 
 def _bit(value: bool) -> str:
     return "1" if value else "0"
 
 
-def _remove_tpg(tpg: Path) -> None:
-    if files.get(tpg / "enable") == "1":
-        files.put(tpg / "enable", "0")  # nobody logs in between the steps below
-    for name in files.entries(tpg / "acls"):
-        _remove_acl(tpg / "acls" / name)
-    for name in files.entries(tpg / "np"):
-        files.remove(tpg / "np" / name)
-    for name in files.entries(tpg / "lun", "lun_"):
-        _remove_lun(tpg / "lun" / name)
+def _remove_tpg(tpg: str) -> None:
+    if files.get(f"{tpg}/enable") == "1":
+        files.put(f"{tpg}/enable", "0")  # nobody logs in between the steps below
+    for name in files.entries(f"{tpg}/acls"):
+        _remove_acl(f"{tpg}/acls/{name}")
+    for name in files.entries(f"{tpg}/np"):
+        files.remove(f"{tpg}/np/{name}")
+    for name in files.entries(f"{tpg}/lun", "lun_"):
+        _remove_lun(f"{tpg}/lun/{name}")
     files.remove(tpg)
 
 
-def _remove_acl(acl: Path) -> None:
+def _remove_acl(acl: str) -> None:
     for name in files.entries(acl, "lun_"):
-        _remove_lun(acl / name)
+        _remove_lun(f"{acl}/{name}")
     files.remove(acl)
 
 
-def _remove_lun(lun: Path) -> None:
+def _remove_lun(lun: str) -> None:
     for source in files.links(lun):
         files.unlink(source)
     files.remove(lun)
 
 
-def _forget_dead(acl: Path, lun: Path) -> None:
+def _forget_dead(acl: str, lun: str) -> None:
     """Undo bindings to a LUN that are without effect and still keep it from going."""
     for name in files.entries(acl, "lun_"):
-        for source, to in files.links(acl / name).items():
-            if to == lun and not files.get(acl / name / "write_protect"):
+        for source, to in files.links(f"{acl}/{name}").items():
+            if to == lun and not files.get(f"{acl}/{name}/write_protect"):
                 files.unlink(source)

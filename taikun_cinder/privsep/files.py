@@ -3,7 +3,8 @@
 
 configfs shows the kernel's objects as folders: mkdir makes one, rmdir removes one, a
 symbolic link binds one to another, an attribute is a file
-(Documentation/filesystems/configfs.rst).
+(Documentation/filesystems/configfs.rst). Paths are texts here: each call of a back end
+comes through, and pathlib takes longer than the kernel.
 
 What changes something looks first whether its caller still waits (``deadline``), and
 raises TooLate if not.
@@ -13,7 +14,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from taikun_cinder.privsep import deadline
 
@@ -24,7 +24,7 @@ _LINE = "\n"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
 
 
-def get(attribute: Path) -> str | None:
+def get(attribute: str) -> str | None:
     """Read an attribute, without the last line's end; None if there is none."""
     try:
         handle = os.open(attribute, os.O_RDONLY | os.O_CLOEXEC)
@@ -42,7 +42,7 @@ def get(attribute: Path) -> str | None:
         os.close(handle)
 
 
-def put(attribute: Path, value: str) -> None:
+def put(attribute: str, value: str) -> None:
     """Write an attribute, in one piece and without a line's end.
 
     LIO keeps what follows a CHAP secret as part of it, a line's end too.
@@ -58,57 +58,57 @@ def put(attribute: Path, value: str) -> None:
         os.close(handle)
 
 
-def make(folder: Path) -> None:
+def make(folder: str) -> None:
     """Make an object, unless it is there."""
     deadline.check()
     with contextlib.suppress(FileExistsError):
-        folder.mkdir()
+        os.mkdir(folder)
 
 
-def remove(folder: Path) -> None:
+def remove(folder: str) -> None:
     """Remove an object, unless it is gone."""
     deadline.check()
     with _absent_is_fine():
-        folder.rmdir()
+        os.rmdir(folder)
 
 
-def link(source: Path, to: Path) -> None:
+def link(source: str, to: str) -> None:
     """Bind one object to another by a link that is not there yet."""
     deadline.check()
-    source.symlink_to(to)
+    os.symlink(to, source)
 
 
-def unlink(source: Path) -> None:
+def unlink(source: str) -> None:
     """Undo a binding, unless it is gone."""
     deadline.check()
-    source.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(source)
 
 
-def entries(folder: Path, prefix: str = "") -> list[str]:
+def entries(folder: str, prefix: str = "") -> list[str]:
     """List the names in a folder that begin with a prefix; none if it is absent."""
     with _absent_is_fine():
         return sorted(name for name in os.listdir(folder) if name.startswith(prefix))
     return []
 
 
-def links(folder: Path) -> dict[Path, Path]:
+def links(folder: str) -> dict[str, str]:
     """Give the links in a folder and what each is bound to; none if it is absent."""
     with _absent_is_fine(), os.scandir(folder) as found:
         return {
-            folder / entry.name: _bound(folder, entry.name)
+            entry.path: _bound(folder, entry.path)
             for entry in found
             if entry.is_symlink()
         }
     return {}
 
 
-def _bound(folder: Path, name: str) -> Path:
-    target = (folder / name).readlink()
-    return Path(os.path.normpath(folder / target))
+def _bound(folder: str, source: str) -> str:
+    return os.path.normpath(os.path.join(folder, os.readlink(source)))
 
 
-def _named(error: OSError, path: Path) -> OSError:
-    return OSError(error.errno, error.strerror, str(path))
+def _named(error: OSError, path: str) -> OSError:
+    return OSError(error.errno, error.strerror, path)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ for itself, as the main one does. ``fd_async_io`` makes it read past all caches
 import errno
 import os
 import secrets
-from pathlib import Path
 
 from taikun_cinder.privsep import backstores, files, turns
 from taikun_cinder.privsep.refusal import KernelRefused
@@ -36,7 +35,7 @@ CHANGING = (
 _PAST_CACHES = "Async: 1"
 
 
-def place(target: str) -> Path:
+def place(target: str) -> str:
     """Give the folder of the readers' backstore of a target."""
     return backstores.place(f"{target}{_SUFFIX}", _KIND)
 
@@ -49,7 +48,7 @@ def targets() -> list[str]:
         for name in files.entries(hba)
         if name.endswith(_SUFFIX)
     )
-    return [name for name in names if place(name).is_dir()]
+    return [name for name in names if os.path.isdir(place(name))]
 
 
 def harden(target: str) -> None:
@@ -66,7 +65,7 @@ def create(target: str, path: str, serial: str) -> None:
     folder = place(target)
     if backstores.active(folder):
         if (backstores.device(folder), backstores.serial(folder)) != (path, serial):
-            raise FileExistsError(errno.EEXIST, "", str(folder))
+            raise FileExistsError(errno.EEXIST, "", folder)
     else:
         try:
             _configure(folder, path, serial)
@@ -96,35 +95,35 @@ def lack() -> str:
     return ""
 
 
-def _configure(folder: Path, path: str, serial: str) -> None:
+def _configure(folder: str, path: str, serial: str) -> None:
     node = backstores.own_device(path)
-    with turns.of_hba(folder.parent.name):
+    with turns.of_hba(os.path.basename(os.path.dirname(folder))):
         _make(folder)
-        files.put(folder / "wwn" / "vpd_unit_serial", serial)
+        files.put(f"{folder}/wwn/vpd_unit_serial", serial)
         _read_past_caches(folder)
-        files.put(folder / "control", f"fd_dev_name={node}")
-        files.put(folder / "udev_path", path)
-        files.put(folder / "enable", "1")
+        files.put(f"{folder}/control", f"fd_dev_name={node}")
+        files.put(f"{folder}/udev_path", path)
+        files.put(f"{folder}/enable", "1")
 
 
-def _make(folder: Path) -> None:
-    backstores.make_hba(folder.parent, _MODULE)
+def _make(folder: str) -> None:
+    backstores.make_hba(os.path.dirname(folder), _MODULE)
     files.make(folder)
 
 
-def _read_past_caches(folder: Path) -> None:
+def _read_past_caches(folder: str) -> None:
     """Ask for it, and look: a kernel before 4.18 takes the option and ignores it."""
-    files.put(folder / "control", "fd_async_io=1")
-    if _PAST_CACHES not in (files.get(folder / "info") or ""):
+    files.put(f"{folder}/control", "fd_async_io=1")
+    if _PAST_CACHES not in (files.get(f"{folder}/info") or ""):
         number = errno.EOPNOTSUPP
-        raise OSError(number, os.strerror(number), str(folder / "control"))
+        raise OSError(number, os.strerror(number), f"{folder}/control")
 
 
-def _harden(folder: Path) -> None:
+def _harden(folder: str) -> None:
     for name in set(CHANGING) - {*backstores.refuses(folder, CHANGING)}:
-        files.put(folder / "attrib" / name, "0")
+        files.put(f"{folder}/attrib/{name}", "0")
 
 
-def _remove(folder: Path) -> None:
-    if folder.parent.is_dir():
+def _remove(folder: str) -> None:
+    if os.path.isdir(os.path.dirname(folder)):
         backstores.remove_folder(folder)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from taikun_cinder.privsep import files
 
-_ROOT = Path("/sys/kernel/config/target")
+_ROOT = "/sys/kernel/config/target"
 _START = "PR_REG_START:"
 _END = "PR_REG_END:"
 
 
 def folder() -> Path | None:
     """Give the folder of the files, None if LIO is not loaded."""
-    root = files.get(_ROOT / "dbroot")
+    root = files.get(f"{_ROOT}/dbroot")
     return Path(root, "pr") if root else None
 
 
@@ -39,7 +39,7 @@ def prepare() -> None:
     path.mkdir(mode=0o700, exist_ok=True)
 
 
-def restore(backstore: Path, serial: str) -> None:
+def restore(backstore: str, serial: str) -> None:
     """Give the reservations back to a backstore that is not exported yet."""
     path = folder()
     if path is None:
@@ -49,7 +49,7 @@ def restore(backstore: Path, serial: str) -> None:
     except FileNotFoundError:
         return
     for registration in parse(saved):
-        files.put(backstore / "pr" / "res_aptpl_metadata", registration)
+        files.put(f"{backstore}/pr/res_aptpl_metadata", registration)
 
 
 def parse(saved: str) -> Iterator[str]:

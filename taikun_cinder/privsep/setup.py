@@ -53,7 +53,7 @@ def ready() -> None:
     Raises:
         KernelRefused: it cannot.
     """
-    if not backstores.ISCSI.is_dir():
+    if not os.path.isdir(backstores.ISCSI):
         _set_up()
     # Whoever set LIO up before us may not have made it, and somebody may remove it.
     with contextlib.suppress(OSError):
@@ -63,7 +63,7 @@ def ready() -> None:
 def _set_up() -> None:
     if CONFIGFS.is_dir():
         _mount()
-    if not backstores.CORE.is_dir():
+    if not os.path.isdir(backstores.CORE):
         modules.load()
         _mount()
     try:

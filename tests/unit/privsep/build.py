@@ -4,7 +4,6 @@
 import contextlib
 import dataclasses
 from collections.abc import Collection
-from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -132,12 +131,12 @@ def build(
 
 
 def _backstore(name: str, variant: Variant) -> str:
-    hba = backstores.place(name).parent.name
+    hba = backstores.place(name).split("/")[-2]
     return f"core/{hba if variant.hba is None else f'iblock_{variant.hba}'}/{name}"
 
 
-def _below(path: Path) -> str:
-    return str(path.relative_to(backstores.ROOT))
+def _below(path: str) -> str:
+    return path.removeprefix(f"{backstores.ROOT}/")
 
 
 def _make_backstore(

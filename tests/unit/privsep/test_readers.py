@@ -31,7 +31,7 @@ def _core(node):
 
 
 def test_both_halves_mean_the_same():
-    assert readers.place(NAME).name == f"{NAME}{READERS_SUFFIX}"
+    assert readers.place(NAME).endswith(f"/{NAME}{READERS_SUFFIX}")
     assert set(readers.CHANGING) == CHANGING
     assert checks.PASSABLE.keys() == PASSABLE
 
@@ -108,7 +108,7 @@ def test_attribute_that_somebody_turned_on_is_turned_off_again(lab, attribute):
     desired = lab.export(grant(A), reader(B))
     lab.ensure(desired)
     session = lab.login(reader(B))
-    hba = readers.place(lab.name).parent.name
+    hba = readers.place(lab.name).split("/")[-2]
     path = f"core/{hba}/{lab.name}{READERS_SUFFIX}/attrib/{attribute}"
     lab.node.put(path, "1")
     assert lab.target.findings(lab.name, desired)

@@ -54,7 +54,7 @@ def registrations(node):
 
 
 def place():
-    return "/".join(backstores.place(NAME).parts[-3:])
+    return "/".join(backstores.place(NAME).split("/")[-3:])
 
 
 def save(node, serial, text):
