@@ -60,7 +60,7 @@ def host_of(connector: Any) -> str:
 
 def _printable(said: object) -> str:
     """Give a client's words as they can be in one line of a log."""
-    shown = (
-        one if one.isprintable() else ascii(one)[1:-1] for one in str(said)[:_LONGEST]
-    )
-    return "".join(shown)
+    text = str(said)[:_LONGEST]
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -153,8 +153,10 @@ def taken_up(known: Known, initiators: Collection[Initiator]) -> Ledger:
     One may still be let in though nothing wants it: its row was deleted, and nobody
     told the driver. It may be logged in, so that it goes on with the pair that it has.
     """
-    asked = {grant.initiator for grant in grants(known.attachments, known.ledger)}
-    left = known.let_in.intersection(initiators) - asked
+    left = known.let_in.intersection(initiators)
+    if not left:
+        return known.ledger
+    left -= {grant.initiator for grant in grants(known.attachments, known.ledger)}
     gone = _gone(known, known.ledger, left)
     ledger = known.ledger.with_attachments_of(gone, known.attachments)
     return known.keep(ledger, left)

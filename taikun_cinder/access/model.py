@@ -3,6 +3,7 @@
 
 import dataclasses
 import enum
+import functools
 import hmac
 import ipaddress
 import itertools
@@ -192,6 +193,8 @@ class Portal:
 
     def covers(self, other: "Portal") -> bool:
         """Say whether a host that connects to the other portal arrives here too."""
+        if self == other:
+            return True
         mine = ipaddress.ip_address(self.address)
         its = ipaddress.ip_address(other.address)
         anywhere = mine.is_unspecified and mine.version == its.version
@@ -257,7 +260,7 @@ class Export:
                     f"{self.target}: nobody can listen at {first} and {second}"
                 )
 
-    @property
+    @functools.cached_property
     def grant_of(self) -> Mapping[Initiator, Grant]:
         """The grants by initiator."""
         return {grant.initiator: grant for grant in self.grants}
@@ -265,12 +268,12 @@ class Export:
     @property
     def has_readers_disk(self) -> bool:
         """Whether any host sees the readers' disk."""
-        return any(grant.readers_disk for grant in self.grants | self.others)
+        return any(grant.readers_disk for grant in (*self.grants, *self.others))
 
     @property
     def has_protected_host(self) -> bool:
         """Whether any host sees the main disk, and must not write to it."""
-        return any(grant.mode is Mode.RO for grant in self.grants | self.others)
+        return any(grant.mode is Mode.RO for grant in (*self.grants, *self.others))
 
     def only(self, initiators: Collection[Initiator]) -> "Export":
         """Give the same, with the grants of all others out of sight."""

@@ -59,16 +59,16 @@ def differences(observed: LioState, desired: Export | None) -> Iterator[Differen
 
 def _servable(observed: LioState, desired: Export) -> Export:
     """Leave out grants whose password nobody knows, and whose host's ACL is another."""
-    kept = frozenset(
+    left_out = {
         grant
         for grant in desired.grants
-        if grant.credentials.known
-        or observed.acls.get(grant.initiator, AclState()).credentials
-        == grant.credentials
-    )
-    return (
-        desired if kept == desired.grants else dataclasses.replace(desired, grants=kept)
-    )
+        if not grant.credentials.known
+        if observed.acls.get(grant.initiator, AclState()).credentials
+        != grant.credentials
+    }
+    if not left_out:
+        return desired
+    return dataclasses.replace(desired, grants=desired.grants - left_out)
 
 
 def _foreign(initiator: Initiator) -> Difference:

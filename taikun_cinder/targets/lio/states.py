@@ -13,6 +13,7 @@ some commands whatever is announced (WRITE SAME, COMPARE AND WRITE, RESERVE).
 """
 
 import dataclasses
+import functools
 import uuid
 from collections.abc import Collection, Mapping
 
@@ -61,6 +62,7 @@ PASSABLE = frozenset({"max_write_same_len", "emulate_caw"})
 CHANGING = PASSABLE | {"emulate_3pc", "emulate_tpu", "emulate_tpws", "emulate_pr"}
 
 
+@functools.lru_cache(maxsize=256)
 def readers_serial(serial: str) -> str:
     """Give the serial of the readers' disk of a volume, by that of its main disk.
 
