@@ -64,6 +64,7 @@ def _overtaken_by_the_last_detach(story: Story) -> None:
         story.driver("reconcile")
 
 
+@pytest.mark.thorough  # tests the tests, by the in-tree driver
 def test_that_story_can_fail_as_the_in_tree_driver_shows(node: SingleNode) -> None:
     with told(node, IN_TREE) as story:
         saw = _overtaken_by_an_attach(story)

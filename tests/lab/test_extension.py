@@ -12,7 +12,12 @@ from tests.lab.stories import IN_TREE, OURS, told
 
 
 @pytest.mark.parametrize(
-    ("driver", "status"), [(OURS, "in-use"), (IN_TREE, "error_extending")]
+    ("driver", "status"),
+    [
+        (OURS, "in-use"),
+        # Tells what it was like.
+        pytest.param(IN_TREE, "error_extending", marks=pytest.mark.thorough),
+    ],
 )
 def test_extension_of_an_attached_volume_with_a_thick_snapshot(
     node: SingleNode, driver: str, status: str

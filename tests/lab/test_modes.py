@@ -56,6 +56,7 @@ def test_a_read_only_host_cannot_write_whatever_its_root_user_does(
         assert story.guest(_DISK, "is_read_only", reader)
 
 
+@pytest.mark.thorough  # tells what it was like, by the in-tree driver
 def test_with_the_in_tree_driver_a_read_only_host_writes(node: SingleNode) -> None:
     with told(node, IN_TREE) as story:
         story.attach("a", mode="rw")
