@@ -85,6 +85,8 @@ class Cloud:
     def start_driver(self):
         self.driver.vg = MemoryVolumeGroup()
         self.driver.set_initialized()
+        if not self.driver.configuration.taikun_reconcile_interval:
+            self.driver._reconcile.join()
 
     def end_driver(self):
         """End the driver's threads, as the end of its process does."""
