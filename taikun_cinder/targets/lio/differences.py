@@ -48,6 +48,8 @@ def differences(observed: LioState, desired: Export | None) -> Iterator[Differen
     yield from parts.passable(view)
     for initiator in view.kept:
         yield from _too_much(view, initiator, desired.grant_of[initiator])
+    for initiator in view.kept:
+        yield from _other_login(view, initiator, desired.grant_of[initiator])
     yield from parts.wrong(view)
     yield from parts.missing(view)
     for initiator, grant in sorted(desired.grant_of.items()):
@@ -108,17 +110,24 @@ def _logins(view: View) -> Iterator[Difference]:
 
 
 def _too_much(view: View, initiator: Initiator, grant: Grant) -> Iterator[Difference]:
-    """The access that a host which stays has and must not have.
-
-    Credentials come last: they may give an ACL back to its host, and by then it leads
-    nowhere it should not.
-    """
+    """The access that a host which stays has and must not have."""
     acl, shown = view.kept[initiator], view.shown(initiator)
     for index in sorted(acl.mapped.keys() - {disk.lun for disk in shown}):
         unmap = steps.UnmapLun(initiator, index)
         yield Difference(Kind.MAPPED_LUN, f"LUN {index}", "none", unmap, initiator)
     for disk in shown:
         yield from _too_much_of(view, initiator, acl, disk, grant)
+
+
+def _other_login(
+    view: View, initiator: Initiator, grant: Grant
+) -> Iterator[Difference]:
+    """The credentials that a host which stays has and must not have.
+
+    They come behind all else that hosts must not have: they may give an ACL back to its
+    host, and by then none leads where it should not.
+    """
+    acl = view.kept[initiator]
     if acl.credentials != grant.credentials:
         found, own = _worded(acl.credentials, grant.credentials), "its attachment's"
         put = steps.SetCredentials(initiator, grant.credentials)
