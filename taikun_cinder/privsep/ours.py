@@ -13,7 +13,7 @@ import dataclasses
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from taikun_cinder.privsep import cinder_conf
@@ -94,13 +94,11 @@ def _read(path: Path, parse: Callable[[str], Ours]) -> Ours:
 
 def _state(path: Path) -> tuple[object, ...]:
     """Give what differs when a file is another, or may be changed by others."""
-    file, place = os.stat(path), os.path.dirname(path)
-    state = [file.st_dev, file.st_ino, file.st_mtime_ns, file.st_ctime_ns, file.st_size]
-    while place != "/":
-        folder = os.stat(place)
-        state += [folder.st_ino, folder.st_mode, folder.st_uid]
-        place = os.path.dirname(place)
-    return tuple(state)
+    file, folders = os.stat(path), map(os.stat, _above(os.fspath(path)))
+    return (
+        (file.st_dev, file.st_ino, file.st_mtime_ns, file.st_ctime_ns, file.st_size),
+        *((folder.st_ino, folder.st_mode, folder.st_uid) for folder in folders),
+    )
 
 
 def _back_ends(text: str) -> Ours:
@@ -220,20 +218,36 @@ def _instead() -> str:
 
 def _refuse_strangers(path: Path, file: os.stat_result) -> None:
     """Refuse a file that somebody else than root can change, or put in its place."""
-    place, found = os.path.realpath(path), file
-    while True:
-        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if found.st_mode & stat.S_ISVTX:
-            shared = 0  # only a file's owner can replace it there
-        if found.st_uid not in (0, os.geteuid()) or shared:
-            raise _wrong(
-                f"{place} can be changed by others than root. Run: chown root {place}; "
-                f"chmod go-w {place}"
-            )
-        if place == "/":
-            return
+    _refuse_shared(os.path.realpath(path), file)
+    for place in (*_links(os.fspath(path)), os.path.realpath(path)):
+        for folder in _above(place):
+            _refuse_shared(folder, os.stat(folder))
+
+
+def _above(place: str) -> Iterator[str]:
+    """Give the folders that a path is in."""
+    while place != "/":
         place = os.path.dirname(place)
-        found = os.stat(place)
+        yield place
+
+
+def _links(path: str) -> Iterator[str]:
+    """Give a path, and what it leads to, link by link."""
+    yield path
+    while os.path.islink(path):
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+        yield path
+
+
+def _refuse_shared(place: str, found: os.stat_result) -> None:
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if found.st_mode & stat.S_ISVTX:
+        shared = 0  # only a file's owner can replace it there
+    if found.st_uid not in (0, os.geteuid()) or shared:
+        raise _wrong(
+            f"{place} can be changed by others than root. Run: chown root {place}; "
+            f"chmod go-w {place}"
+        )
 
 
 def _parsed(text: str) -> Ours:

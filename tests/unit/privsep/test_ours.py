@@ -131,6 +131,15 @@ def test_a_file_that_others_get_later_is_not_believed_any_more(file, spoil):
         ours.current()
 
 
+def test_a_link_in_a_strangers_folder_is_not_believed(file, tmp_path):
+    believed = tmp_path / "another.conf"
+    _write(believed, volume_groups="the-nodes-own")
+    file.symlink_to(believed)
+    os.chown(file.parent, 65534, -1)
+    with pytest.raises(ValueError, match=str(file.parent)):
+        ours.current()
+
+
 @pytest.mark.parametrize(
     "name",
     [
