@@ -39,10 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         _configure(argv)
-        return int(_verb(CONF.verb.name).run())
     except cfg.ConfigFilesNotFoundError as error:
-        return _fail(f"these files are missing: {', '.join(error.config_files)}")
-    except (cfg.Error, logging.LogConfigError) as error:
+        files = ", ".join(error.config_files)
+        return _fail(f"these files are missing: {files}. Nothing was done")
+    except Exception as error:  # oslo.log raises all kinds for an option of its own
+        kind = "" if isinstance(error, cfg.Error) else f"{type(error).__name__}: "
+        return _fail(
+            f"the configuration cannot be read: {kind}{error}. Nothing was done"
+        )
+    try:
+        return int(_verb(CONF.verb.name).run())
+    except cfg.Error as error:
         return _fail(f"the configuration cannot be read: {error}")
 
 
@@ -50,8 +57,7 @@ def _configure(argv: Sequence[str] | None) -> None:
     """Read what cinder-volume reads.
 
     Raises:
-        cfg.Error: it is missing or broken.
-        LogConfigError: the file that log_config_append names is.
+        Exception: it is missing or broken.
     """
     CONF.register_cli_opt(cfg.SubCommandOpt("verb", title="verbs", handler=_parsers))
     logging.register_options(CONF)
@@ -76,7 +82,7 @@ def _configure(argv: Sequence[str] | None) -> None:
 
 def _fail(cause: str) -> int:
     said = " ".join(cause.split())
-    print(f"{_PROGRAM}: {said}. Nothing was done.", file=sys.stderr)
+    print(f"{_PROGRAM}: {said}", file=sys.stderr)
     return 1
 
 

@@ -53,7 +53,14 @@ def run() -> int:
             )
     if any(owners.values()):
         return 1
-    coordination.COORDINATOR.start()
+    try:
+        coordination.COORDINATOR.start()
+    except Exception as error:
+        print(
+            "the locks that backend_url of section [coordination] of cinder.conf names "
+            f"cannot be had, so nothing was done: {_words(error)}"
+        )
+        return 1
     try:
         work = _put_right if cfg.CONF.verb.yes else _tell
         return max(bool(complaints), *(_guarded(work, backend) for backend in found))
@@ -66,8 +73,16 @@ def _guarded(work: Callable[[Backend], int], backend: Backend) -> int:
     try:
         return work(backend)
     except Exception as error:
-        print(f"{backend.host}: it cannot be looked at: {_words(error)}")
+        print(f"{_name(backend)}: it cannot be looked at: {_words(error)}")
         return 1
+
+
+def _name(backend: Backend) -> str:
+    """Give the name of a back end, also of one that is not told what it is called."""
+    try:
+        return backend.host
+    except cfg.Error:
+        return f"back end [{backend.name}]"
 
 
 def _words(error: Exception) -> str:

@@ -60,6 +60,7 @@ def test_it_reads_what_cinder_volume_reads(call, name):
         ("[DEFAULT]\nenabled_backends\n", ["enabled_backends", "cinder-volume.conf"]),
         ("[DEFAULT]\nenabled_backends = $nowhere\n", ["enabled_backends"]),
         ("[DEFAULT]\nlog_config_append = /nowhere/log.ini\n", ["/nowhere/log.ini"]),
+        ("[DEFAULT]\nsyslog_log_facility = x\nuse_syslog = true\n", ["facility"]),
         ("[DEFAULT]\nlog_file = /proc/nowhere/log\n", ["log", "cinder-volume's user"]),
     ],
 )

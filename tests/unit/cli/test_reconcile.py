@@ -43,6 +43,21 @@ class _Broken:
         raise ValueError("'storage1' is no\naddress")
 
 
+class _WithoutHost:
+    """One whose section has ``backend_host = $nowhere``."""
+
+    name = "nowhere"
+    records = Records(Path("/no/such/folder"))
+
+    @property
+    def host(self):
+        raise cfg.TemplateSubstitutionError("no such option nowhere in [DEFAULT]")
+
+    @property
+    def reconcile(self):
+        raise LookupError(self.host)
+
+
 class _Fine:
     host = "node@fine"
 
@@ -156,3 +171,25 @@ def test_another_user_than_the_folders_is_refused(run, capsys, tmp_path, monkeyp
     assert run(fine, yes=True) == 1
     assert f"runuser -u {owner} -- taikun-cinder reconcile" in capsys.readouterr().out
     assert fine.done == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_back_end_that_is_not_told_its_name_stops_no_other(run, capsys, first):
+    fine, broken = _Fine(), _WithoutHost()
+    assert run(*((fine, broken) if first else (broken, fine)), yes=True) == 1
+    assert fine.done == [True]
+    assert "back end [nowhere]: it cannot be looked at" in capsys.readouterr().out
+
+
+def test_locks_that_cannot_be_had_are_told_in_one_line(run, monkeypatch, capsys):
+    def start():
+        raise ConnectionError("no etcd at\n192.0.2.1")
+
+    run()  # makes the imitated locks
+    monkeypatch.setattr(coordination.COORDINATOR, "start", start)
+    monkeypatch.setattr(backends, "enabled", lambda _complain: [_Fine()])
+    capsys.readouterr()
+    assert reconcile.run() == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "backend_url" in line
+    assert "no etcd at 192.0.2.1" in line
