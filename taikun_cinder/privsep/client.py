@@ -120,6 +120,15 @@ class Context(priv_context.PrivContext):
             channel.running = False
             raise
 
+    def connect(self) -> None:
+        """Start the privileged process, unless it runs.
+
+        Raises:
+            FailedToDropPrivileges: it could not be started.
+        """
+        if self.client_mode:
+            self._connected()
+
     def _connected(self) -> Any:
         with self._restarting:
             if self.channel is not None and not self.channel.running:

@@ -139,20 +139,21 @@ class NodesKernel:
         Unless they hang: then the others go on, and the privileged process keeps them
         from this one target.
         """
-        with self._alone_at_first():
-            try:
+        try:
+            privsep.context.connect()  # which may take long, and nobody waits for it
+            with self._alone_at_first():
                 privileged.apply(name, [step.call for step in steps])
-            except Busy as busy:
-                raise TargetBusy(target=name, cause=busy) from busy
-            except OSError as lost:
-                raise LostError(_failure(name, steps, lost), lost) from lost
-            except _UNFINISHED as late:
-                waited = f"{privsep.context.timeout:.0f} s"
-                cause = f"the kernel has not done it after {waited}"
-                step = f"one of {list(steps)}"
-                raise StepUnfinished(target=name, step=step, cause=cause) from late
-            except _FAILURES as failure:
-                raise _failure(name, steps, failure) from failure
+        except Busy as busy:
+            raise TargetBusy(target=name, cause=busy) from busy
+        except OSError as lost:
+            raise LostError(_failure(name, steps, lost), lost) from lost
+        except _UNFINISHED as late:
+            waited = f"{privsep.context.timeout:.0f} s"
+            cause = f"the kernel has not done it after {waited}"
+            step = f"one of {list(steps)}"
+            raise StepUnfinished(target=name, step=step, cause=cause) from late
+        except _FAILURES as failure:
+            raise _failure(name, steps, failure) from failure
 
     @contextlib.contextmanager
     def _alone_at_first(self) -> Iterator[None]:
@@ -177,6 +178,7 @@ class NodesKernel:
 
     def lack_of_readers_disk(self) -> str:
         """Say what the kernel lacks for readers' disks; empty if it is nothing."""
+        _ask("a readers' disk", privsep.context.connect)
         with self.alone():
             return str(_ask("a readers' disk", privileged.lack_of_readers_disk))
 

@@ -139,6 +139,7 @@ def test_what_hangs_is_told_with_target_cause_and_cure(
         raise cause
 
     monkeypatch.setattr(privileged, "apply", apply)
+    monkeypatch.setattr(privsep.context, "client_mode", False)
     with pytest.raises(error) as told:
         nodes.apply(NAME, [steps.EnableTpg()])
     for word in (NAME, "kernel", "suspended", "dmsetup", "repeat"):
@@ -152,6 +153,49 @@ def test_a_target_that_cannot_be_read_now_is_busy(nodes, monkeypatch):
     monkeypatch.setattr(privileged, "read", read)
     with pytest.raises(TargetBusy, match=r"another process.*Nothing was changed"):
         nodes.read(NAME)
+
+
+@pytest.fixture
+def startable(monkeypatch):
+    """Let the privileged process start when a test says so."""
+    may = threading.Event()
+    pairs = []
+
+    def start(self):
+        may.wait(20)
+        ours, its = socket.socketpair()
+        pairs.append((ours, its))
+        PrivilegedProcess(its)
+        self.channel = daemon._ClientChannel(ours, self)
+
+    monkeypatch.setattr(priv_context.PrivContext, "start", start)
+    monkeypatch.setattr(privsep.context, "client_mode", True)
+    yield may
+    may.set()
+    for _, its in pairs:
+        its.close()
+    privsep.context.stop()
+    for ours, _ in pairs:
+        ours.close()
+
+
+def test_nobody_waits_while_the_privileged_process_starts(nodes, startable):
+    asks = threading.Thread(target=nodes.apply, args=(NAME, [steps.CreateTarget()]))
+    asks.start()
+    time.sleep(0.3)
+    taken = threading.Event()
+
+    def in_tree():
+        with lockutils.lock("lioadm", "cinder-", external=True):
+            taken.set()
+
+    other = threading.Thread(target=in_tree)
+    other.start()
+    got = taken.wait(2)
+    startable.set()
+    asks.join()
+    other.join()
+    assert got
 
 
 _GREEN = """
