@@ -159,10 +159,10 @@ class Enforcement:
         )
         result = self._target.ensure(desired.target, shown, search=shown is None)
         _log(volume, result)
-        if about is None or export != desired:
+        if about is None or _of(about, export) != _of(about, desired):
             return Enforced(export, result, failure)
         LOG.error(failure.msg)
-        return Enforced(desired, result)
+        return Enforced(export, result)
 
     def findings(
         self, volume: Any, name: str, record: Record | None, grants: frozenset[Grant]
@@ -205,6 +205,10 @@ class Enforcement:
             shown = self._target.read(name)
             serial = shown.serial if shown.device == export.device else None
         return dataclasses.replace(export, serial=serial or export.serial)
+
+
+def _of(initiators: Collection[Initiator], export: Export) -> set[Grant]:
+    return {grant for grant in export.grants if grant.initiator in initiators}
 
 
 def _log(volume: Any, result: Result) -> None:

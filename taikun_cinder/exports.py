@@ -104,7 +104,9 @@ class Exports:
             for request in requests:
                 admission, ledger = self._admit(request, known.attachments, ledger)
                 admissions.append(admission)
-            enforced = self._enforce(volume, known, ledger, initiators)
+            enforced = self._enforce(
+                volume, known, ledger, initiators, undone=known.ledger
+            )
             granted = [
                 enforced.grant_of(
                     volume, request.initiator, readers_disk=admission.readers_disk
@@ -348,7 +350,12 @@ class Exports:
         if ledger.connections:  # they count for what the attachments do not show only
             sessions = self.target.read(known.target).connected
         return ledger.expire(
-            known.attachments, sessions, self._clock(), sweep, self._patience
+            known.attachments,
+            sessions,
+            self._clock(),
+            sweep,
+            self._patience,
+            known.deleted,
         )
 
     def _lock(self, volume: Any) -> Any:
@@ -379,8 +386,12 @@ class Exports:
         hold: Hold | None = None,
         search: bool = False,
         certain: bool = False,
+        undone: Ledger | None = None,
     ) -> Enforced:
         """Make the export so; see ``Enforcement.ensure``, and ``leftovers.spared``.
+
+        If not all of it could be done, ``undone`` is the ledger to keep; None for the
+        one that was to be, which ends access and grants none.
 
         Raises:
             NotActivated: not all of it could be done.
@@ -393,7 +404,7 @@ class Exports:
         )
         if enforced.failure:
             # A reboot goes by the record, and must not let in who was cut off here.
-            self._keep(volume, known, known.ledger, enforced)
+            self._keep(volume, known, undone or ledger, enforced)
             raise enforced.failure
         return enforced
 

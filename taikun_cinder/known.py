@@ -9,7 +9,7 @@ from taikun_cinder import database
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator
-from taikun_cinder.database import VolumeRow
+from taikun_cinder.database import Rows, VolumeRow
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -29,6 +29,8 @@ class Known:
         attachments: Cinder's, of its export.
         ledger: what they do not show.
         record: as it is on disk, None if there is none.
+        deleted: the ids of attachments that Cinder has marked as deleted, of those that
+            an answer of the driver's may have been for.
     """
 
     target: str
@@ -36,6 +38,19 @@ class Known:
     attachments: tuple[Attachment, ...]
     ledger: Ledger
     record: Record | None
+    deleted: frozenset[str] = frozenset()
+
+    @property
+    def present(self) -> frozenset[str]:
+        """The ids of the attachments that a host may be using the volume by.
+
+        One that lost its connector is as it was once, in an older copy.
+        """
+        return frozenset(
+            attachment.id
+            for attachment in self.attachments
+            if attachment.connected or not attachment.readable
+        )
 
     @property
     def had(self) -> frozenset[Grant]:
@@ -114,7 +129,27 @@ def look(
     export = record.export if record else None
     let_in = export.grant_of if export else ()
     ledger = ledger.prune(rows.attachments, let_in)
-    return Known(name, rows.volume, rows.attachments, ledger, record)
+    deleted = _deleted(rows.attachments, ledger)
+    if not _may_be_old_apis(rows):
+        ledger = ledger.without_deleted(deleted)
+    return Known(name, rows.volume, rows.attachments, ledger, record, deleted)
+
+
+def _deleted(attachments: Collection[Attachment], ledger: Ledger) -> frozenset[str]:
+    there = {attachment.id for attachment in attachments}
+    meant = frozenset().union(*(one.rows for one in ledger.connections))
+    return database.deleted(meant - there) if meant - there else frozenset()
+
+
+def _may_be_old_apis(rows: Rows) -> bool:
+    """Say whether an answer may be for an attachment that has no host's name.
+
+    Cinder's os-attach makes it after it was answered, and until then the driver takes
+    another that waits for the one that is meant.
+    """
+    attaching = rows.volume is not None and rows.volume.status == "attaching"
+    nameless = (one.connected and one.initiator is None for one in rows.attachments)
+    return attaching or any(nameless)
 
 
 def _name(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from taikun_cinder import database
+from taikun_cinder.access.attachment import Connection
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Initiator
@@ -100,9 +101,8 @@ def _may_be_of_broken(known: Known, initiator: Initiator) -> bool:
 
 def _has_missing(known: Known, ledger: Ledger, initiator: Initiator) -> bool:
     """Say whether a host had attachments that nobody has ended, and are missing."""
-    present = {attachment.id for attachment in known.attachments}
     ended = {attachment for attachment, _identity in ledger.ended}
-    missing = known.had_attachments(initiator) - present - ended
+    missing = known.had_attachments(initiator) - known.present - ended
     return bool(missing and missing - database.deleted(missing))
 
 
@@ -115,15 +115,10 @@ def _gone(
     that Cinder has marked as deleted. One that is only missing may be in a later copy
     of the database.
     """
-    present = {
-        attachment.id
-        for attachment in known.attachments
-        # One that lost its connector is as it was once, in an older copy.
-        if attachment.connected or not attachment.readable
-    }
     seen = {attachment.initiator for attachment in known.attachments}
     seen |= {one.grant.initiator for one in ledger.connections if not one.idle}
-    missing = {one: known.had_attachments(one) - present for one in initiators}
+    seen |= {one.grant.initiator for one in _before(known) if _is_deleted(known, one)}
+    missing = {one: known.had_attachments(one) - known.present for one in initiators}
     asked = frozenset().union(*missing.values())
     deleted = database.deleted(asked) if asked else frozenset()
     unseen = _unseen(known, ledger)
@@ -137,14 +132,22 @@ def _gone(
 
 def _unseen(known: Known, ledger: Ledger) -> frozenset[Initiator]:
     """Give the hosts of connections that expired before any attachment showed them."""
-    before = known.record.ledger.connections if known.record else ()
     since = {connection.identity for connection in ledger.connections}
     since.update(one.identity for one in known.attachments if one.identity)
     return frozenset(
         connection.grant.initiator
-        for connection in before
+        for connection in _before(known)
         if connection.loose and connection.identity not in since
+        if not _is_deleted(known, connection)
     )
+
+
+def _before(known: Known) -> Collection[Connection]:
+    return known.record.ledger.connections if known.record else ()
+
+
+def _is_deleted(known: Known, connection: Connection) -> bool:
+    return connection.loose and connection.lost_rows(known.deleted)
 
 
 def taken_up(known: Known, initiators: Collection[Initiator]) -> Ledger:
@@ -179,14 +182,24 @@ def remembered(
         now: by the clock of the ledger.
     """
     shown = export.grant_of if export else {}
-    asked = {grant.initiator: grant for grant in grants(known.attachments, ledger)}
-    kept = {host for host, grant in shown.items() if asked.get(host) != grant}
-    hosts = ledger.attachments.keys() - kept
-    ledger = ledger.with_attachments_of(hosts, known.attachments)
+    ledger = ledger.without_attachments(_over(known, ledger))
+    out = ledger.attachments.keys() - shown.keys()
+    ledger = ledger.with_attachments_of(out, known.attachments)
     over = known.let_in - shown.keys()
     before = known.record.ledger if known.record else ledger
     logged_out = result.logged_out - before.lost(now)
     return known.keep(ledger, over - logged_out)
+
+
+def _over(known: Known, ledger: Ledger) -> frozenset[str]:
+    """Give the ids of attachments that a request has ended, or Cinder has deleted.
+
+    All others that are missing may be in a later copy of the database.
+    """
+    ended = frozenset(attachment for attachment, _identity in ledger.ended)
+    had = frozenset().union(*ledger.attachments.values())
+    missing = had - known.present - ended
+    return ended | (database.deleted(missing) if missing else frozenset())
 
 
 def holders(known: Known, target: Target) -> Iterator[str]:

@@ -105,6 +105,15 @@ class Connection:
             not self.rows or attachment.id in self.rows
         )
 
+    def lost_rows(self, deleted: Collection[str]) -> bool:
+        """Say whether Cinder has deleted all attachments that it may be for."""
+        return bool(self.rows) and self.rows.issubset(deleted)
+
+    @property
+    def may_be_rowed(self) -> bool:
+        """Whether it may be an attachment's, and is not known to be Cinder's own."""
+        return self.server is not None or not self.connector
+
     @property
     def loose(self) -> bool:
         """Whether it gives something that no attachment shows."""

@@ -5,14 +5,16 @@ A connection without an attachment that shows it is Cinder's own (a backup, a co
 image), or belongs to an attachment that Cinder has yet to write, or to nobody: its
 answer was lost, or its end was. Nothing says which. So, of those, in this order:
 
-- One whose server has no attachment any more is over.
-- One whose server, or all servers that it may be for, got another connection since is
-  over after a while: unless its host has a session that no attachment explains but one
-  without a host's name may, as there are more such attachments than others in use.
+- One whose server has no attachment any more, or whose attachments Cinder has all
+  deleted, is over. One whose server, or all servers that it may be for, got another
+  connection since is over after a while. Unless its host has a session that no
+  attachment explains but one without a host's name may, as there are more such
+  attachments than other hosts in use.
 - One whose host has a session that no attachment explains is in use.
 - One is young for a while after it was granted, or was in use.
 - One that an attachment without a host's name may be about is kept: unless as many
-  others are in use as there are such attachments.
+  other hosts are in use as there are such attachments. Cinder's own never is: it has
+  no attachment.
 - One on a host that is logged in by an attachment may be in use, too. But it must not
   let that host in when the attachment ends. It becomes idle: it gives nothing, and is
   only remembered, so that its end is not taken for the attachment's.
@@ -37,6 +39,8 @@ class Moment:
         now: by the clock of the ledger, in seconds.
         age: what should be in the rows by now, in seconds.
         patience: how long a host without an attachment may need to log in, in seconds.
+        deleted: the ids of attachments that Cinder has marked as deleted, of those that
+            connections may be for.
     """
 
     attachments: Collection[Attachment]
@@ -44,6 +48,7 @@ class Moment:
     now: float
     age: float
     patience: float
+    deleted: Collection[str] = frozenset()
 
     @functools.cached_property
     def connected(self) -> list[Attachment]:
@@ -87,33 +92,38 @@ def lasting(connections: Iterable[Connection], moment: Moment) -> Iterator[Conne
     """
     connections = tuple(connections)
     protects = _protects(connections, moment)
-    superseded = frozenset(_superseded(connections, moment))
+    gone = frozenset(_gone(connections, moment))
     for connection in connections:
         initiator = connection.grant.initiator
         logged_in = initiator in moment.sessions
         if connection.shown or (connection.idle and logged_in):
             yield connection
-        elif connection.idle or _is_orphaned(connection, moment):
+        elif connection.idle:
             continue
-        elif connection in superseded:
-            if connection.since >= moment.now - moment.age:
+        elif connection in gone:
+            young = connection.since >= moment.now - moment.age
+            if young and not _is_orphaned(connection, moment):
                 yield connection
         elif initiator in moment.unexplained:
             yield dataclasses.replace(connection, since=moment.now)
-        elif connection.candidates or protects or _is_young(connection, moment):
+        elif _is_young(connection, moment) or (protects and connection.may_be_rowed):
             yield connection
         elif logged_in and connection.connector:
             yield dataclasses.replace(connection, idle=True)
 
 
 def _is_orphaned(connection: Connection, moment: Moment) -> bool:
+    if connection.lost_rows(moment.deleted):
+        return True
     return connection.server not in (None, connection.identity, *moment.servers)
 
 
-def _superseded(
-    connections: Collection[Connection], moment: Moment
-) -> Iterator[Connection]:
-    seem = [one for one in connections if _is_superseded(one, moment)]
+def _gone(connections: Collection[Connection], moment: Moment) -> Iterator[Connection]:
+    seem = [
+        one
+        for one in connections
+        if _is_orphaned(one, moment) or _is_superseded(one, moment)
+    ]
     others = [one for one in connections if one not in seem]
     # It may be that of an attachment without a host's name, if too few others are.
     excuses = _protects(others, moment)
@@ -130,7 +140,7 @@ def _is_superseded(connection: Connection, moment: Moment) -> bool:
 
 
 def _is_young(connection: Connection, moment: Moment) -> bool:
-    has_row = connection.server in moment.servers
+    has_row = not moment.servers.isdisjoint({connection.server, *connection.candidates})
     limit = moment.age if has_row else moment.patience
     return connection.since >= moment.now - limit
 
@@ -138,6 +148,7 @@ def _is_young(connection: Connection, moment: Moment) -> bool:
 def _protects(connections: Iterable[Connection], moment: Moment) -> bool:
     """Say whether attachments without a host's name may be of hosts not logged in."""
     nameless = sum(one.initiator is None for one in moment.connected)
-    loose = (one for one in connections if one.loose)
-    in_use = sum(one.grant.initiator in moment.unexplained for one in loose)
-    return nameless > in_use
+    hosts = {
+        one.grant.initiator for one in connections if one.loose and one.may_be_rowed
+    }
+    return nameless > len(hosts & moment.unexplained)

@@ -158,16 +158,32 @@ class Ledger:
             _of(known, machines),
             self.kept,
             _of(known, self.absent),
-            _joined(_of(known, self.attachments), _by_initiator(attachments)),
+            _joined(_of(known, self.attachments), self._had_by(attachments)),
         )
 
     def with_attachments_of(
         self, initiators: Collection[Initiator], attachments: Iterable[Attachment]
     ) -> "Ledger":
         """Forget which other attachments some initiators had before."""
-        now = _of(initiators, _by_initiator(attachments))
+        now = _of(initiators, self._had_by(attachments))
         rest = _of(self.attachments.keys() - initiators, self.attachments)
         return dataclasses.replace(self, attachments={**rest, **now})
+
+    def without_attachments(self, over: Collection[str]) -> "Ledger":
+        """Forget that anybody had some attachments, which are over."""
+        rest = {host: ids.difference(over) for host, ids in self.attachments.items()}
+        return dataclasses.replace(self, attachments=rest)
+
+    def without_deleted(self, deleted: Collection[str]) -> "Ledger":
+        """End the connections all of whose attachments Cinder has deleted."""
+        lost = (one for one in self.connections if one.lost_rows(deleted))
+        return self._without(one for one in lost if not one.shown)
+
+    def _had_by(
+        self, attachments: Iterable[Attachment]
+    ) -> dict[Initiator, frozenset[str]]:
+        """Give the ids of the attachments that hosts have, and that are not ended."""
+        return _by_initiator(one for one in attachments if one.key not in self.ended)
 
     def adopt(
         self,
@@ -352,13 +368,14 @@ class Ledger:
         now: float,
         age: float,
         patience: float,
+        deleted: Collection[str] = frozenset(),
     ) -> "Ledger":
         """Forget what is too old to be still true; for the reconcile.
 
         For the arguments, and what becomes of connections, see ``access.expiry``. An
         ended attachment that is still there is an attachment after all.
         """
-        moment = Moment(attachments, sessions, now, age, patience)
+        moment = Moment(attachments, sessions, now, age, patience, deleted)
         longer = max(age, REPEATED_WITHIN)
         ended = {
             key: since

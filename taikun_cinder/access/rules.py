@@ -87,7 +87,8 @@ def decide(
         uses: all other connections of the volume.
 
     Returns:
-        the mode; None if the connection's attachment has to tell.
+        the mode; None if the connection's attachment has to tell, as it must where it
+        cannot be told which server it is for, and the rule limits nothing.
 
     Raises:
         RefusedError: it must not be made.
@@ -96,6 +97,8 @@ def decide(
         server: _decision(rule, initiator, server, mode, uses) for server in servers
     }
     if len(set(decisions.values())) > 1:
+        if not rule.limits:
+            return None
         raise RefusedError(
             "several of its attachments are being made at once, it cannot be told "
             f"which of the servers {', '.join(sorted(decisions))} this one is for, and "

@@ -57,6 +57,7 @@ def candidates(
 
     It is for an attachment that has no connector yet. If something was answered for all
     of those, Cinder repeats a request: for one of them, or for one with its connector.
+    One that another host has the answer for may have gone to this host since.
 
     Returns:
         the servers; none if no attachment names one.
@@ -83,4 +84,4 @@ def candidates(
     ]
     servers = {attachment.server for attachment in waiting}
     fresh = {attachment.server for attachment in unanswered} | (servers & repeated)
-    return frozenset(fresh or connected or servers)
+    return frozenset(fresh or servers.union(connected))

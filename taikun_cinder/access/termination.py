@@ -127,11 +127,12 @@ def meant(
         if attachment.connected and attachment.initiator == termination.initiator
     ]
     own = _of(connections, str(termination.initiator))
-    found = _named(termination, rows, own)
+    nameless = [row for row in attachments if row.connected and row.initiator is None]
+    found = _named(termination, rows, connections, nameless)
     if found is None and termination.marked:
         found = _cinders_own(termination, own)
     elif found is None:
-        found = _made_alike(termination, attachments, connections, own, ended)
+        found = _made_alike(termination, connections, nameless, ended)
     if found is None:
         found = _made_unknown(termination, own, ended)
     if found is None and not termination.marked:
@@ -172,24 +173,31 @@ def _of(connections: Collection[Connection], name: str) -> list[Connection]:
 
 
 def _named(
-    termination: Termination, rows: list[Attachment], own: list[Connection]
+    termination: Termination,
+    rows: list[Attachment],
+    connections: Collection[Connection],
+    nameless: Collection[Attachment],
 ) -> Meant | None:
     """Give what has the identity."""
+    own = _of(connections, str(termination.initiator))
     named = [row for row in rows if row.identity == termination.identity]
-    connections = [one for one in own if one.identity == termination.identity]
-    if not named and not connections:
+    exact = [one for one in own if one.identity == termination.identity]
+    if not named and not exact:
         return None
     if len(named) > 1 and not termination.force:
         return Meant()
+    others = {one.grant.initiator for one in _loose(connections) if one not in own}
+    if len(nameless) > len(others):
+        return Meant(named, exact)  # what is alike may be such an attachment's
     # A request that was repeated, since its first answer was lost.
     servers = {row.server for row in named}
-    connections += [
+    alike = [
         one
         for one in own
         if one.loose and one.server in servers and one.connector
-        if one.connector == termination.connector and one not in connections
+        if one.connector == termination.connector and one not in exact
     ]
-    return Meant(named, connections)
+    return Meant(named, [*exact, *alike])
 
 
 def _cinders_own(termination: Termination, own: list[Connection]) -> Meant | None:
@@ -211,17 +219,16 @@ def _cinders_own(termination: Termination, own: list[Connection]) -> Meant | Non
 
 def _made_alike(
     termination: Termination,
-    attachments: Collection[Attachment],
     connections: Collection[Connection],
-    own: list[Connection],
+    nameless: Collection[Attachment],
     ended: Noted,
 ) -> Meant | None:
     """Give the oldest connection without a row that was made with the connector."""
+    own = _of(connections, str(termination.initiator))
     unshown = [one for one in own if not one.shown]
     alike = [one for one in unshown if one.connector == termination.identity]
     if not alike:
         return None
-    nameless = [row for row in attachments if row.connected and row.initiator is None]
     late = len(nameless) > len(_loose(connections))
     if late and _is_noted(EXACT, termination, ended):
         return Meant()

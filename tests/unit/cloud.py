@@ -243,6 +243,12 @@ class Cloud:
         """Let one interval of the reconcile pass."""
         self.driver._reconcile.once()
 
+    def pass_often(self):
+        """Let the reconcile pass so often that all that can be over is."""
+        for _ in range(4):
+            self.wait(400)
+            self.reconcile()
+
     def as_by_the_in_tree_driver(self, volume_id, attached, mode):
         """Let an attachment be as if the in-tree driver had made it."""
         row = objects.VolumeAttachment.get_by_id(self.context, attached.id)
@@ -283,7 +289,11 @@ class Cloud:
     def os_attach(self, volume_id, connector, mode="rw"):
         """Attach by Cinder's older calls, as Ironic does: no connector is written."""
         volume = self.load(volume_id)
+        before, volume.status = volume.status, "attaching"
+        volume.save()
         session = self.connect_only(volume, connector)
+        volume.status = before
+        volume.save()
         row = self.manager.attach_volume(
             self.context, volume_id, str(uuid.uuid4()), None, "/dev/sdb", mode, volume
         )

@@ -295,3 +295,60 @@ def test_detach_of_one_server_leaves_a_missing_one_of_its_host_to_the_brake(
     cloud.reconcile()
     cloud.reconcile()
     assert not lost.session.alive
+
+
+def test_detach_leaves_a_row_that_lost_its_connector_to_the_brake(cloud):
+    volume = cloud.volume()
+    first, lost = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.watch()
+    cloud.reconcile()
+    _as_before_its_connector(lost)
+    cloud.detach(volume, first)
+    assert lost.session.alive
+    cloud.reconcile()
+    cloud.reconcile()
+    assert not lost.session.alive
+
+
+def _another_comes(cloud, volume):
+    cloud.attach(volume, B)
+
+
+def _another_comes_and_goes(cloud, volume):
+    cloud.detach(volume, cloud.attach(volume, B))
+
+
+def _a_pass(cloud, volume):
+    cloud.reconcile()
+
+
+@pytest.mark.parametrize("event", [_another_comes, _another_comes_and_goes, _a_pass])
+@pytest.mark.parametrize("mode", ["rw", "ro"])
+def test_missing_row_is_not_forgotten_before_the_brake_has_seen_it(cloud, event, mode):
+    volume = cloud.volume()
+    first, lost = cloud.attach(volume, A, mode), cloud.attach(volume, A, mode)
+    cloud.watch()
+    cloud.reconcile()
+    _lose(lost)
+    event(cloud, volume)
+    cloud.detach(volume, first)
+    assert lost.session.alive
+
+
+def _purge(attached):
+    """Take a deleted row out of the database, as cinder-manage db purge does."""
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        rows = session.query(models.VolumeAttachment).filter_by(id=attached.id)
+        assert rows.filter_by(deleted=True).delete()
+
+
+@pytest.mark.options(taikun_reconcile_interval=0)
+def test_detach_of_the_last_server_holds_after_a_purge(cloud):
+    volume = cloud.volume()
+    first, last = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.watch()
+    cloud.detach(volume, first)
+    _purge(first)
+    cloud.detach(volume, last)
+    assert not last.session.alive
+    assert cloud.acls(volume) is None

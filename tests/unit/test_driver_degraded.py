@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import pathlib
 import stat
+import uuid
 
 import pytest
 from cinder import context, coordination, exception, objects
@@ -432,3 +433,62 @@ def test_attach_that_fails_after_its_answer_ends_nothing_of_another_host(
     with pytest.raises(exception.VolumeBackendAPIException):
         cloud.connect(volume, B, reserved)
     assert second.session.alive
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_detach_holds_without_lvm_though_another_host_waits_for_more(
+    cloud, monkeypatch, force
+):
+    volume = cloud.volume()
+    fenced = cloud.attach(volume, A)
+    real, calls = cloud.driver.vg.activate_lv, []
+
+    def once(name, **named):
+        calls.append(name)
+        if len(calls) > 1:
+            _fail_to_activate(name)
+        real(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", once)
+        # Its row says only later that it may write.
+        other = cloud.attach_in_one(volume, B, "rw")
+        cloud.watch(1)
+        row = objects.VolumeAttachment.get_by_id(cloud.context, fenced.id)
+        loaded = cloud.load(volume)
+        assert cloud.driver.terminate_connection(loaded, row.connector, force=force)
+        assert not fenced.session.alive
+    cloud.reconcile()
+    assert other.session.alive
+    assert cloud.acls(volume) == {B["initiator"]}
+
+
+def test_what_a_pass_ended_without_lvm_does_not_come_back_by_a_request(
+    cloud, monkeypatch
+):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    cloud.watch()
+    cloud.reconcile()
+    cloud.lose_answer(volume, C, str(uuid.uuid4()))
+    assert C["initiator"] in cloud.acls(volume)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", _fail_to_activate)
+        cloud.pass_often()
+        assert C["initiator"] not in cloud.acls(volume)
+    cloud.attach(volume, B)
+    assert C["initiator"] not in cloud.acls(volume)
+
+
+def test_detach_holds_without_lvm_after_a_pass_without_it(cloud, monkeypatch):
+    volume = cloud.volume()
+    fenced, other = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.watch()
+    cloud.reconcile()
+    cloud.lose_answer(volume, C, str(uuid.uuid4()))
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", _fail_to_activate)
+        cloud.pass_often()
+        assert cloud.terminate(volume, fenced)
+    assert not fenced.session.alive
+    assert other.session.alive

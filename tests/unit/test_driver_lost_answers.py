@@ -5,7 +5,9 @@ import uuid
 
 import pytest
 
+from taikun_cinder.access.model import Mode
 from tests.unit.cloud import A, B, Host
+from tests.unit.memory import name_of
 
 C, D = Host("compute3").connector, Host("compute4").connector
 
@@ -66,3 +68,40 @@ def test_migration_can_be_tried_again_at_once(cloud, server, lose, rule):
     cloud.watch()
     lose(volume, B, server)
     assert cloud.attach(volume, D, server=server).session.alive
+
+
+def test_lost_answer_is_over_though_another_server_is_shelved(cloud):
+    volume = cloud.volume()
+    cloud.reserve(volume)
+    cloud.lose_answer(volume, A, str(uuid.uuid4()))
+    cloud.pass_often()
+    assert not cloud.acls(volume)
+
+
+@pytest.mark.parametrize("in_one", [True, False])
+def test_reader_cannot_write_by_a_lost_answer_while_another_server_is_shelved(
+    cloud, in_one
+):
+    volume = cloud.volume()
+    cloud.reserve(volume)
+    cloud.lose_answer(volume, A, str(uuid.uuid4()))
+    cloud.pass_often()
+    attach = cloud.attach_in_one if in_one else cloud.attach
+    attach(volume, A, "ro")
+    cloud.watch(1)
+    cloud.pass_often()
+    (state,) = cloud.target.read(name_of(cloud.load(volume))).hosts.values()
+    assert state.mode is not Mode.RW
+
+
+def test_host_whose_row_was_deleted_is_out_though_its_server_has_a_new_row(cloud):
+    volume = cloud.volume()
+    server = str(uuid.uuid4())
+    row = cloud.reserve(volume, server=server)
+    session = cloud.connect_only(cloud.load(volume), A)
+    cloud.manager.attachment_delete(cloud.context, row.id, cloud.load(volume))
+    cloud.forget(volume, row)
+    cloud.reserve(volume, server=server)
+    cloud.watch(1)
+    cloud.pass_often()
+    assert not session.alive

@@ -8,23 +8,17 @@ from tests.unit.cloud import A, B, Host
 C = Host("compute3").connector
 
 
-def _pass_often(cloud):
-    for _ in range(4):
-        cloud.wait(400)
-        cloud.reconcile()
-
-
 @pytest.mark.parametrize("mode", ["rw", "ro"])
 def test_it_keeps_its_disk_beside_a_server_that_comes_and_goes_on_its_host(cloud, mode):
     volume = cloud.volume()
     old = cloud.os_attach(volume, A)
     server = cloud.attach(volume, A, mode)
-    cloud.watch()
+    cloud.watch(1)
     assert old.writes()
-    _pass_often(cloud)
+    cloud.pass_often()
     assert old.writes()
     cloud.detach(volume, server)
-    _pass_often(cloud)
+    cloud.pass_often()
     assert old.writes()
 
 
@@ -38,10 +32,89 @@ def test_it_is_not_taken_for_a_server_that_waits(cloud, shelved):
     for one in waiting:
         cloud.connect(volume, B, one)
     cloud.watch(1)
-    _pass_often(cloud)
+    cloud.pass_often()
     assert other.session.alive
     assert old.writes()
     cloud.os_detach(volume, old, A)
-    _pass_often(cloud)
+    cloud.pass_often()
     assert not old.session.alive
     assert other.session.alive
+
+
+def test_it_keeps_its_disk_when_a_shelved_server_is_deleted(cloud):
+    volume = cloud.volume()
+    shelved = cloud.reserve(volume)
+    old = cloud.os_attach(volume, A)
+    cloud.watch(1)
+    assert old.writes()
+    # Its row has no connector, so that the driver is not told.
+    cloud.manager.attachment_delete(cloud.context, shelved.id, cloud.load(volume))
+    cloud.forget(volume, shelved)
+    cloud.pass_often()
+    assert old.session.alive
+    assert old.writes()
+
+
+def test_it_keeps_its_disk_when_an_unshelved_server_leaves_its_host(cloud):
+    volume = cloud.volume()
+    shelved = cloud.reserve(volume)
+    old = cloud.os_attach(volume, A)
+    cloud.watch(1)
+    cloud.connect(volume, A, shelved)
+    cloud.watch(1)
+    cloud.pass_often()
+    assert old.session.alive
+    cloud.detach(volume, shelved)
+    cloud.pass_often()
+    assert old.session.alive
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_it_keeps_its_disk_when_a_server_that_was_there_before_leaves(cloud, wait):
+    volume = cloud.volume()
+    server = cloud.attach(volume, A)
+    cloud.watch()
+    old = cloud.os_attach(volume, A)
+    if wait:
+        cloud.pass_often()
+    cloud.detach(volume, server)
+    assert old.session.alive
+    cloud.pass_often()
+    assert old.session.alive
+
+
+def test_repeated_connect_of_one_host_takes_no_disk_from_another(cloud):
+    volume = cloud.volume()
+    cloud.connect_only(cloud.load(volume), A)
+    cloud.os_attach(volume, A)
+    rebooting = cloud.os_attach(volume, B)
+    cloud.watch(1)
+    rebooting.session.logout()
+    cloud.pass_often()
+    assert cloud.acls(volume) == {A["initiator"], B["initiator"]}
+
+
+def _own_connection(cloud, volume, connector):
+    """Connect as a backup does, whose end is lost."""
+    loaded = cloud.load(volume)
+    before = loaded.status
+    loaded.status = "backing-up"
+    loaded.save()
+    session = cloud.connect_only(loaded, connector)
+    loaded.status = before
+    loaded.save()
+    return session
+
+
+def test_detached_host_is_out_though_an_old_api_host_is_down(cloud):
+    volume = cloud.volume()
+    old = cloud.os_attach(volume, C)
+    cloud.watch(1)
+    _own_connection(cloud, volume, A)
+    server = cloud.attach(volume, A)
+    cloud.watch(1)
+    old.session.logout()
+    cloud.pass_often()
+    cloud.detach(volume, server)
+    cloud.pass_often()
+    assert not server.session.alive

@@ -10,6 +10,7 @@ from cinder import exception
 from tests.unit.cloud import A, B, Host, in_threads
 
 C = Host("compute3").connector
+MANY = [Host(f"many{number}").connector for number in range(6)]
 ONE, OTHER, THIRD = (str(uuid.uuid4()) for _ in range(3))
 
 
@@ -268,3 +269,54 @@ def test_one_writer_alone_whoever_comes_at_once(cloud, rule):
     in_threads(*[lambda host=host: attach(host) for host in hosts])
     cloud.watch()
     assert [attached.writes() for attached in made].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    "rule", [{"secondary_mode": "deny"}, {"max_hosts": "1"}, {"max_hosts": "2"}]
+)
+def test_one_server_does_not_get_the_volume_to_six_hosts(cloud, rule):
+    volume = cloud.volume(**cloud.volume_type(**rule))
+    server = str(uuid.uuid4())
+    sessions = []
+    for host in MANY:
+        row = cloud.reserve(volume, server=server)
+        with contextlib.suppress(exception.CinderException):
+            sessions.append(cloud.connect_only(cloud.load(volume), host))
+        cloud.manager.attachment_delete(cloud.context, row.id, cloud.load(volume))
+        cloud.forget(volume, row)
+    cloud.reserve(volume, server=server)
+    cloud.watch(1)
+    cloud.pass_often()
+    assert sum(one.alive for one in sessions) <= 2
+
+
+@pytest.mark.parametrize("rule", [{"secondary_mode": "deny"}, {"max_hosts": "1"}])
+def test_lost_answer_of_a_server_keeps_no_other_out(cloud, rule):
+    volume = cloud.volume(**cloud.volume_type(**rule))
+    cloud.lose_answer(volume, A, str(uuid.uuid4()))
+    assert cloud.attach(volume, B).session.alive
+
+
+def test_without_a_rule_nobody_is_refused_for_one(cloud):
+    volume = cloud.volume()
+    reserved = cloud.reserve(volume)
+    # Its answer is lost, and Cinder may ask again.
+    cloud.driver.initialize_connection(cloud.load(volume), dict(A))
+    assert cloud.attach_in_one(volume, A, "rw").session.alive
+    assert reserved.id
+
+
+@pytest.mark.options(taikun_secondary_mode="ro")
+def test_second_server_does_not_become_a_writer_on_the_writers_host(cloud):
+    volume = cloud.volume()
+    writer = cloud.attach(volume, A)
+    cloud.watch()
+    second = cloud.reserve(volume)
+    # Its answer is lost on one host, and the same attachment goes to another.
+    cloud.driver.initialize_connection(cloud.load(volume), dict(B))
+    with pytest.raises(exception.VolumeBackendAPIException, match="cannot be told"):
+        cloud.connect(volume, A, second)
+    cloud.pass_often()
+    cloud.connect(volume, A, second)
+    assert writer.information["access_mode"] == "rw"
+    assert second.information["access_mode"] == "ro"
