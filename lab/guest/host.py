@@ -9,6 +9,7 @@ from os_brick import setup as setup_brick
 from os_brick.initiator import connector
 from oslo_concurrency import lockutils
 from oslo_config import cfg
+from oslo_privsep import priv_context
 
 from lab.plan import COMPUTE_NODES
 
@@ -16,8 +17,10 @@ from lab.plan import COMPUTE_NODES
 def _prepare() -> None:
     # The node's agent is root, so os-brick may act in this process: starting its
     # privileged daemon anew for every call would take longer than the call.
-    for context in (privileged.default, privileged.brick_privsep_hide_output):
-        context.set_client_mode(False)
+    # Releases of os-brick have one such context or two.
+    for context in vars(privileged).values():
+        if isinstance(context, priv_context.PrivContext):
+            context.set_client_mode(False)
     lockutils.set_defaults("/run/lock")
     setup_brick(cfg.CONF)
 
