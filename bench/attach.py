@@ -126,6 +126,7 @@ class Attach:
         self._alone(exports, "reconcile pass", "pass_once")
         self._alone(exports, "privsep round trip", "round_trip")
         self._alone(exports, "query of attachments", "query", self._ids[0])
+        self._alone(exports, "the same, Cinder's", "cinders_query", self._ids[0])
         self._restore(exports)
 
     def _floor(self, exports: int) -> None:

@@ -280,6 +280,15 @@ class Measured(Backend):
         volume, target = self.volume(volume_id), self.manager.driver._target
         return timed(lambda: database.rows_of(volume, target))[1]
 
+    def cinders_query(self, volume_id: str) -> Taken:
+        """Measure what would tell the same by Cinder's own functions."""
+
+        def look() -> None:
+            db_api.volume_get(self.context, volume_id)
+            db_api.volume_attachment_get_all_by_volume_id(self.context, volume_id)
+
+        return timed(look)[1]
+
     def round_trip(self) -> Taken:
         """Measure a privileged call that finds nothing and changes nothing."""
         key = cipher.new_key()
