@@ -51,6 +51,9 @@ class Brake:
         self._now: set[Revocation] = set()
         self._released: frozenset[Revocation] = frozenset()
         self._confirmed = False
+        #: By volume, the attachments that were missing in the last pass, and in this.
+        self._missed_before: dict[str, frozenset[str]] = {}
+        self._missed_now: dict[str, frozenset[str]] = {}
 
     def begin(self, *, confirmed: bool = False) -> None:
         """Begin a pass.
@@ -59,6 +62,7 @@ class Brake:
             confirmed: whether an operator wants all of them done.
         """
         self._now, self._released = set(), frozenset()
+        self._missed_before, self._missed_now = self._missed_now, {}
         self._confirmed = confirmed
 
     def hold(
@@ -70,6 +74,18 @@ class Brake:
         asked = {Revocation(volume, initiator) for initiator in initiators}
         self._now |= asked
         return frozenset(revocation.initiator for revocation in asked - self._released)
+
+    def missed(self, volume: str, attachments: Collection[str]) -> frozenset[str]:
+        """Give those of a volume's missing attachments that are missing for good.
+
+        Their hosts lose nothing by it. They were missing in the last pass, too, or an
+        operator has confirmed it.
+        """
+        self._missed_now[volume] = missing = frozenset(attachments)
+        twice = missing & self._missed_before.get(volume, frozenset())
+        if self._confirmed or not twice:
+            return missing if self._confirmed else twice
+        return twice if self._trusted() else frozenset()
 
     def end(self) -> frozenset[str]:
         """End a pass; give the volumes that may be put right now, in another look."""

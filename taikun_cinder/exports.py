@@ -28,7 +28,15 @@ from taikun_cinder.enforcement import Enforced, Enforcement
 from taikun_cinder.exception import VolumeHeld, VolumeMoved
 from taikun_cinder.known import Known, look
 from taikun_cinder.layout import Layout
-from taikun_cinder.leftovers import Hold, holders, remembered, spared, taken_up
+from taikun_cinder.leftovers import (
+    Hold,
+    Missed,
+    accepted,
+    holders,
+    remembered,
+    spared,
+    taken_up,
+)
 from taikun_cinder.orphans import Orphans
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Finding, Result, Target
@@ -227,6 +235,7 @@ class Exports:
         sweep: float = 0,
         search: bool = False,
         hold: Hold | None = None,
+        missed: Missed | None = None,
     ) -> tuple[str, ...]:
         """Make the export agree with Cinder; give the initiators that have access.
 
@@ -240,6 +249,7 @@ class Exports:
             search: see ``Enforcement.ensure``.
             hold: tells which live initiators without an attachment keep their access,
                 see ``brake``. None for a request of Cinder's.
+            missed: tells which attachments are missing for good, see ``brake``.
         """
         with self._locked(volume) as known:
             if known.closed(volume) or self._enforcement.shows_another(
@@ -256,6 +266,8 @@ class Exports:
                 ledger = ledger.look(
                     export.grant_of, enforced.result.connected, self._clock()
                 )
+            if missed:
+                ledger = accepted(volume, known, ledger, export, missed)
             self._keep(volume, known, ledger, enforced)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
 

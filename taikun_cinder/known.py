@@ -30,7 +30,7 @@ class Known:
         ledger: what they do not show.
         record: as it is on disk, None if there is none.
         deleted: the ids of attachments that Cinder has marked as deleted, of those that
-            an answer of the driver's may have been for.
+            hosts had, or that an answer of the driver's may have been for.
     """
 
     target: str
@@ -137,8 +137,9 @@ def look(
 
 def _deleted(attachments: Collection[Attachment], ledger: Ledger) -> frozenset[str]:
     there = {attachment.id for attachment in attachments}
-    meant = frozenset().union(*(one.rows for one in ledger.connections))
-    return database.deleted(meant - there) if meant - there else frozenset()
+    meant = (one.rows for one in ledger.connections)
+    gone = frozenset().union(*meant, *ledger.attachments.values()) - there
+    return database.deleted(gone) if gone else frozenset()
 
 
 def _may_be_old_apis(rows: Rows) -> bool:

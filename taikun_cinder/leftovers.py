@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from taikun_cinder import database
 from taikun_cinder.access.attachment import Connection
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
@@ -16,6 +15,11 @@ from taikun_cinder.targets.base import Result, Target
 #: Gives those of a volume's live initiators that keep their access for now, see
 #: ``brake.Brake.hold``.
 Hold = Callable[[str, Collection[Initiator]], Collection[Initiator]]
+
+
+#: Gives those of a volume's missing attachments that are missing for good, see
+#: ``brake.Brake.missed``.
+Missed = Callable[[str, Collection[str]], Collection[str]]
 
 
 def spared(
@@ -103,7 +107,7 @@ def _has_missing(known: Known, ledger: Ledger, initiator: Initiator) -> bool:
     """Say whether a host had attachments that nobody has ended, and are missing."""
     ended = {attachment for attachment, _identity in ledger.ended}
     missing = known.had_attachments(initiator) - known.present - ended
-    return bool(missing and missing - database.deleted(missing))
+    return bool(missing - known.deleted)
 
 
 def _gone(
@@ -119,14 +123,12 @@ def _gone(
     seen |= {one.grant.initiator for one in ledger.connections if not one.idle}
     seen |= {one.grant.initiator for one in _before(known) if _is_deleted(known, one)}
     missing = {one: known.had_attachments(one) - known.present for one in initiators}
-    asked = frozenset().union(*missing.values())
-    deleted = database.deleted(asked) if asked else frozenset()
     unseen = _unseen(known, ledger)
     return frozenset(
         one
         for one in initiators
         if known.had_attachments(one) or one in seen
-        if missing[one] <= deleted and one not in unseen
+        if missing[one] <= known.deleted and one not in unseen
     )
 
 
@@ -197,9 +199,29 @@ def _over(known: Known, ledger: Ledger) -> frozenset[str]:
     All others that are missing may be in a later copy of the database.
     """
     ended = frozenset(attachment for attachment, _identity in ledger.ended)
-    had = frozenset().union(*ledger.attachments.values())
-    missing = had - known.present - ended
-    return ended | (database.deleted(missing) if missing else frozenset())
+    return ended | known.deleted
+
+
+def accepted(
+    volume: Any, known: Known, ledger: Ledger, export: Export | None, missed: Missed
+) -> Ledger:
+    """Give the ledger without attachments that are missing for good.
+
+    That is, of hosts that lose nothing by it; the brake decides about the others.
+
+    Args:
+        volume: Cinder's.
+        known: what was known before.
+        ledger: what is to be kept.
+        export: what is exported by now.
+        missed: see :data:`Missed`.
+    """
+    shown = export.grant_of if export else {}
+    asked = {grant.initiator: grant for grant in grants(known.attachments, ledger)}
+    same = {host for host, grant in shown.items() if asked.get(host) == grant}
+    had = (ids for host, ids in ledger.attachments.items() if host in same)
+    gone = frozenset().union(*had) - known.present
+    return ledger.without_attachments(missed(volume["id"], gone))
 
 
 def holders(known: Known, target: Target) -> Iterator[str]:

@@ -270,7 +270,11 @@ class Reconcile:
 
     def _ensure(self, volume: Any) -> None:
         self._exports.ensure(
-            volume, sweep=self._grace, search=True, hold=self._brake.hold
+            volume,
+            sweep=self._grace,
+            search=True,
+            hold=self._brake.hold,
+            missed=self._brake.missed,
         )
 
     def _settle(self, name_id: str) -> None:

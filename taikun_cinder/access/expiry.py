@@ -9,7 +9,7 @@ answer was lost, or its end was. Nothing says which. So, of those, in this order
   deleted, is over. One whose server, or all servers that it may be for, got another
   connection since is over after a while. Unless its host has a session that no
   attachment explains but one without a host's name may, as there are more such
-  attachments than other hosts in use.
+  attachments than other hosts that they may be of.
 - One whose host has a session that no attachment explains is in use.
 - One is young for a while after it was granted, or was in use.
 - One that an attachment without a host's name may be about is kept: unless as many
@@ -54,6 +54,11 @@ class Moment:
     def connected(self) -> list[Attachment]:
         """The attachments that have a connector, or had one that cannot be read."""
         return [one for one in self.attachments if one.connected]
+
+    @functools.cached_property
+    def nameless(self) -> int:
+        """How many attachments name no host, and may be any's."""
+        return sum(one.initiator is None for one in self.connected)
 
     @functools.cached_property
     def explained(self) -> frozenset[Initiator]:
@@ -125,8 +130,8 @@ def _gone(connections: Collection[Connection], moment: Moment) -> Iterator[Conne
         if _is_orphaned(one, moment) or _is_superseded(one, moment)
     ]
     others = [one for one in connections if one not in seem]
-    # It may be that of an attachment without a host's name, if too few others are.
-    excuses = _protects(others, moment)
+    # It may be that of an attachment without a host's name, if too few others may be.
+    excuses = moment.nameless > len(_hosts(others))
     for one in seem:
         if not (excuses and one.grant.initiator in moment.unexplained):
             yield one
@@ -147,8 +152,11 @@ def _is_young(connection: Connection, moment: Moment) -> bool:
 
 def _protects(connections: Iterable[Connection], moment: Moment) -> bool:
     """Say whether attachments without a host's name may be of hosts not logged in."""
-    nameless = sum(one.initiator is None for one in moment.connected)
-    hosts = {
+    return moment.nameless > len(_hosts(connections) & moment.unexplained)
+
+
+def _hosts(connections: Iterable[Connection]) -> set[Initiator]:
+    """Give the hosts of connections that may be of attachments without a name."""
+    return {
         one.grant.initiator for one in connections if one.loose and one.may_be_rowed
     }
-    return nameless > len(hosts & moment.unexplained)

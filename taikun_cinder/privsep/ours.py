@@ -226,9 +226,9 @@ def _refuse_strangers(path: Path, file: os.stat_result) -> None:
 
 def _above(place: str) -> Iterator[str]:
     """Give the folders that a path is in."""
-    while place != "/":
-        place = os.path.dirname(place)
-        yield place
+    while (folder := os.path.dirname(place)) != place:
+        yield folder
+        place = folder
 
 
 def _links(path: str) -> Iterator[str]:

@@ -352,3 +352,34 @@ def test_detach_of_the_last_server_holds_after_a_purge(cloud):
     cloud.detach(volume, last)
     assert not last.session.alive
     assert cloud.acls(volume) is None
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_detach_holds_long_after_a_restored_database_was_accepted(cloud, confirmed):
+    volume = cloud.volume()
+    first = [cloud.attach(volume, host) for host in HOSTS]
+    lost = [cloud.attach(volume, host) for host in HOSTS]
+    cloud.watch()
+    cloud.reconcile()
+    _lose(*lost)
+    if confirmed:
+        cloud.driver._reconcile.once(confirmed=True)
+    else:
+        cloud.reconcile()
+        cloud.reconcile()
+    for one in first:
+        cloud.detach(volume, one)
+    assert not [one for one in first if one.session.alive]
+
+
+@pytest.mark.parametrize("passes", [0, 1])
+def test_missing_row_is_not_accepted_in_one_pass(cloud, passes):
+    volume = cloud.volume()
+    first, lost = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.watch()
+    cloud.reconcile()
+    _lose(lost)
+    for _ in range(passes):
+        cloud.reconcile()
+    cloud.detach(volume, first)
+    assert lost.session.alive

@@ -492,3 +492,30 @@ def test_detach_holds_without_lvm_after_a_pass_without_it(cloud, monkeypatch):
         assert cloud.terminate(volume, fenced)
     assert not fenced.session.alive
     assert other.session.alive
+
+
+def test_record_says_what_a_detach_ended_though_the_database_fails_then(
+    cloud, monkeypatch
+):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, B)
+    gone = cloud.attach(volume, B)
+    cloud.watch()
+    cloud.reconcile()
+    cloud.forget(volume, gone)  # nobody told the driver
+    real, asked = database.deleted, []
+
+    def deleted(ids):
+        if A["initiator"] not in cloud.acls(volume):
+            raise OSError("the database is gone")
+        asked.append(ids)
+        return real(ids)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "deleted", deleted)
+        cloud.terminate(volume, first)
+    assert asked == [{gone.id}]
+    assert cloud.acls(volume) == {B["initiator"]}
+    record = cloud.driver._exports._records.of(cloud.load(volume))
+    assert {str(one.initiator) for one in record.export.grants} == {B["initiator"]}
+    assert second.session.alive

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attachments by Cinder's old API, whose rows do not name their host (law 1)."""
 
+import uuid
+
 import pytest
 
 from tests.unit.cloud import A, B, Host
@@ -118,3 +120,26 @@ def test_detached_host_is_out_though_an_old_api_host_is_down(cloud):
     cloud.detach(volume, server)
     cloud.pass_often()
     assert not server.session.alive
+
+
+@pytest.mark.parametrize("how", ["repeated", "other connector", "lost before"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_detached_host_is_out_though_an_answer_for_it_was_lost(cloud, how, is_there):
+    volume = cloud.volume()
+    server = str(uuid.uuid4())
+    cloud.attach(volume, B)
+    cloud.watch(1)
+    if is_there:
+        cloud.os_attach(volume, C).session.logout()
+    other = A | {"mountpoint": "/dev/vdc"}
+    if how == "lost before":
+        cloud.lose_answer(volume, other, server)
+    attached = cloud.attach(volume, A, server=server)
+    if how != "lost before":
+        again = A if how == "repeated" else other
+        cloud.driver.initialize_connection(cloud.load(volume), dict(again))
+    cloud.watch(1)
+    cloud.detach(volume, attached)
+    cloud.pass_often()
+    cloud.pass_often()
+    assert not attached.session.alive

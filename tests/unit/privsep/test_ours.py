@@ -131,6 +131,14 @@ def test_a_file_that_others_get_later_is_not_believed_any_more(file, spoil):
         ours.current()
 
 
+def test_a_link_that_begins_with_two_slashes_is_followed_to_its_end(file, tmp_path):
+    believed = tmp_path / "another.conf"
+    _write(believed, volume_groups="one")
+    file.symlink_to(f"/{believed}")  # as ln -s "$ROOT/etc/..." makes where ROOT is /
+    assert os.readlink(file).startswith("//")
+    assert ours.current().volume_groups == ("one",)
+
+
 def test_a_link_in_a_strangers_folder_is_not_believed(file, tmp_path):
     believed = tmp_path / "another.conf"
     _write(believed, volume_groups="the-nodes-own")
