@@ -108,7 +108,7 @@ def problems(
         if privsep.context.client_mode:
             if not _runs(privsep.context):
                 _try(privsep.context)
-            user, power = setup.power()
+            user, power = _power()
             if weakness := _weakness(user, power, ports):
                 yield weakness
                 return
@@ -137,6 +137,19 @@ def problems(
     else:
         for folder, number in lacking:
             yield _no_reservations(folder, number)
+
+
+def _power() -> tuple[int, int]:
+    """Give the user and the capabilities of the process, see ``setup.power``.
+
+    Raises:
+        _FailedError: it does not start, though it could be tried; the text says why.
+    """
+    try:
+        return setup.power()
+    except daemon.FailedToDropPrivileges:
+        _try(privsep.context)  # only this one's words can be told
+        raise
 
 
 def _refusals(prefixes: Iterable[str], group: str | None) -> Iterable[str]:

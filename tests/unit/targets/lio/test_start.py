@@ -66,6 +66,22 @@ def test_cause_is_told_with_its_cure(told, said, cure):
     assert cure in text
 
 
+def test_cause_is_told_though_it_started_when_it_was_tried(told, monkeypatch):
+    real, tries = start._try, []
+
+    def tried(context):
+        tries.append(context)
+        if len(tries) > 1:
+            real(context)
+
+    def power():
+        raise daemon.FailedToDropPrivileges("Privsep daemon failed to start")
+
+    monkeypatch.setattr(start, "_try", tried)
+    monkeypatch.setattr(setup, "power", power)
+    assert "CAP_SYS_ADMIN" in told('echo "Operation not permitted" >&2; exit 1')
+
+
 def test_command_that_does_not_end_is_given_up(told):
     began = time.monotonic()
     assert "has not ended after 1 s" in told("exec sleep 600")
