@@ -139,21 +139,10 @@ class NodesKernel:
         Unless they hang: then the others go on, and the privileged process keeps them
         from this one target.
         """
-        try:
+        with _told(name, steps):
             privsep.context.connect()  # which may take long, and nobody waits for it
-            with self._alone_at_first():
-                privileged.apply(name, [step.call for step in steps])
-        except Busy as busy:
-            raise TargetBusy(target=name, cause=busy) from busy
-        except OSError as lost:
-            raise LostError(_failure(name, steps, lost), lost) from lost
-        except _UNFINISHED as late:
-            waited = f"{privsep.context.timeout:.0f} s"
-            cause = f"the kernel has not done it after {waited}"
-            step = f"one of {list(steps)}"
-            raise StepUnfinished(target=name, step=step, cause=cause) from late
-        except _FAILURES as failure:
-            raise _failure(name, steps, failure) from failure
+        with self._alone_at_first(), _told(name, steps):
+            privileged.apply(name, [step.call for step in steps])
 
     @contextlib.contextmanager
     def _alone_at_first(self) -> Iterator[None]:
@@ -215,6 +204,24 @@ def _ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         raise TargetBusy(target=what, cause=busy) from busy
     except _FAILURES as failure:
         raise TargetUnreadable(target=what, cause=_words(failure)) from failure
+
+
+@contextlib.contextmanager
+def _told(name: str, steps: Sequence[Step]) -> Iterator[None]:
+    """Turn what the privileged process ends with into what ``Kernel.apply`` raises."""
+    try:
+        yield
+    except Busy as busy:
+        raise TargetBusy(target=name, cause=busy) from busy
+    except OSError as lost:
+        raise LostError(_failure(name, steps, lost), lost) from lost
+    except _UNFINISHED as late:
+        waited = f"{privsep.context.timeout:.0f} s"
+        cause = f"the kernel has not done it after {waited}"
+        step = f"one of {list(steps)}"
+        raise StepUnfinished(target=name, step=step, cause=cause) from late
+    except _FAILURES as failure:
+        raise _failure(name, steps, failure) from failure
 
 
 def _failure(name: str, steps: Sequence[Step], cause: Exception) -> StepFailed:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A change that hangs keeps nobody else from this node's LIO."""
 
+import errno
 import socket
 import subprocess
 import sys
@@ -144,6 +145,17 @@ def test_what_hangs_is_told_with_target_cause_and_cure(
         nodes.apply(NAME, [steps.EnableTpg()])
     for word in (NAME, "kernel", "suspended", "dmsetup", "repeat"):
         assert word in str(told.value)
+
+
+def test_a_lock_that_cannot_be_had_is_not_taken_for_a_lost_process(
+    nodes, process, monkeypatch
+):
+    def alone():
+        raise OSError(errno.ENOSPC, "no room for the lock")
+
+    monkeypatch.setattr(nodes, "alone", alone)
+    with pytest.raises(OSError, match="no room"):
+        nodes.apply(NAME, [steps.EnableTpg()])
 
 
 def test_a_target_that_cannot_be_read_now_is_busy(nodes, monkeypatch):
