@@ -10,10 +10,11 @@ Cinder's own defaults, for a node with one plain back end.
 
 import configparser
 import dataclasses
+import itertools
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from taikun_cinder.privsep import cinder_conf
@@ -25,8 +26,9 @@ SECTION = "taikun_cinder"
 #: Cinder's own, where packages put it.
 CINDER = Path("/etc/cinder/cinder.conf")
 
-#: What was read last of a file that was root's alone: its state then, and what it said.
-_seen: dict[Path, tuple[tuple[object, ...], "Ours"]] = {}
+#: What was read last of a file that was root's alone: the folders that it and all links
+#: to it are in, the state of these and of the file, and what it said.
+_seen: dict[Path, tuple[tuple[str, ...], tuple[object, ...], "Ours"]] = {}
 
 #: Where the kernel tells about a block device by its number.
 _DEVICES = Path("/sys/dev/block")
@@ -77,27 +79,29 @@ def _read(path: Path, parse: Callable[[str], Ours]) -> Ours:
     Raises:
         ValueError: others can change it.
     """
-    now = _state(path)
-    before, said = _seen.get(path, (None, None))
-    if said is not None and before == now:
-        return said
+    if path in _seen:
+        folders, before, said = _seen[path]
+        if before == _state(path, folders):
+            return said
+    folders = _folders(path)
+    now = _state(path, folders)
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         found = os.fstat(file)
-        _refuse_strangers(path, found)
+        _refuse_strangers(path, found, folders)
         said = parse(os.read(file, found.st_size).decode())
     finally:
         os.close(file)
-    _seen[path] = now, said
+    _seen[path] = folders, now, said
     return said
 
 
-def _state(path: Path) -> tuple[object, ...]:
+def _state(path: Path, folders: Iterable[str]) -> tuple[object, ...]:
     """Give what differs when a file is another, or may be changed by others."""
-    file, folders = os.stat(path), map(os.stat, _above(os.fspath(path)))
+    file, above = os.stat(path), map(os.stat, folders)
     return (
         (file.st_dev, file.st_ino, file.st_mtime_ns, file.st_ctime_ns, file.st_size),
-        *((folder.st_ino, folder.st_mode, folder.st_uid) for folder in folders),
+        *((folder.st_ino, folder.st_mode, folder.st_uid) for folder in above),
     )
 
 
@@ -216,12 +220,17 @@ def _instead() -> str:
     return f", which is not there, and {CINDER} is not root's alone: the defaults hold"
 
 
-def _refuse_strangers(path: Path, file: os.stat_result) -> None:
+def _refuse_strangers(path: Path, file: os.stat_result, folders: Iterable[str]) -> None:
     """Refuse a file that somebody else than root can change, or put in its place."""
     _refuse_shared(os.path.realpath(path), file)
-    for place in (*_links(os.fspath(path)), os.path.realpath(path)):
-        for folder in _above(place):
-            _refuse_shared(folder, os.stat(folder))
+    for folder in folders:
+        _refuse_shared(folder, os.stat(folder))
+
+
+def _folders(path: Path) -> tuple[str, ...]:
+    """Give the folders that a file is in, and all links that lead to it."""
+    places = (*_links(os.fspath(path)), os.path.realpath(path))
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(map(_above, places))))
 
 
 def _above(place: str) -> Iterator[str]:

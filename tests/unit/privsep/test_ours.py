@@ -139,6 +139,17 @@ def test_a_link_that_begins_with_two_slashes_is_followed_to_its_end(file, tmp_pa
     assert ours.current().volume_groups == ("one",)
 
 
+def test_a_folder_behind_a_link_that_others_get_later_is_not_believed(file, tmp_path):
+    behind = tmp_path / "behind"
+    behind.mkdir(mode=0o755)
+    _write(behind / "another.conf", volume_groups="one")
+    file.symlink_to(behind / "another.conf")
+    assert ours.current().volume_groups == ("one",)
+    behind.chmod(0o777)
+    with pytest.raises(ValueError, match=str(behind)):
+        ours.current()
+
+
 def test_a_link_in_a_strangers_folder_is_not_believed(file, tmp_path):
     believed = tmp_path / "another.conf"
     _write(believed, volume_groups="the-nodes-own")
