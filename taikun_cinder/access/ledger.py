@@ -176,8 +176,8 @@ class Ledger:
 
     def without_deleted(self, deleted: Collection[str]) -> "Ledger":
         """End the connections all of whose attachments Cinder has deleted."""
-        lost = (one for one in self.connections if one.lost_rows(deleted))
-        return self._without(one for one in lost if not one.shown)
+        loose = (one for one in self.connections if one.loose)
+        return self._without(one for one in loose if one.lost_rows(deleted))
 
     def _had_by(
         self, attachments: Iterable[Attachment]
