@@ -82,10 +82,10 @@ class Brake:
         operator has confirmed it.
         """
         self._missed_now[volume] = missing = frozenset(attachments)
+        if self._confirmed:
+            return missing
         twice = missing & self._missed_before.get(volume, frozenset())
-        if self._confirmed or not twice:
-            return missing if self._confirmed else twice
-        return twice if self._trusted() else frozenset()
+        return twice if twice and self._trusted() else frozenset()
 
     def end(self) -> frozenset[str]:
         """End a pass; give the volumes that may be put right now, in another look."""

@@ -16,7 +16,6 @@ from taikun_cinder.targets.base import Result, Target
 #: ``brake.Brake.hold``.
 Hold = Callable[[str, Collection[Initiator]], Collection[Initiator]]
 
-
 #: Gives those of a volume's missing attachments that are missing for good, see
 #: ``brake.Brake.missed``.
 Missed = Callable[[str, Collection[str]], Collection[str]]
@@ -105,9 +104,8 @@ def _may_be_of_broken(known: Known, initiator: Initiator) -> bool:
 
 def _has_missing(known: Known, ledger: Ledger, initiator: Initiator) -> bool:
     """Say whether a host had attachments that nobody has ended, and are missing."""
-    ended = {attachment for attachment, _identity in ledger.ended}
-    missing = known.had_attachments(initiator) - known.present - ended
-    return bool(missing - known.deleted)
+    missing = known.had_attachments(initiator) - known.present
+    return bool(missing - _over(known, ledger))
 
 
 def _gone(

@@ -128,11 +128,11 @@ def meant(
     ]
     own = _of(connections, str(termination.initiator))
     nameless = [row for row in attachments if row.connected and row.initiator is None]
-    found = _named(termination, rows, connections, nameless)
+    found = _named(termination, rows, connections, own, nameless)
     if found is None and termination.marked:
         found = _cinders_own(termination, own)
     elif found is None:
-        found = _made_alike(termination, connections, nameless, ended)
+        found = _made_alike(termination, connections, own, nameless, ended)
     if found is None:
         found = _made_unknown(termination, own, ended)
     if found is None and not termination.marked:
@@ -176,17 +176,18 @@ def _named(
     termination: Termination,
     rows: list[Attachment],
     connections: Collection[Connection],
+    own: list[Connection],
     nameless: Collection[Attachment],
 ) -> Meant | None:
     """Give what has the identity."""
-    own = _of(connections, str(termination.initiator))
     named = [row for row in rows if row.identity == termination.identity]
     exact = [one for one in own if one.identity == termination.identity]
     if not named and not exact:
         return None
     if len(named) > 1 and not termination.force:
         return Meant()
-    others = {one.grant.initiator for one in _loose(connections) if one not in own}
+    others = {one.grant.initiator for one in _loose(connections)}
+    others.discard(termination.initiator)
     if len(nameless) > len(others):
         return Meant(named, exact)  # what is alike may be such an attachment's
     # A request that was repeated, since its first answer was lost.
@@ -220,11 +221,11 @@ def _cinders_own(termination: Termination, own: list[Connection]) -> Meant | Non
 def _made_alike(
     termination: Termination,
     connections: Collection[Connection],
+    own: list[Connection],
     nameless: Collection[Attachment],
     ended: Noted,
 ) -> Meant | None:
     """Give the oldest connection without a row that was made with the connector."""
-    own = _of(connections, str(termination.initiator))
     unshown = [one for one in own if not one.shown]
     alike = [one for one in unshown if one.connector == termination.identity]
     if not alike:

@@ -137,6 +137,18 @@ def _fail_to_activate(name):
     raise processutils.ProcessExecutionError(stderr="VG lock failed")
 
 
+def _let_activate_once(cloud, patch):
+    real, calls = cloud.driver.vg.activate_lv, []
+
+    def once(name, **named):
+        calls.append(name)
+        if len(calls) > 1:
+            _fail_to_activate(name)
+        real(name)
+
+    patch.setattr(cloud.driver.vg, "activate_lv", once)
+
+
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("rebooted", [False, True])
 def test_detach_holds_though_the_volume_cannot_be_activated(
@@ -182,16 +194,8 @@ def test_second_attach_of_a_host_that_fails_leaves_it_what_it_has(cloud, monkeyp
 def test_host_whose_mode_came_when_lvm_failed_goes_on_with_less(cloud, monkeypatch):
     volume = cloud.volume()
     writer = cloud.attach(volume, B, "rw")
-    real, calls = cloud.driver.vg.activate_lv, []
-
-    def once(name, **named):
-        calls.append(name)
-        if len(calls) > 1:
-            _fail_to_activate(name)
-        real(name)
-
     with monkeypatch.context() as patch:
-        patch.setattr(cloud.driver.vg, "activate_lv", once)
+        _let_activate_once(cloud, patch)
         late = cloud.attach_in_one(volume, A, "rw")
         cloud.watch(1)
     assert writer.writes()
@@ -441,16 +445,8 @@ def test_detach_holds_without_lvm_though_another_host_waits_for_more(
 ):
     volume = cloud.volume()
     fenced = cloud.attach(volume, A)
-    real, calls = cloud.driver.vg.activate_lv, []
-
-    def once(name, **named):
-        calls.append(name)
-        if len(calls) > 1:
-            _fail_to_activate(name)
-        real(name)
-
     with monkeypatch.context() as patch:
-        patch.setattr(cloud.driver.vg, "activate_lv", once)
+        _let_activate_once(cloud, patch)
         # Its row says only later that it may write.
         other = cloud.attach_in_one(volume, B, "rw")
         cloud.watch(1)
