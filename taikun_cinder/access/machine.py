@@ -6,6 +6,7 @@ such machines would share one access, and end each other's session at every logi
 """
 
 import dataclasses
+import functools
 import ipaddress
 import uuid
 
@@ -83,6 +84,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
+@functools.lru_cache(maxsize=1024)
 def _own_uuid(text: str) -> str:
     try:
         found = uuid.UUID(text)
