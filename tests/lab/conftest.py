@@ -19,7 +19,7 @@ from lab.progress import Terminal
 from lab.services.cinder_conf import PATHS_BACKEND
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
-from tests.lab import lanes
+from tests.lab import lanes, turns
 from tests.lab.lio_world import NodeLab, NodeWorld
 
 FOLDER = PROJECT / ".lab-tests"
@@ -43,11 +43,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Let labs that run at once boot one kernel, and begin at different processors."""
+    turns.fix()
     if _WORKER in os.environ:
         os.environ["TAIKUN_LAB_PROCESSOR"] = str(_lane())
     elif not os.environ.get(choice.VARIABLE):
         # For all processes of this run, whatever another clone chooses meanwhile.
         os.environ[choice.VARIABLE] = choice.found()
+
+
+def pytest_report_header() -> str:
+    """Tell how to take the same cases and samples again."""
+    return f"cases in turn: {turns.VARIABLE}={turns.number()}"
 
 
 def _lane() -> int:
@@ -56,8 +62,13 @@ def _lane() -> int:
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """Mark each test with what it needs, and let those of one lab run together."""
+    left = [] if config.getoption("--thorough") else turns.left_out(items)
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
     for item in items:
         names = getattr(item, "fixturenames", ())
         for marker in ("node", "cluster"):

@@ -60,6 +60,7 @@ def _wait_until_read(story: Story, path: str, text: str) -> float:
             return time.monotonic() - began
 
 
+@pytest.mark.in_turn(3)
 @pytest.mark.parametrize("others", [True, False], ids=["shared", "alone"])
 @pytest.mark.parametrize("end", [_deleted, _force_detached, _reconciled])
 def test_a_host_that_was_cut_off_gets_its_disk_back(

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel follows Cinder again after a crash of any process at any point (law 3).
 
-All points take a quarter of an hour. So a usual run takes every fifth of them, and on
-each of five days in a row other ones; ``tox -e thorough`` takes all.
+All points of all cases take a quarter of an hour. So a usual run takes half of the
+cases and every fifth point of each, and the next turn's others: all in ten turns.
+``tox -e thorough`` takes all at once.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lab.single import SingleNode
+from tests.lab import turns
 from tests.lab.stories import OURS, told
 from tests.lab.writers import undisturbed
 
-pytestmark = pytest.mark.sampled
+pytestmark = [pytest.mark.sampled, pytest.mark.in_turn(2)]
 
-_EVERY, _DAY = 5, 86400.0
+_EVERY = 5
 #: No request has fewer points.
 _FEWEST = 12
 
@@ -31,7 +32,7 @@ _OURS = ("privsep.files", "records", "targets.lio")
 def walk(node: SingleNode, thorough: bool) -> Walk:
     """Crash at the points; see that there were points, and that no one was wrong."""
     every = 1 if thorough else _EVERY
-    first = 1 + int(time.time() / _DAY) % every
+    first = 1 + turns.number() % every
     print(f"crashes at point {first} and at every {every} after it")
 
     def walk(*arguments: Any, reboot: bool = False) -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ def _wait_until_back(host: Attached) -> None:
             return
 
 
+@pytest.mark.in_turn(2)
 @pytest.mark.parametrize("fence", [_attachment_deleted, _force_detached])
 def test_no_write_of_a_fenced_host_gets_through(
     cluster: Cluster, fence: Callable[[Shared, Attached], None]

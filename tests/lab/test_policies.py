@@ -89,6 +89,7 @@ def _shares(cluster: Cluster, user: str, volume: shared.Shared) -> bool:
     return True
 
 
+@pytest.mark.in_turn(3)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_profile_lets_those_make_multiattach_volumes_whom_it_names(
     cluster: Cluster, profile: str

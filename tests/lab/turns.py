@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of the cases that a run takes, where all of them would take too long.
+
+A test that tells one story in several ways is marked ``in_turn(N)``: a usual run takes
+each N-th of its cases, and the next run's turn, which is the next day's, others.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+#: Names the variable with the number of a run's turn.
+VARIABLE = "TAIKUN_LAB_TURN"
+
+_DAY = 86400.0
+
+
+def fix() -> None:
+    """Choose the turn for all processes of this run: midnight may come meanwhile."""
+    os.environ.setdefault(VARIABLE, str(int(time.time() / _DAY)))
+
+
+def number() -> int:
+    """Give the number of this run's turn."""
+    return int(os.environ[VARIABLE])
+
+
+def part(cases: Sequence[Any], turns: int) -> Sequence[Any]:
+    """Give the cases of this turn: all have been in one after so many turns."""
+    turns = min(turns, len(cases))
+    return cases[number() % turns :: turns]
+
+
+def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Give the cases that are another turn's."""
+    tests: dict[tuple[Any, ...], list[pytest.Item]] = {}
+    turns = {}
+    for item in items:
+        if marker := item.get_closest_marker("in_turn"):
+            test = (item.parent, getattr(item, "originalname", item.name))
+            tests.setdefault(test, []).append(item)
+            (turns[test],) = marker.args
+    left = []
+    for test, cases in tests.items():
+        taken = part(cases, turns[test])
+        left += [case for case in cases if case not in taken]
+    return left
