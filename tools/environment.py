@@ -83,11 +83,10 @@ class Environment:
     def _pip(self, *arguments: str) -> None:
         python = str(self.path / "bin" / "python")
         install = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([python, *install, *arguments], cwd=ROOT, check=True)
+        status = subprocess.run([python, *install, *arguments], cwd=ROOT, check=False)
+        if status.returncode:
+            sys.exit(f"environment.py: pip ended with status {status.returncode}")
 
 
 if __name__ == "__main__":
-    try:
-        Environment(*sys.argv[1:]).fill()
-    except subprocess.CalledProcessError as failed:
-        sys.exit(f"environment.py: pip ended with status {failed.returncode}")
+    Environment(*sys.argv[1:]).fill()

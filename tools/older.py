@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the tests that need no kernel on an older release of Cinder, each day another.
+
+    python tools/older.py [ARGUMENT OF PYTEST ...]
+
+CI has no time for all of them in each run. TAIKUN_LAB_TURN chooses, as it does for the
+lab's tests: the number of a day since 1970, by default today's.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from environment import ROOT, Environment
+
+
+def _release() -> str:
+    """Give the name of this turn's environment."""
+    releases = sorted(path.stem for path in (ROOT / "constraints").glob("cinder*.txt"))
+    turn = int(os.environ.get("TAIKUN_LAB_TURN") or time.time() / 86400)
+    return releases[turn % len(releases)]
+
+
+if __name__ == "__main__":
+    environment = Environment(_release())
+    environment.fill()
+    print(f"running the tests in {environment.path}", flush=True)
+    python = str(environment.path / "bin" / "python")
+    tests = ["-m", "pytest", "tests/unit", "tests/contract", *sys.argv[1:]]
+    sys.exit(subprocess.run([python, *tests], cwd=ROOT, check=False).returncode)
