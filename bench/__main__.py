@@ -32,6 +32,7 @@ def _header(single: SingleNode, sizes: str) -> dict[str, Any]:
         "kernel": f"User-Mode Linux {single.node.run('uname -r').strip()}, 1 processor",
         "database": "MariaDB on the machine, over the lab's network",
         "python": platform.python_version(),
+        "threads": "eventlet's" if single.patched else "Python's own",
         "versions": {name: metadata.version(name) for name in packages},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "sizes": sizes,
@@ -41,6 +42,11 @@ def _header(single: SingleNode, sizes: str) -> dict[str, Any]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tox -e bench --", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer sizes and runs")
+    parser.add_argument(
+        "--patched",
+        action="store_true",
+        help="with threads by eventlet, as Cinder's services run",
+    )
     parser.add_argument(
         "--only",
         choices=SECTIONS,
@@ -79,7 +85,7 @@ def _measure(options: argparse.Namespace) -> Report:
             continue
         print(f"{name}:", flush=True)
         work = WorkFolder(PROJECT / ".lab-bench")
-        single = SingleNode(work)
+        single = SingleNode(work, patched=options.patched)
         single.up()
         try:
             database.start(single.sandbox, work)

@@ -34,6 +34,8 @@ class NodePlan:
         memory: in MiB.
         disk: the size of its disk for each volume group in GiB, 0 for none.
         preload: modules that the agent imports once, so that calls start at once.
+        patched: whether Python is patched by eventlet in what the agent calls, as it is
+            in Cinder's services.
     """
 
     name: str
@@ -41,6 +43,7 @@ class NodePlan:
     memory: int = 1024
     disk: int = 0
     preload: tuple[str, ...] = ()
+    patched: bool = False
 
     @property
     def management_address(self) -> str:

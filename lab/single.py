@@ -2,6 +2,7 @@
 """The one-kernel node: storage and two initiators, the driver called directly."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 from lab.kernel.image import Image
@@ -18,15 +19,21 @@ class SingleNode:
     Args:
         work: a folder for it.
         image: its kernel; by default the one that was chosen for all nodes.
+        patched: see ``NodePlan``.
 
     Attributes:
+        patched: the same.
         node: the node.
         sandbox: its namespaces; a thread that calls into the node joins the network.
     """
 
-    def __init__(self, work: WorkFolder, image: Image | None = None) -> None:
+    def __init__(
+        self, work: WorkFolder, image: Image | None = None, *, patched: bool = False
+    ) -> None:
         self._work = work
         self._image = image
+        self.patched = patched
+        self._plan = dataclasses.replace(STORAGE_NODE, patched=patched)
 
     def up(self) -> None:
         """Bring it up.
@@ -39,7 +46,7 @@ class SingleNode:
         try:
             start_networks(self.sandbox, self._work)
             self.sandbox.join_network()
-            self.node = Node(self.sandbox, self._work, STORAGE_NODE)
+            self.node = Node(self.sandbox, self._work, self._plan)
             self.boot()
         except BaseException:
             self.sandbox.close()

@@ -4,7 +4,6 @@
 import sys
 from pathlib import Path
 
-from lab.guest import agent, disks, iscsi, multipath, system
 from lab.plan import NodePlan
 from lab.workdir import INSIDE
 
@@ -12,6 +11,13 @@ from lab.workdir import INSIDE
 def main(name: str) -> None:
     """Set the node up step by step and serve commands until the node goes down."""
     plan = NodePlan.load(INSIDE / "nodes" / name)
+    if plan.patched:
+        from lab.guest import patched  # noqa: PLC0415 - eventlet takes a second
+
+        patched.patch()
+    # What they import keeps what it finds, patched or not.
+    from lab.guest import agent, disks, iscsi, multipath, system  # noqa: PLC0415
+
     for step in (
         system.name_the_node,
         system.load_modules,

@@ -39,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="take all of what a usual run takes a sample of",
     )
+    parser.addoption(
+        "--patched",
+        action="store_true",
+        help="patch Python by eventlet in the one-kernel node, as Cinder's services do",
+    )
 
 
 def pytest_configure() -> None:
@@ -147,7 +152,9 @@ def _the_node(
     request: pytest.FixtureRequest, _requirements: None
 ) -> Iterator[SingleNode]:
     where = folder("node")
-    single = SingleNode(WorkFolder(where))
+    single = SingleNode(
+        WorkFolder(where), patched=bool(request.config.getoption("--patched"))
+    )
     single.up()
     yield single
     if _tell_how_to_look(request, where):

@@ -18,6 +18,12 @@ def test_a_node_is_a_kernel_of_its_own_with_lvm_and_lio(node: SingleNode) -> Non
     node.node.run("mkdir --parents /sys/kernel/config/target/iscsi")  # by LIO only
 
 
+def test_what_is_called_in_a_node_has_the_threads_that_were_asked_for(
+    node: SingleNode,
+) -> None:
+    assert node.node.call("lab.guest.patched", "applies") is node.patched
+
+
 def test_a_failed_command_tells_the_node_the_status_and_the_output(
     node: SingleNode,
 ) -> None:
