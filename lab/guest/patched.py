@@ -7,6 +7,7 @@ keep what is not patched.
 """
 
 import os
+import select
 
 import eventlet
 
@@ -26,3 +27,13 @@ def patch() -> None:
 def applies() -> bool:
     """Say whether this process is patched."""
     return bool(eventlet.patcher.is_monkey_patched("thread"))
+
+
+def restore_poll() -> None:
+    """Give a process that oslo.privsep has forked poll(2) again.
+
+    oslo.privsep takes the patches back, but what eventlet has removed it does not bring
+    back. A privileged process that sudo starts was never patched.
+    """
+    if applies():
+        setattr(select, "poll", eventlet.patcher.original("select").poll)  # noqa: B010

@@ -9,6 +9,7 @@ from typing import Any
 
 from oslo_privsep import daemon, priv_context
 
+from lab.guest import patched
 from taikun_cinder import privsep
 from taikun_cinder.privsep.client import Context
 
@@ -25,6 +26,7 @@ def use_forked() -> None:
         # LIO can keep a port for ever. And it ends here whatever ends the loop, which
         # is ECONNRESET if its client died with an answer unread. Else it would go on
         # behind the fork, as a second driver.
+        patched.restore_poll()
         try:
             loop(self)
         finally:

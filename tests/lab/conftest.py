@@ -67,13 +67,8 @@ def _lane() -> int:
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with what it needs, and let those of one lab run together."""
-    left = [] if config.getoption("--thorough") else turns.left_out(items)
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
     for item in items:
         names = getattr(item, "fixturenames", ())
         for marker in ("node", "cluster"):
@@ -81,6 +76,17 @@ def pytest_collection_modifyitems(
                 item.add_marker(marker)
         lanes.group(item)
     items.sort(key=lanes.order)
+
+
+# Last, so that what was chosen by hand is in turn.
+@pytest.hookimpl(specname="pytest_collection_modifyitems", trylast=True)
+def pytest_leave_out_other_turns(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out the cases that are another turn's."""
+    left = [] if config.getoption("--thorough") else turns.left_out(items)
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
 
 
 @pytest.hookimpl(optionalhook=True)
