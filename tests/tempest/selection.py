@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of tempest's tests run, which cannot pass, and which skip themselves."""
+
+#: What runs, as regular expressions.
+SELECTED = (r"^tempest\.api\.volume", r"^cinder_tempest_plugin\.")
+
+#: The reasons of those that fail, by the test. They fail with the in-tree driver, too.
+CANNOT_PASS: dict[str, str] = {}
+
+#: Why tests may skip themselves: the reason by what tempest says. Any other is a fault
+#: of the lab's configuration.
+MAY_SKIP: dict[str, str] = {}
