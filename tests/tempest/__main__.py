@@ -44,6 +44,13 @@ def _options() -> argparse.Namespace:
         "--workers", type=int, default=2, metavar="N", help="so many at once (2)"
     )
     parser.add_argument(
+        "--user",
+        choices=("root", "cinder"),
+        default="root",
+        help="whom cinder-volume and cinder-backup run as (root); cinder goes by "
+        "rootwrap, and takes several times as long",
+    )
+    parser.add_argument(
         "--keep",
         action="store_true",
         help="leave the lab up; the next run takes it as it is",
@@ -59,7 +66,7 @@ def _cluster(
     cluster = Cluster.find(work)
     if cluster is None:
         choice.prepare(progress)
-        cluster = Cluster.up(work, progress)
+        cluster = Cluster.up(work, progress, options.user)
         try:
             _prepare(cluster, options, progress)
         except BaseException:
@@ -72,12 +79,14 @@ def _cluster(
         )
     try:
         yield cluster
-    finally:
-        if options.keep:
-            cluster.sandbox.detach()
-            progress(f"the lab stays up: TAIKUN_LAB_DIR={work.path} tox -e lab")
-        else:
-            cluster.down()
+    except BaseException:
+        cluster.down()  # tempest could go on in it
+        raise
+    if options.keep:
+        cluster.sandbox.detach()
+        progress(f"the lab stays up: TAIKUN_LAB_DIR={work.path} tox -e lab")
+    else:
+        cluster.down()
 
 
 def _prepare(cluster: Cluster, options: argparse.Namespace, progress: Terminal) -> None:
