@@ -8,12 +8,16 @@ from typing import Any
 from lab.cluster import Cluster, Progress
 from lab.plan import SECOND_GROUP, STORAGE_NODE
 from lab.services import glance
-from lab.services.accounts import REGION
+from lab.services.accounts import AUTH_URL, REGION
 from lab.services.cinder_conf import BACKEND, PATHS_BACKEND, backend
 from lab.services.files import Settings
 from tests.tempest.settings import Cloud
 
 IN_TREE = "cinder.volume.drivers.lvm.LVMVolumeDriver"
+
+#: Where every request is answered with 404, which tempest takes for a network service
+#: without security groups; see ``settings``.
+NO_NETWORK = f"{AUTH_URL}/no-network"
 
 _FILTER = "TaikunMultiattachFilter"
 _MULTIATTACH_TYPE = "multiattach"
@@ -67,7 +71,9 @@ def prepare(cluster: Cluster, progress: Progress) -> Cloud:
     cluster.start_backup_service(STORAGE_NODE.name)
     progress("starting the image service")
     cluster.control.start_image_service()
-    _put_images_into_the_catalogue(cluster)
+    # The lab's own clients have a fixed address for it.
+    _catalogue(cluster, "image", "glance", glance.URL)
+    _catalogue(cluster, "network", "none", NO_NETWORK)
     progress("making an image and a volume type")
     capabilities: dict[str, Any] = next(iter(cluster.pools().values()))
     return Cloud(
@@ -78,22 +84,22 @@ def prepare(cluster: Cluster, progress: Progress) -> Cloud:
     )
 
 
-def _put_images_into_the_catalogue(cluster: Cluster) -> None:
-    """Let clients find Glance, for which the lab's own have a fixed address."""
+def _catalogue(cluster: Cluster, kind: str, name: str, url: str) -> None:
+    """Let clients find a service."""
     identity = cluster.clients.session("admin")
     where = {"service_type": "identity", "interface": "public"}
 
-    def make(kind: str, **what: str) -> str:
-        answer = identity.post(f"/{kind}s", endpoint_filter=where, json={kind: what})
-        return str(answer.json()[kind]["id"])
+    def make(what: str, **fields: str) -> str:
+        answer = identity.post(f"/{what}s", endpoint_filter=where, json={what: fields})
+        return str(answer.json()[what]["id"])
 
-    service = make("service", type="image", name="glance")
+    service = make("service", type=kind, name=name)
     make(
         "endpoint",
         service_id=service,
         interface="public",
         region_id=REGION,
-        url=glance.URL,
+        url=url,
     )
 
 
