@@ -15,6 +15,7 @@ from typing import Any
 
 from lab.clients import Clients
 from lab.errors import LabError, LogError
+from lab.guest.service_user import USER
 from lab.network import networks, start_networks
 from lab.node import Node
 from lab.plan import CLUSTER, STORAGE_NODE
@@ -37,11 +38,14 @@ class Cluster:
 
     Attributes:
         nodes: the nodes by name.
+        user: whom Cinder's services on the nodes run as. For root they do without
+            cinder-rootwrap, which takes most of the time of a short command.
     """
 
-    def __init__(self, work: WorkFolder, sandbox: Sandbox) -> None:
+    def __init__(self, work: WorkFolder, sandbox: Sandbox, user: str = USER) -> None:
         self.work = work
         self.sandbox = sandbox
+        self.user = user
         self.nodes = {plan.name: Node(sandbox, work, plan) for plan in CLUSTER}
         #: The processes of cinder-volume that this object started, with their files.
         self._volume_services: dict[str, tuple[str, ...]] = {}
@@ -57,7 +61,7 @@ class Cluster:
         return Clients(self.work)
 
     @classmethod
-    def up(cls, work: WorkFolder, progress: Progress) -> "Cluster":
+    def up(cls, work: WorkFolder, progress: Progress, user: str = USER) -> "Cluster":
         """Bring a cluster up; it ends with this process unless it is detached.
 
         Raises:
@@ -69,7 +73,7 @@ class Cluster:
         try:
             start_networks(sandbox, work)
             sandbox.join_network()
-            cluster = cls(work, sandbox)
+            cluster = cls(work, sandbox, user)
             progress(f"booting the kernels of {', '.join(cluster.nodes)}")
             for node in cluster.nodes.values():
                 node.boot()
@@ -173,8 +177,8 @@ class Cluster:
         for file in (f"{ETC}/cinder.conf", *files):
             argv += ["--config-file", file]
         with self.nodes["storage"].session() as storage:
-            storage("lab.guest.daemons", "prepare_cinder")
-            storage("lab.guest.daemons", "start", name, argv)
+            storage("lab.guest.daemons", "prepare_cinder", self.user)
+            storage("lab.guest.daemons", "start", name, argv, self.user)
         self._volume_services[name] = files
 
     def end_volume_service(self, name: str = VOLUME_SERVICE) -> None:
@@ -205,8 +209,8 @@ class Cluster:
         """
         argv = [BACKUP_SERVICE, "--config-file", f"{ETC}/cinder.conf"]
         with self.nodes[node].session() as session:
-            session("lab.guest.daemons", "prepare_cinder")
-            session("lab.guest.daemons", "start", BACKUP_SERVICE, argv)
+            session("lab.guest.daemons", "prepare_cinder", self.user)
+            session("lab.guest.daemons", "start", BACKUP_SERVICE, argv, self.user)
         self._wait_for_consumers(f"{BACKUP_SERVICE}.{node}", 1, timeout=300)
 
     def wait_for_volume_services(self, number: int, timeout: float = 300) -> None:

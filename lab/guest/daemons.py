@@ -17,8 +17,11 @@ def _note(name: str) -> Path:
     return Path(f"/run/daemon-{name}.pid")
 
 
-def prepare_cinder() -> None:
+def prepare_cinder(user: str = service_user.USER) -> None:
     """Lay the user, the configuration and the folders of Cinder's services.
+
+    The folders belong to ``user``, whom the services run as: the driver starts on no
+    one else's.
 
     The configuration is copied, since only root can read the host's folder. A service
     that is started again gets the present configuration.
@@ -26,9 +29,9 @@ def prepare_cinder() -> None:
     etc, state = Path(ETC), Path(STATE)
     service_user.make(state, etc)
     service_user.install(INSIDE / "etc" / "cinder", etc)
-    service_user.own(state, state / "locks")
+    service_user.own(state, state / "locks", user=user)
     mount_state(state / "taikun_cinder")
-    service_user.own(state / "taikun_cinder")
+    service_user.own(state / "taikun_cinder", user=user)
     (state / "taikun_cinder").chmod(0o700)
 
 

@@ -74,11 +74,11 @@ def install(source: Path, target: Path) -> None:
         draft.replace(target / path.name)
 
 
-def own(*folders: Path) -> None:
-    """Make folders that belong to the user."""
+def own(*folders: Path, user: str = USER) -> None:
+    """Make folders that belong to a user."""
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.chown(folder, USER, USER)
+        shutil.chown(folder, user, user)
 
 
 def environment() -> dict[str, str]:

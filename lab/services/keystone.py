@@ -53,8 +53,12 @@ def seed(sandbox: Sandbox, work: WorkFolder) -> None:
 
 
 def daemon(sandbox: Sandbox, work: WorkFolder) -> Daemon:
-    """Give the identity service; :func:`seed` it before its first start."""
-    argv = [sys.executable, "-m", "lab.services.wsgi", str(PORT), "4"]
+    """Give the identity service; :func:`seed` it before its first start.
+
+    It takes one request at a time. SQLite refuses a transaction that has read and now
+    wants to write while another one writes, however long it would be waited for.
+    """
+    argv = [sys.executable, "-m", "lab.services.wsgi", str(PORT), "1"]
     argv += ["keystone.wsgi.api"]
     return Daemon(
         sandbox, work, "keystone", argv, answers(PORT), env=_environment(work)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of tempest's tests run, which cannot pass, and which skip themselves."""
+
+#: What runs, as regular expressions.
+SELECTED = (r"^tempest\.api\.volume", r"^cinder_tempest_plugin\.")
+
+_NO_SERVER = "it needs a server, and the cluster has no Nova"
+
+#: The reasons of those that fail, by the test. They fail with the in-tree driver, too.
+CANNOT_PASS: dict[str, str] = {}
+
+#: Why tests may skip themselves: the reason by what tempest says. Any other is a fault
+#: of the lab's configuration.
+MAY_SKIP: dict[str, str] = {
+    "the compute service is not available": _NO_SERVER,
+    "^EncryptedVolumesExtendAttachedTest skipped as Nova": _NO_SERVER,
+    "^Cinder consistency group feature disabled": (
+        "LVM cannot take snapshots of several volumes at one time"
+    ),
+}
