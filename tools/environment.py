@@ -9,7 +9,8 @@ from the environment that they were started in. So tox's own environments stay e
 and each calls this first. It does nothing when nothing has changed since the last time.
 
 With the name of an environment of a release, as cinder26 or cinder28-py312, it fills
-one with that Cinder and this Python: .tox/venv-NAME. The variable TOX_CONSTRAINTS_FILE
+one with that Cinder and this Python: .tox/venv-NAME. With the name nova it fills one
+with Nova, which the project itself does not run in. The variable TOX_CONSTRAINTS_FILE
 names other constraints, as everywhere in OpenStack.
 """
 
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ("requirements.txt", "test-requirements.txt", "lab/requirements.txt")
 #: Only for the newest release: the documents are no release's.
 DOCUMENTS = "doc/requirements.txt"
+#: The environment of the lab's services that are not the project's business.
+NOVA = "nova"
 #: A change to any of these is a reason to install anew.
 INPUTS = ("setup.cfg", "setup.py", "pyproject.toml")
 
@@ -34,7 +37,7 @@ class Environment:
     """A virtual environment.
 
     Args:
-        name: of a release's; empty for the one of all else.
+        name: of a release's, or ``nova``; empty for the one of all else.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -45,6 +48,9 @@ class Environment:
         self.path = ROOT / ".tox" / (f"venv-{name}" if name else "venv")
         self._constraints = os.environ.get("TOX_CONSTRAINTS_FILE") or str(own)
         self._requirements = (*REQUIREMENTS, *(() if name else (DOCUMENTS,)))
+        self._with_project = name != NOVA
+        if not self._with_project:
+            self._requirements = ("lab/nova/requirements.txt",)
 
     def fill(self) -> None:
         """Bring it up to date, one process at a time."""
@@ -71,13 +77,14 @@ class Environment:
         return digest.hexdigest()
 
     def _install(self) -> None:
-        """Install the requirements and the project itself, editable."""
+        """Install the requirements and, where it runs, the project itself, editable."""
         # pip compiles with one process. A node of the lab cannot keep what it compiles.
         arguments = ["--no-compile", "--constraint", self._constraints]
         for name in self._requirements:
             arguments += ["--requirement", name]
         self._pip(*arguments)
-        self._pip("--no-deps", "--editable", ".")
+        if self._with_project:
+            self._pip("--no-deps", "--editable", ".")
         compileall.compile_dir(str(self.path / "lib"), quiet=2, workers=0)
 
     def _pip(self, *arguments: str) -> None:

@@ -40,7 +40,9 @@ def processor(plan: NodePlan) -> int:
     """
     ours = sorted(os.sched_getaffinity(0))
     first = int(os.environ.get("TAIKUN_LAB_PROCESSOR") or 0)
-    return ours[(first + CLUSTER.index(plan)) % len(ours)]
+    # By name: a cluster may have given the node more memory.
+    turn = [node.name for node in CLUSTER].index(plan.name)
+    return ours[(first + turn) % len(ours)]
 
 
 class Kernel:
