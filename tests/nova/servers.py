@@ -180,7 +180,7 @@ class Server:
         Raises:
             LabError: it is not, or Nova gave the move up.
         """
-        before = self.host
+        before, known = self.host, len(self._migrations())
         compute = self.cluster.cloud(user).compute
         if how == "live":
             compute.live_migrate_server(self.id, block_migration="auto")
@@ -188,18 +188,19 @@ class Server:
             compute.migrate_server(self.id)
 
         def moved() -> bool:
-            if self._migration().status in {"error", "failed", "cancelled"}:
+            made = self._migrations()[known:]
+            if any(m.status in {"error", "failed", "cancelled"} for m in made):
                 raise LabError(f"Nova gave the {how} migration of {self} up")
             return self.host != before
 
         until(moved, f"{self} has moved by a {how} migration", timeout)
         self.wait_for("ACTIVE" if how == "live" else "VERIFY_RESIZE")
 
-    def _migration(self) -> Any:
-        """Give the newest of its moves."""
-        compute = self.cluster.cloud("admin").compute
-        mine = [m for m in compute.migrations() if m.instance_uuid == self.id]
-        return max(mine, key=lambda migration: migration.id)
+    def _migrations(self) -> list[Any]:
+        """Give what Nova knows of its moves, the oldest first."""
+        every = self.cluster.cloud("admin").compute.migrations()
+        mine = [migration for migration in every if migration.server_id == self.id]
+        return sorted(mine, key=lambda migration: str(migration.created_at))
 
     def delete(self, timeout: float = 300) -> None:
         """Delete it, with its boot volume, and wait until it is gone."""

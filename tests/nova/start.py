@@ -63,7 +63,7 @@ class Start:
         )
         server = Server(self._cluster, made.id)
         self.started.append(server)
-        until(lambda: server.host or self._failed(server), f"{server} has a host", 120)
+        until(lambda: self._has_host(server), f"{server} has a host", 300)
         return server
 
     def _new(self) -> dict[str, Any]:
@@ -75,11 +75,15 @@ class Start:
         }
 
     @staticmethod
-    def _failed(server: Server) -> bool:
+    def _has_host(server: Server) -> bool:
+        """Say whether a hint about it is heeded from now on.
+
+        Nova shows a host before its scheduler counts the server there.
+        """
         seen = server.seen_by("admin")
         if seen.status == "ERROR":
             raise LabError(f"{server} is in an error: {seen.fault}")
-        return False
+        return bool(seen.compute_host and seen.task_state != "scheduling")
 
     def wait(self) -> None:
         """Wait until all have booted."""
