@@ -49,22 +49,32 @@ def start(address: str, state: str, binaries: str) -> None:
     Raises:
         RuntimeError: a daemon does not serve; its log tells why.
     """
-    name = socket.gethostname()
-    env = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "HOME": "/root"}
-    env |= {"PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1"}
+    name, env = socket.gethostname(), _environment(binaries)
     _serve_ssh(name, address, env)
     _serve_libvirt(name, address, env)
+    start_nova(state, binaries)
+
+
+def start_nova(state: str, binaries: str) -> None:
+    """Start nova-compute alone, for the first time or after :func:`end_nova`."""
+    name = socket.gethostname()
     etc = INSIDE / "etc/nova" / name
     for folder in (f"{state}/instances", f"{state}/locks"):
         Path(folder).mkdir(parents=True, exist_ok=True)
     shutil.copy(etc / "compute_id", state)
     argv = [f"{binaries}/nova-compute", "--config-file", f"{etc}/nova.conf"]
-    daemons.start(f"nova-{name}", argv, "root", env)
+    daemons.start(f"nova-{name}", argv, "root", _environment(binaries))
 
 
 def end_nova() -> None:
     """End nova-compute alone; servers run on."""
-    daemons.end(f"nova-{socket.gethostname()}")
+    daemons.end(f"nova-{socket.gethostname()}", timeout=200)
+
+
+def _environment(binaries: str) -> dict[str, str]:
+    own = {"PATH": f"{binaries}:{os.environ['PATH']}", "HOME": "/root"}
+    quiet = {"PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **own, **quiet}
 
 
 def _serve_ssh(name: str, address: str, env: dict[str, str]) -> None:

@@ -71,6 +71,12 @@ def _nova(host: str, address: str, passwords: Passwords) -> Settings:
         "service_user": {**account, "send_service_user_token": "true"},
         "neutron": {**account, "endpoint_override": neutron.URL},
         "glance": {"endpoint_override": glance.URL},
+        "filter_scheduler": {
+            # A member says by hints which of two servers goes where. Hosts must not
+            # tell the scheduler of their servers, which they do late.
+            "enabled_filters": "ComputeFilter,DifferentHostFilter,SameHostFilter",
+            "track_instance_changes": "false",
+        },
     }
 
 
@@ -84,11 +90,6 @@ def _control(work: WorkFolder, passwords: Passwords) -> Settings:
         "conductor": {"workers": "1"},
         # New hosts are found without a call of nova-manage.
         "scheduler": {"workers": "1", "discover_hosts_in_cells_interval": "5"},
-        "filter_scheduler": {
-            # A member says by hints which of two servers goes where.
-            "enabled_filters": "ComputeFilter,DifferentHostFilter,SameHostFilter",
-            "track_instance_changes": "false",
-        },
     }
 
 
