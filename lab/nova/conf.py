@@ -110,6 +110,10 @@ def _host(work: WorkFolder, passwords: Passwords, plan: NodePlan) -> Settings:
     return settings | {
         "libvirt": {
             "virt_type": "qemu",
+            # By default QEMU emulates all that the machine's processor has; a server
+            # with that crashes after a live migration.
+            "cpu_mode": "custom",
+            "cpu_models": "qemu64",
             "hw_machine_type": "x86_64=pc",
             "num_volume_scan_tries": "5",
             "live_migration_scheme": "tcp",
