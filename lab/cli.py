@@ -11,6 +11,7 @@ from lab import demo
 from lab.cluster import Cluster
 from lab.errors import LabError, tail
 from lab.kernel import choice
+from lab.nova.cluster import NovaCluster
 from lab.plan import CONTROL
 from lab.progress import Terminal
 from lab.workdir import WorkFolder
@@ -30,21 +31,27 @@ Only processes in the lab reach its addresses, so clients run through "run contr
 """
 
 
+def _find(work: WorkFolder) -> Cluster | None:
+    kind = NovaCluster if (work.path / "etc/nova").exists() else Cluster
+    return kind.find(work)
+
+
 def _running(work: WorkFolder) -> Cluster:
-    cluster = Cluster.find(work)
+    cluster = _find(work)
     if cluster is None:
         raise LabError('no lab is up; bring one up with "tox -e lab -- up"')
     return cluster
 
 
-def _up(work: WorkFolder, _options: argparse.Namespace) -> int:
+def _up(work: WorkFolder, options: argparse.Namespace) -> int:
     progress = Terminal()
     with work.lock():
-        if Cluster.find(work) is not None:
+        if _find(work) is not None:
             progress.say('The lab is up already; see "tox -e lab -- status".')
             return 0
         choice.prepare(progress)
-        Cluster.up(work, progress).sandbox.detach()
+        kind = NovaCluster if options.nova else Cluster
+        kind.up(work, progress).sandbox.detach()
     progress("up")
     progress.say(HOW_TO)
     return 0
@@ -52,7 +59,7 @@ def _up(work: WorkFolder, _options: argparse.Namespace) -> int:
 
 def _status(work: WorkFolder, _options: argparse.Namespace) -> int:
     cluster = _running(work)
-    for name, daemon in cluster.control.daemons.items():
+    for name, daemon in cluster.daemons.items():
         state = "up" if daemon.alive() else "DOWN"
         Terminal.say(f"control    {name:18} {CONTROL:15} {state}")
     for node in cluster.nodes.values():
@@ -94,7 +101,7 @@ def _logs(work: WorkFolder, options: argparse.Namespace) -> int:
 
 def _down(work: WorkFolder, _options: argparse.Namespace) -> int:
     with work.lock():
-        cluster = Cluster.find(work)
+        cluster = _find(work)
         if cluster is None:
             Terminal.say("No lab is up.")
             return 0
@@ -120,7 +127,10 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     nodes = ("control", "storage", "compute1", "compute2")
-    verb("up", _up, "bring the cluster up")
+    up = verb("up", _up, "bring the cluster up")
+    up.add_argument(
+        "--nova", action="store_true", help="with servers (see tox -e nova)"
+    )
     verb("status", _status, "tell what runs")
     for name, action, text in (
         ("shell", _shell, "open a shell on a node"),

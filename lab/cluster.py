@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lab.clients import Clients
 from lab.errors import LabError, LogError
@@ -22,6 +22,7 @@ from lab.plan import CLUSTER, STORAGE_NODE
 from lab.sandbox import Sandbox
 from lab.services.cinder_conf import BACKEND, ETC, settings_of
 from lab.services.control import ControlPlane, start_control_plane
+from lab.services.daemon import Daemon
 from lab.services.rabbitmq import consumers
 from lab.workdir import WorkFolder
 
@@ -42,11 +43,13 @@ class Cluster:
             cinder-rootwrap, which takes most of the time of a short command.
     """
 
+    plans = CLUSTER  # a larger kind of cluster gives the nodes more
+
     def __init__(self, work: WorkFolder, sandbox: Sandbox, user: str = USER) -> None:
         self.work = work
         self.sandbox = sandbox
         self.user = user
-        self.nodes = {plan.name: Node(sandbox, work, plan) for plan in CLUSTER}
+        self.nodes = {plan.name: Node(sandbox, work, plan) for plan in self.plans}
         #: The processes of cinder-volume that this object started, with their files.
         self._volume_services: dict[str, tuple[str, ...]] = {}
 
@@ -55,13 +58,18 @@ class Cluster:
         """The daemons of the control plane."""
         return ControlPlane(self.sandbox, self.work)
 
+    @property
+    def daemons(self) -> dict[str, Daemon]:
+        """All that the control plane runs, by name."""
+        return self.control.daemons
+
     @functools.cached_property
     def clients(self) -> Clients:
         """Cinder clients for the lab's users."""
         return Clients(self.work)
 
     @classmethod
-    def up(cls, work: WorkFolder, progress: Progress, user: str = USER) -> "Cluster":
+    def up(cls, work: WorkFolder, progress: Progress, user: str = USER) -> Self:
         """Bring a cluster up; it ends with this process unless it is detached.
 
         Raises:
@@ -85,7 +93,7 @@ class Cluster:
         return cluster
 
     @classmethod
-    def find(cls, work: WorkFolder) -> "Cluster | None":
+    def find(cls, work: WorkFolder) -> Self | None:
         """Give the cluster that runs in this work folder, None where none does."""
         state = work.load()
         if state is None:

@@ -9,8 +9,8 @@ from the environment that they were started in. So tox's own environments stay e
 and each calls this first. It does nothing when nothing has changed since the last time.
 
 With the name of an environment of a release, as cinder26 or cinder28-py312, it fills
-one with that Cinder and this Python: .tox/venv-NAME. With the name of a tool that tests
-a cloud from outside, it fills one with the tool alone. The variable
+one with that Cinder and this Python: .tox/venv-NAME. With the name of something that
+runs beside the project, nova or tempest, it fills one with that alone. The variable
 TOX_CONSTRAINTS_FILE names other constraints, as everywhere in OpenStack.
 """
 
@@ -27,8 +27,11 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ("requirements.txt", "test-requirements.txt", "lab/requirements.txt")
 #: Only for the newest release: the documents are no release's.
 DOCUMENTS = "doc/requirements.txt"
-#: The tools that test a cloud from outside, and need nothing of the project.
-TOOLS = {"tempest": "tests/tempest/requirements.txt"}
+#: What runs beside the project, and needs nothing of it.
+BESIDE = {
+    "nova": "lab/nova/requirements.txt",
+    "tempest": "tests/tempest/requirements.txt",
+}
 #: A change to any of these is a reason to install anew.
 INPUTS = ("setup.cfg", "setup.py", "pyproject.toml")
 
@@ -37,7 +40,7 @@ class Environment:
     """A virtual environment.
 
     Args:
-        name: of a release's or a tool's; empty for the one of all else.
+        name: of a release's, or one of BESIDE; empty for the one of all else.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -47,10 +50,10 @@ class Environment:
             own = Path("constraints.txt")
         self.path = ROOT / ".tox" / (f"venv-{name}" if name else "venv")
         self._constraints = os.environ.get("TOX_CONSTRAINTS_FILE") or str(own)
-        self._is_tool = name in TOOLS
+        self._with_project = name not in BESIDE
         self._requirements = (*REQUIREMENTS, *(() if name else (DOCUMENTS,)))
-        if self._is_tool:
-            self._requirements = (TOOLS[name],)
+        if not self._with_project:
+            self._requirements = (BESIDE[name],)
 
     def fill(self) -> None:
         """Bring it up to date, one process at a time."""
@@ -77,13 +80,13 @@ class Environment:
         return digest.hexdigest()
 
     def _install(self) -> None:
-        """Install the requirements, and the project beside all but a tool."""
+        """Install the requirements and, where it runs, the project itself, editable."""
         # pip compiles with one process. A node of the lab cannot keep what it compiles.
         arguments = ["--no-compile", "--constraint", self._constraints]
         for name in self._requirements:
             arguments += ["--requirement", name]
         self._pip(*arguments)
-        if not self._is_tool:
+        if self._with_project:
             self._pip("--no-deps", "--editable", ".")
         compileall.compile_dir(str(self.path / "lib"), quiet=2, workers=0)
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.guest import service_user
@@ -35,10 +36,21 @@ def prepare_cinder(user: str = service_user.USER) -> None:
     (state / "taikun_cinder").chmod(0o700)
 
 
-def start(name: str, argv: list[str], user: str = service_user.USER) -> int:
+def start(
+    name: str,
+    argv: list[str],
+    user: str = service_user.USER,
+    environment: Mapping[str, str] | None = None,
+) -> int:
     """Start a daemon in a process group of its own; give the group's number.
 
     What it prints goes to the log ``NAME`` of the lab.
+
+    Args:
+        name: of the daemon and of its log.
+        argv: its command; one without a folder is this Python environment's.
+        user: whom it runs as.
+        environment: its whole environment; by default that of Cinder's services.
     """
     command = [str(service_user.BIN / argv[0]), *argv[1:]]
     with (INSIDE / "logs" / f"{name}.log").open("a") as log:
@@ -51,7 +63,7 @@ def start(name: str, argv: list[str], user: str = service_user.USER) -> int:
             user=user,
             group=user,
             extra_groups=[],
-            env=service_user.environment(),
+            env=environment or service_user.environment(),
         )
     _note(name).write_text(str(process.pid))
     return process.pid

@@ -27,7 +27,7 @@ def locked(what: str, say: Callable[[str], object]) -> Iterator[None]:
     """Keep other commands from fetching, choosing or building a kernel in the block.
 
     Args:
-        what: ``choice`` or ``build``.
+        what: ``choice``, ``build`` or ``server``.
         say: told if another command does, so that this one has to wait.
 
     Raises:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A daemon of the control plane: start it, wait until it serves, stop it again."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -157,25 +158,33 @@ class Daemon:
     def _members(self) -> dict[int, int]:
         """Give the daemon's processes, each with its parent.
 
-        They are those of its session that are in the lab's PID namespace: a foreign
+        They are those of its session that are in the lab's PID namespace, and those
+        that come from them: Nova's services begin sessions of their own. A foreign
         process that got an old number again is never taken for one of ours. The
         session's own number is nsenter's, which waits outside. A zombie counts: while
         threads of it are still ending, its sockets are open.
         """
         try:
-            session = self._record.read_text()
+            session = int(self._record.read_text())
             lab = os.stat(f"/proc/{self._sandbox.pid}/ns/pid").st_ino
         except FileNotFoundError:
             return {}
-        members = {}
+        parents: dict[int, int] = {}
+        found: set[int] = set()
         for entry in Path("/proc").glob("[0-9]*"):
-            try:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
                 # proc(5): state, parent, process group, session
-                if stat[3] == session and (entry / "ns/pid").stat().st_ino == lab:
-                    members[int(entry.name)] = int(stat[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended while we looked
+                parents[int(entry.name)] = int(stat[1])
+                if int(stat[3]) == session:
+                    found.add(int(entry.name))
+        while more := {p for p in parents if parents[p] in found} - found:
+            found |= more
+        members = {}
+        for process in found:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if os.stat(f"/proc/{process}/ns/pid").st_ino == lab:
+                    members[process] = parents[process]
         return members
 
     def _main(self) -> list[int]:

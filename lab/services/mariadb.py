@@ -32,10 +32,10 @@ def _options(work: WorkFolder) -> list[str]:
     ]
 
 
-def connection(passwords: Passwords) -> str:
-    """Give the URL of Cinder's database for SQLAlchemy."""
+def connection(passwords: Passwords, database: str = "cinder") -> str:
+    """Give the URL of a database for SQLAlchemy."""
     account = f"cinder:{passwords['mariadb']}"
-    return f"mysql+pymysql://{account}@{CONTROL}:{PORT}/cinder?charset=utf8mb4"
+    return f"mysql+pymysql://{account}@{CONTROL}:{PORT}/{database}?charset=utf8mb4"
 
 
 def connect(passwords: Passwords) -> Any:
@@ -52,17 +52,33 @@ def connect(passwords: Passwords) -> Any:
 
 def install(sandbox: Sandbox, work: WorkFolder, passwords: Passwords) -> None:
     """Make the server's own tables, and the statements that make Cinder's database."""
-    network = MANAGEMENT.format(0).replace("/24", "/255.255.255.0")
-    user = f"'cinder'@'{network}'"
-    statements = [
-        "CREATE DATABASE IF NOT EXISTS cinder CHARACTER SET utf8mb4",
-        f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{passwords['mariadb']}'",
-        f"GRANT ALL ON cinder.* TO {user}",
-    ]
-    script = "".join(f"{statement};\n" for statement in statements)
-    write_private(work.path / "etc/mariadb.sql", script)
+    password = passwords["mariadb"]
+    script = f"CREATE USER IF NOT EXISTS {_user()} IDENTIFIED BY '{password}';\n"
+    write_private(work.path / "etc/mariadb.sql", script + _database("cinder"))
     command = ["mariadb-install-db", *_options(work), "--skip-test-db"]
     log = work.log("mariadb")
+    sandbox.run(command, env=environment(work), log=log, timeout=60)
+
+
+def _user() -> str:
+    network = MANAGEMENT.format(0).replace("/24", "/255.255.255.0")
+    return f"'cinder'@'{network}'"
+
+
+def _database(name: str) -> str:
+    """Give the statements that make a database, and let the lab's one user in."""
+    return (
+        f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4;\n"
+        f"GRANT ALL ON {name}.* TO {_user()};\n"
+    )
+
+
+def add_databases(sandbox: Sandbox, work: WorkFolder, *names: str) -> None:
+    """Make more databases in the running server, for services beside Cinder's."""
+    socket = f"--socket={work.inside('mysql', 'socket')}"
+    statements = "".join(map(_database, names))
+    command = ["mariadb", "--no-defaults", socket, f"--execute={statements}"]
+    log = work.log("mariadb-client")
     sandbox.run(command, env=environment(work), log=log, timeout=60)
 
 

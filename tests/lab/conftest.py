@@ -12,14 +12,13 @@ import pytest
 from xdist.remote import Producer
 
 from lab.cluster import Cluster
-from lab.errors import tail
 from lab.kernel import choice
-from lab.node import Call, Node
+from lab.node import Call
 from lab.progress import Terminal
 from lab.services.cinder_conf import PATHS_BACKEND
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
-from tests.lab import lanes, turns
+from tests.lab import health, lanes, turns
 from tests.lab.lio_world import NodeLab, NodeWorld
 
 FOLDER = PROJECT / ".lab-tests"
@@ -29,11 +28,6 @@ _WORKER = "PYTEST_XDIST_WORKER"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--keep-lab",
-        action="store_true",
-        help="leave the lab of the tests up, to look around in it",
-    )
     parser.addoption(
         "--thorough",
         action="store_true",
@@ -117,16 +111,6 @@ def _requirements() -> None:
         )
 
 
-def _tell_how_to_look(request: pytest.FixtureRequest, where: Path) -> bool:
-    keep = bool(request.config.getoption("--keep-lab"))
-    if keep:
-        Terminal.say(
-            f"\nThe lab stays up: TAIKUN_LAB_DIR={where} tox -e lab -- shell storage"
-            " (or status, logs, down)"
-        )
-    return keep
-
-
 def folder(name: str) -> Path:
     """Give a lab's folder: each process of the tests has labs of its own."""
     return FOLDER / f"{name}-{_lane()}"
@@ -141,18 +125,6 @@ def _alone() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def healthy(*nodes: Node) -> Iterator[None]:
-    """See that the nodes live behind the block, and report no fault of their own."""
-    since = {node.name: len(node.kernel.said()) for node in nodes}
-    yield
-    for node in nodes:
-        console = node.kernel.console
-        assert node.answers(), f"{node.name} was lost:\n{tail(console)}"
-        trouble = node.kernel.trouble(since[node.name])
-        assert not trouble, f"the kernel of {node.name} reports: {trouble}"
-
-
 @pytest.fixture(scope="session")
 def _the_node(
     request: pytest.FixtureRequest, _requirements: None
@@ -163,7 +135,7 @@ def _the_node(
     )
     single.up()
     yield single
-    if _tell_how_to_look(request, where):
+    if health.stays(request.config, where):
         single.keep()
     else:
         single.down()
@@ -177,7 +149,7 @@ def _the_cluster(
     with _alone():
         cluster = Cluster.up(WorkFolder(where), Terminal())
     yield cluster
-    if _tell_how_to_look(request, where):
+    if health.stays(request.config, where):
         cluster.sandbox.detach()
     else:
         cluster.down()
@@ -189,7 +161,7 @@ def node(_the_node: SingleNode) -> Iterator[SingleNode]:
     _the_node.sandbox.join_network()
     _the_node.mend()
     _the_node.node.call("tests.lab.guest.reset", "forget_everything")
-    with healthy(_the_node.node):
+    with health.healthy(_the_node.node):
         yield _the_node
 
 
@@ -217,7 +189,7 @@ def cluster(_the_cluster: Cluster) -> Iterator[Cluster]:
     """The cluster, with a check of its kernels behind the test."""
     _the_cluster.sandbox.join_network()
     _the_cluster.mend()
-    with healthy(*_the_cluster.nodes.values()):
+    with health.healthy(*_the_cluster.nodes.values()):
         yield _the_cluster
 
 

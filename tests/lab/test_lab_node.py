@@ -8,7 +8,7 @@ import pytest
 from lab.errors import CommandError, LostNodeError
 from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
-from tests.lab.conftest import healthy
+from tests.lab.health import healthy
 
 
 def test_a_node_is_a_kernel_of_its_own_with_lvm_and_lio(node: SingleNode) -> None:
