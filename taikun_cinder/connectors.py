@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of a connector that say which host wants a volume."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import Initiator
-from taikun_cinder.exception import UnknownInitiator
+from taikun_cinder.exception import InvalidConnector, UnknownInitiator
 
 #: The key of a connector for the UUID of its machine's firmware
 #: (os_brick/initiator/connectors/nvmeof.py, get_connector_properties).
@@ -14,6 +15,45 @@ _SYSTEM_UUID = "system uuid"
 
 #: No host has a longer name.
 _LONGEST = 255
+
+#: What Cinder writes into columns of their own when a host has been let in
+#: (db.volume_attached); they have 255 characters.
+_COLUMNS = ("host", "mountpoint")
+#: The column for the whole has 64 KiB in MySQL. The driver adds its marks.
+_LONGEST_WHOLE = 60000
+
+
+def check(connector: Any) -> None:
+    """Refuse a connector that Cinder could not write down.
+
+    Cinder tries to when the driver has let the host in, and fails the request then: the
+    host would keep its access until somebody deletes the attachment.
+
+    Raises:
+        InvalidConnector: it could not.
+    """
+    if not isinstance(connector, Mapping):
+        return
+    for key in _COLUMNS:
+        text = connector.get(key)
+        if text is not None and not _fits(text):
+            _refuse(connector, f"its '{key}' is no text of up to {_LONGEST} letters")
+    if len(json.dumps(connector, default=str)) > _LONGEST_WHOLE:
+        _refuse(connector, f"it is longer than {_LONGEST_WHOLE} bytes")
+
+
+def _fits(text: object) -> bool:
+    # MySQL's older utf8 has no letter behind the first 65,536.
+    return (
+        isinstance(text, str)
+        and len(text) <= _LONGEST
+        and text.isprintable()
+        and all(ord(letter) < 1 << 16 for letter in text)
+    )
+
+
+def _refuse(connector: Mapping[str, Any], cause: str) -> None:
+    raise InvalidConnector(host=host_of(connector), cause=cause)
 
 
 def initiator_to_detach(volume_id: str, connector: Any, key: str) -> Initiator:

@@ -14,6 +14,7 @@ from oslo_log import log as logging
 from taikun_cinder import (
     capabilities,
     connection_info,
+    connectors,
     database,
     exports,
     extension,
@@ -175,8 +176,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         return False
 
     def validate_connector(self, connector: Any) -> bool:
-        """Refuse a connector that the target would refuse; nothing is changed."""
+        """Refuse what the target or Cinder's database would; nothing is changed."""
         self._target.initiator(connector)
+        connectors.check(connector)
         modes.check(connector)
         return True
 

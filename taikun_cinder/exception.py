@@ -13,6 +13,16 @@ class InvalidInitiator(exception.InvalidConnectorException):
     )
 
 
+class InvalidConnector(exception.InvalidConnectorException):
+    """A connector has what Cinder could not write into its database."""
+
+    message = (
+        "Host %(host)s cannot attach a volume with this connector, since Cinder could "
+        "not write it down: %(cause)s. Repeat the request with a shorter one. Nothing "
+        "was changed."
+    )
+
+
 class UnknownInitiator(exception.InvalidConnectorException):
     """A connector to be disconnected does not say whose connection it is."""
 

@@ -23,10 +23,6 @@ ANY_BACK_END: dict[str, str] = {
         "the lock of attachment_update is a file named by the connector's host: "
         "status 500, and OSError"
     ),
-    f"{_LONG}[a long mountpoint]": (
-        "the manager writes the mountpoint when the driver has let the host in, and "
-        "the column has 255 characters: status 500, and the attachment is attaching"
-    ),
     "test_rules.py::test_no_multiattach_volume_is_encrypted": (
         "Cinder's API means to refuse the retype, and looks in the wrong place; the "
         "scheduler may refuse it later"
@@ -84,6 +80,10 @@ IN_TREE: dict[str, str] = {
         ),
         "an initiator that LIO refuses is answered with status 500, and not 400": [
             f"{_LONG.removeprefix('test_')}[a long initiator]"
+        ],
+        "the manager writes the mountpoint when the driver has let the host in, and "
+        "the column has 255 characters: status 500, and the row stays attaching": [
+            f"{_LONG.removeprefix('test_')}[a long mountpoint]"
         ],
         "the mode is not looked at before it is written": [
             f"{_LONG.removeprefix('test_')}[{fault}]"
