@@ -40,7 +40,7 @@ class Cluster:
         nodes: the nodes by name.
     """
 
-    plans = CLUSTER  # a larger kind of cluster gives the nodes more
+    plans = CLUSTER
 
     def __init__(self, work: WorkFolder, sandbox: Sandbox) -> None:
         self.work = work
