@@ -43,7 +43,7 @@ class Cluster:
             cinder-rootwrap, which takes most of the time of a short command.
     """
 
-    plans = CLUSTER  # a larger kind of cluster gives the nodes more
+    plans = CLUSTER
 
     def __init__(self, work: WorkFolder, sandbox: Sandbox, user: str = USER) -> None:
         self.work = work

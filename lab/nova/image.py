@@ -37,8 +37,8 @@ LABEL server
  INITRD initrd
  APPEND console=ttyS0 quiet panic=-1 mitigations=off nokaslr no_timer_check {}
 """
-#: An emulated clock is not worth a measurement, nor are random numbers a wait.
-_QUICK = "lpj=4000000 tsc=reliable random.trust_cpu=on raid=noautodetect"
+#: The emulated clock is not worth a measurement, nor are random numbers a wait.
+_QUICK = "lpj=4000000 random.trust_cpu=on raid=noautodetect"
 
 
 def kernel(say: Callable[[str], object]) -> Path:
