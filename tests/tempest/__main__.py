@@ -9,7 +9,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -108,15 +108,18 @@ def _judge(
 ) -> Verdict:
     """Run the tests, and hold what became of them against the lists."""
     whole = not options.tests
-    tests = options.tests or SELECTED
-    if options.in_tree and whole:
-        tests = [f"^{re.escape(name)}" for name in CANNOT_PASS]
+    tests = options.tests or _all(options.in_tree)
     tempest = Tempest(cluster.sandbox, _tempest(cluster.work))
     listed = tempest.listed(tests)
     progress(f"running {len(listed)} tests, {options.workers} at once")
     tempest.run(tests, options.workers)
     outcomes = of_each(listed, tempest.outcomes())
     return Verdict(outcomes, CANNOT_PASS, MAY_SKIP, whole)
+
+
+def _all(in_tree: bool) -> Sequence[str]:
+    """Give what runs when no tests are named, as regular expressions."""
+    return [f"^{re.escape(name)}" for name in CANNOT_PASS] if in_tree else SELECTED
 
 
 def _tell(verdict: Verdict, header: dict[str, str], progress: Terminal) -> None:
@@ -149,6 +152,9 @@ def _header(cluster: Cluster) -> dict[str, str]:
 def main() -> int:
     """Run the tests; give 0 if all became what they must become."""
     options = _options()
+    if not (options.tests or _all(options.in_tree)):
+        Terminal.complain("no test is known to fail; name those to run")
+        return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     work, progress = WorkFolder(_FOLDER), Terminal()
     try:

@@ -12,7 +12,7 @@ from lab.services.files import Settings
 #: The longest that one request, or one wait for a status, may take in seconds. Nodes
 #: share a processor, and many requests copy a gigabyte.
 _REQUEST = "300"
-_STATUS = "900"
+_STATUS = "1800"
 
 
 @dataclasses.dataclass(frozen=True)
