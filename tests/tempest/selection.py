@@ -13,8 +13,9 @@ CANNOT_PASS: dict[str, str] = {}
 #: of the lab's configuration.
 MAY_SKIP: dict[str, str] = {
     "the compute service is not available": _NO_SERVER,
-    "^EncryptedVolumesExtendAttachedTest skipped as Nova": _NO_SERVER,
+    "Nova is not available": _NO_SERVER,
     "^Cinder consistency group feature disabled": (
         "LVM cannot take snapshots of several volumes at one time"
     ),
+    "^Volume replication feature disabled": "LVM has no replication",
 }

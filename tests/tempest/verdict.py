@@ -49,11 +49,12 @@ def of_each(
         name: found.get(name) or classes.get(name.rpartition(".")[0], lost)
         for name in map(plain, listed)
     }
-    # What a class left behind broke is a failure of its own.
+    # A test that was not listed counts, too, and so does what a class left behind.
     return each | {
         name: outcome
         for name, outcome in found.items()
-        if name.startswith("tearDownClass") and outcome.status != "success"
+        if not _CLASS.match(name)
+        or (name.startswith("tearDown") and outcome.status != "success")
     }
 
 

@@ -53,6 +53,11 @@ def test_a_test_without_an_outcome_is_a_fault():
     assert _verdict(outcomes).faults() == ["m.C.lost: lost"]
 
 
+def test_a_test_that_was_not_listed_counts_too():
+    outcomes = of_each([], {"m.C.good[compute,id-1]": FAILED})
+    assert _verdict(outcomes).faults() == ["m.C.good: fail"]
+
+
 def test_a_class_that_skips_skips_all_of_its_tests():
     outcomes = of_each(
         ["m.C.one[id-1]", "m.C.two[id-2]", "m.D.one[id-3]"],
