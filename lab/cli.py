@@ -11,7 +11,6 @@ from lab import demo
 from lab.cluster import Cluster
 from lab.errors import LabError, tail
 from lab.kernel import choice
-from lab.nova.cluster import NovaCluster
 from lab.plan import CONTROL
 from lab.progress import Terminal
 from lab.workdir import WorkFolder
@@ -31,9 +30,17 @@ Only processes in the lab reach its addresses, so clients run through "run contr
 """
 
 
+def _kind(*, nova: bool) -> type[Cluster]:
+    if not nova:
+        return Cluster
+    # Its clients take as long to import as all else that a command needs.
+    from lab.nova.cluster import NovaCluster  # noqa: PLC0415
+
+    return NovaCluster
+
+
 def _find(work: WorkFolder) -> Cluster | None:
-    kind = NovaCluster if (work.path / "etc/nova").exists() else Cluster
-    return kind.find(work)
+    return _kind(nova=(work.path / "etc/nova").exists()).find(work)
 
 
 def _running(work: WorkFolder) -> Cluster:
@@ -50,8 +57,7 @@ def _up(work: WorkFolder, options: argparse.Namespace) -> int:
             progress.say('The lab is up already; see "tox -e lab -- status".')
             return 0
         choice.prepare(progress)
-        kind = NovaCluster if options.nova else Cluster
-        kind.up(work, progress).sandbox.detach()
+        _kind(nova=options.nova).up(work, progress).sandbox.detach()
     progress("up")
     progress.say(HOW_TO)
     return 0
