@@ -38,6 +38,7 @@ class Cluster:
     The thread that uses it has joined the lab's network.
 
     Attributes:
+        plans: of the nodes; a larger kind of cluster gives them more.
         nodes: the nodes by name.
         user: whom Cinder's services on the nodes run as. For root they do without
             cinder-rootwrap, which takes most of the time of a short command.

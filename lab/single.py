@@ -22,7 +22,6 @@ class SingleNode:
         patched: see ``NodePlan``.
 
     Attributes:
-        patched: the same.
         node: the node.
         sandbox: its namespaces; a thread that calls into the node joins the network.
     """
@@ -32,8 +31,12 @@ class SingleNode:
     ) -> None:
         self._work = work
         self._image = image
-        self.patched = patched
         self._plan = dataclasses.replace(STORAGE_NODE, patched=patched)
+
+    @property
+    def patched(self) -> bool:
+        """Whether eventlet patches what is called in it, see ``NodePlan``."""
+        return self._plan.patched
 
     def up(self) -> None:
         """Bring it up.

@@ -38,6 +38,10 @@ LogLevel ERROR
 """
 
 
+#: Root's, whom all of it runs as.
+_HOME = Path("~root").expanduser()
+
+
 def start(address: str, state: str, binaries: str) -> None:
     """Start all of it; a host that is started anew knows no server any more.
 
@@ -72,13 +76,13 @@ def end_nova() -> None:
 
 
 def _environment(binaries: str) -> dict[str, str]:
-    own = {"PATH": f"{binaries}:{os.environ['PATH']}", "HOME": "/root"}
+    own = {"PATH": f"{binaries}:{os.environ['PATH']}", "HOME": str(_HOME)}
     quiet = {"PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1"}
     return {**os.environ, **own, **quiet}
 
 
 def _serve_ssh(name: str, address: str, env: dict[str, str]) -> None:
-    own, key = Path("/root/.ssh"), INSIDE / "etc/nova/ssh/key"
+    own, key = _HOME / ".ssh", INSIDE / "etc/nova/ssh/key"
     own.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(key.with_suffix(".pub"), own / "authorized_keys")
     shutil.copy(key, own / "id_ed25519")

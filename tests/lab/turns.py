@@ -20,7 +20,7 @@ _DAY = 86400.0
 
 def fix() -> None:
     """Choose the turn for all processes of this run: midnight may come meanwhile."""
-    os.environ.setdefault(VARIABLE, str(int(time.time() / _DAY)))
+    os.environ[VARIABLE] = os.environ.get(VARIABLE) or str(int(time.time() / _DAY))
 
 
 def number() -> int:
