@@ -115,15 +115,15 @@ def plain(record: Record) -> dict[str, Any]:
             initiator.name: _plain_pair(credentials)
             for initiator, credentials in ledger.current.items()
         },
-        "about": record.about and dict(vars(record.about)),
+        "about": record.about and _plain_about(record.about),
         "machines": {
-            initiator.name: dict(vars(machine))
+            initiator.name: _plain_machine(machine)
             for initiator, machine in ledger.machines.items()
         },
         "kept": {
             initiator.name: {
                 "credentials": _plain_pair(kept.credentials),
-                "machine": dict(vars(kept.machine)),
+                "machine": _plain_machine(kept.machine),
             }
             for initiator, kept in ledger.kept.items()
         },
@@ -132,6 +132,19 @@ def plain(record: Record) -> dict[str, Any]:
             initiator.name: sorted(ids) for initiator, ids in ledger.attachments.items()
         },
     }
+
+
+def _plain_about(about: About) -> dict[str, str]:
+    return {
+        "volume": about.volume,
+        "backend": about.backend,
+        "node": about.node,
+        "machine": about.machine,
+    }
+
+
+def _plain_machine(machine: Machine) -> dict[str, str]:
+    return {"host": machine.host, "address": machine.address, "uuid": machine.uuid}
 
 
 def _plain_export(export: Export) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -157,7 +158,7 @@ def test_hosts_reach_it_by_ipv6(lab: NodeLab) -> None:
     portal = lab.world.portals[1]
     desired = lab.export(grant(A))
     both = frozenset(lab.world.portals)
-    lab.ensure(type(desired)(**{**vars(desired), "portals": both}))
+    lab.ensure(replace(desired, portals=both))
     granted = grant(A)
     lab.world.login(lab.name, portal, granted.initiator, granted.credentials).write(
         b"6"
@@ -223,8 +224,7 @@ def test_many_volumes_and_hosts_at_once(lab: NodeLab) -> None:
         host = Initiator(f"{A}-{name[-1]}")
         own = Grant(host, Credentials(f"user{name}", "secret-secret"), Mode.RW)
         export = lab.export(grant(A), own)
-        fields = {**vars(export), "target": name, "device": lab.world.device()}
-        exports.append(type(export)(**fields))
+        exports.append(replace(export, target=name, device=lab.world.device()))
     wanted = [("ensure", (export.target, export)) for export in exports]
     done = lab.world.guest("together", wanted)
     assert all(result.changes for result in done), done
@@ -238,7 +238,7 @@ def test_many_volumes_and_hosts_at_once(lab: NodeLab) -> None:
 
 def test_refused_step_is_named_and_nothing_of_it_is_left(lab: NodeLab) -> None:
     export = lab.export(grant(A))
-    missing = type(export)(**{**vars(export), "device": "/dev/no-such-device"})
+    missing = replace(export, device="/dev/no-such-device")
     with pytest.raises(Exception, match="/dev/no-such-device does not exist") as caught:
         lab.target.ensure(lab.name, missing)
     assert lab.name in str(caught.value)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names by hand, and names that are not ours, on a real kernel (laws 3, 7)."""
 
+from dataclasses import replace
+
 import pytest
 
 from lab.single import SingleNode
-from taikun_cinder.access.model import Export
 from tests.contract.suite import A, B, grant
 from tests.lab.lio_world import NodeLab
 
@@ -48,10 +49,6 @@ def test_names_by_hand_that_the_kernel_takes_are_read_and_put_right(
     assert not lab.world.in_use(lab.device)
 
 
-def _of(export: Export, **changed: object) -> Export:
-    return type(export)(**{**vars(export), **changed})
-
-
 def test_root_exports_nothing_that_is_not_ours(node: SingleNode, lab: NodeLab) -> None:
     wanted = lab.export(grant(A))
     refused = "root allows|not that logical volume|no path"
@@ -65,12 +62,12 @@ def test_root_exports_nothing_that_is_not_ours(node: SingleNode, lab: NodeLab) -
             "/dev/cinder-volumes/volume-linked",
         ):
             with pytest.raises(Exception, match=refused):
-                lab.target.ensure(lab.name, _of(wanted, device=device))
+                lab.target.ensure(lab.name, replace(wanted, device=device))
     finally:
         node.node.run("rm /dev/cinder-volumes/volume-linked")
     for name in ("iqn.2003-01.org.linux-iscsi:x", f"{lab.world.prefix}volume-*"):
         with pytest.raises(Exception, match="target_prefixes"):
-            lab.target.ensure(name, _of(wanted, target=name))
+            lab.target.ensure(name, replace(wanted, target=name))
         with pytest.raises(Exception, match="target_prefixes"):
             lab.target.read(name)
     node.node.run(f"cp {_CONF} /tmp/conf; sed -i s/cinder-volumes,// {_CONF}")
