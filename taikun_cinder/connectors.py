@@ -37,13 +37,17 @@ def check(connector: Any) -> None:
     for key in _COLUMNS:
         text = connector.get(key)
         if text is not None and not _fits(text):
-            _refuse(connector, f"its '{key}' is no text of up to {_LONGEST} letters")
+            _refuse(
+                connector,
+                f"its '{key}' must be text of at most {_LONGEST} printable characters, "
+                "none beyond U+FFFF",
+            )
     if len(json.dumps(connector, default=str)) > _LONGEST_WHOLE:
         _refuse(connector, f"it is longer than {_LONGEST_WHOLE} bytes")
 
 
 def _fits(text: object) -> bool:
-    # MySQL's older utf8 has no letter behind the first 65,536.
+    # MySQL's older utf8 has no character beyond the first 65,536.
     return (
         isinstance(text, str)
         and len(text) <= _LONGEST

@@ -17,9 +17,9 @@ class InvalidConnector(exception.InvalidConnectorException):
     """A connector has what Cinder could not write into its database."""
 
     message = (
-        "Host %(host)s cannot attach a volume with this connector, since Cinder could "
-        "not write it down: %(cause)s. Repeat the request with a shorter one. Nothing "
-        "was changed."
+        "Host %(host)s cannot attach a volume with this connector: %(cause)s. Cinder "
+        "could not keep it in its database. Mend it where it is made (for a server, "
+        "nova-compute of its host) and repeat the request. Nothing was changed."
     )
 
 
