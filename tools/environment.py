@@ -105,7 +105,7 @@ class Environment:
             )
             if not done.returncode:
                 return
-            cause = done.stderr.decode(errors="replace").strip()
+            cause = done.stderr.decode(errors="replace").strip().partition("\n")[0]
             print(f"uv could not install it, so pip does: {cause}", flush=True)
         command = [*pip, "install", "--quiet", "--no-compile", *arguments]
         status = subprocess.run(command, cwd=ROOT, check=False).returncode
