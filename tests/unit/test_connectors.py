@@ -27,7 +27,7 @@ def test_host_is_named_by_its_address_if_it_has_no_name():
 
 
 @pytest.mark.parametrize("key", ["host", "mountpoint"])
-@pytest.mark.parametrize("text", ["a" * 256, "a\n", "\ud800", "\U0001f600", 7, {}])
+@pytest.mark.parametrize("text", ["a" * 256, "a\0", "\ud800", "\U0001f600", 7, {}])
 def test_what_no_column_of_cinders_can_keep_is_refused(key, text):
     connector = {"initiator": "iqn.2026-11.com.example:a", key: text}
     with pytest.raises(InvalidConnectorException, match=f"'{key}'"):
@@ -41,7 +41,12 @@ def test_a_connector_that_is_too_long_as_a_whole_is_refused():
 
 @pytest.mark.parametrize(
     "connector",
-    [{}, {"host": None, "mountpoint": None}, {"host": "höst", "mountpoint": "a" * 255}],
+    [
+        {},
+        {"host": None, "mountpoint": None},
+        {"host": "höst", "mountpoint": "a" * 255},
+        {"host": "a\u00a0b", "mountpoint": "a\n"},
+    ],
 )
 def test_what_cinder_can_keep_is_not_refused(connector):
     connectors.check(connector)
