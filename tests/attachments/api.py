@@ -167,10 +167,19 @@ class Api:
         return self.call("POST", f"/volumes/{volume}/action", {action: said}, version)
 
     def make_volume(self, volume_type: str) -> str:
-        """Make a volume of 1 GiB, and wait until it can be used."""
+        """Make a volume of 1 GiB, and wait until it can be used.
+
+        One that cannot be used is deleted.
+        """
         body = {"volume": {"size": 1, "volume_type": volume_type}}
         made = str(self.call("POST", "/volumes", body)["volume"]["id"])
-        self.wait(made, "available")
+        try:
+            self.wait(made, "available", "error")
+            status = self.status(made)
+            assert status == "available", f"volume {made} was made, and is {status}"
+        except AssertionError:
+            self.call("DELETE", f"/volumes/{made}")
+            raise
         return made
 
     def delete_volume(self, volume: str) -> None:

@@ -36,11 +36,13 @@ def of_each(
     """Give the outcome of each test that was to run.
 
     A class that skips or breaks as a whole has one outcome, which is that of all its
-    tests. A test without any was lost.
+    tests; a broken one is no test's failure. A test without any was lost.
     """
     found = {plain(name): outcome for name, outcome in outcomes.items()}
     classes = {
         match[1]: outcome
+        if outcome.status == "skip"
+        else Outcome("broken", reason=outcome.reason)
         for name, outcome in found.items()
         if (match := _CLASS.match(name)) and outcome.status != "success"
     }
