@@ -18,8 +18,11 @@ from environment import ROOT, Environment
 def _release() -> str:
     """Give the name of this turn's environment."""
     releases = sorted(path.stem for path in (ROOT / "constraints").glob("cinder*.txt"))
-    turn = int(os.environ.get("TAIKUN_LAB_TURN") or time.time() / 86400)
-    return releases[turn % len(releases)]
+    turn = os.environ.get("TAIKUN_LAB_TURN") or int(time.time() / 86400)
+    try:
+        return releases[int(turn) % len(releases)]
+    except ValueError:
+        sys.exit(f"older.py: TAIKUN_LAB_TURN must be a whole number, and is {turn!r}")
 
 
 if __name__ == "__main__":

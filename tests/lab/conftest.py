@@ -72,13 +72,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lanes.order)
 
 
-# Last, so that what was chosen by hand is in turn.
 @pytest.hookimpl(specname="pytest_collection_modifyitems", trylast=True)
 def pytest_leave_out_other_turns(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out the cases that are another turn's."""
-    left = [] if config.getoption("--thorough") else turns.left_out(items)
+    """Leave out the cases that are another turn's, but not what was chosen by hand."""
+    by_hand = any("::" in argument for argument in config.args) or any(
+        config.getoption(name) for name in ("keyword", "lf", "thorough")
+    )
+    left = [] if by_hand else turns.left_out(items)
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
 

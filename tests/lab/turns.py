@@ -19,8 +19,16 @@ _DAY = 86400.0
 
 
 def fix() -> None:
-    """Choose the turn for all processes of this run: midnight may come meanwhile."""
+    """Choose the turn for all processes of this run: midnight may come meanwhile.
+
+    Raises:
+        pytest.UsageError: what the variable has is no number.
+    """
     os.environ[VARIABLE] = os.environ.get(VARIABLE) or str(int(time.time() / _DAY))
+    try:
+        number()
+    except ValueError as error:
+        raise pytest.UsageError(f"{VARIABLE} must be a whole number: {error}") from None
 
 
 def number() -> int:
