@@ -11,7 +11,8 @@ and each calls this first. It does nothing when nothing has changed since the la
 With the name of an environment of a release, as cinder26 or cinder28-py312, it fills
 one with that Cinder and this Python: .tox/venv-NAME. With the name of something that
 runs beside the project, nova or tempest, it fills one with that alone. The variable
-TOX_CONSTRAINTS_FILE names other constraints, as everywhere in OpenStack.
+TOX_CONSTRAINTS_FILE names other constraints, as everywhere in OpenStack, for all but an
+older release.
 """
 
 import ast
@@ -46,12 +47,12 @@ class Environment:
     """
 
     def __init__(self, name: str = "") -> None:
-        release = name.partition("-")[0]
-        own = Path("constraints", f"{release}.txt")
-        if not (ROOT / own).is_file():  # the newest release's
-            own = Path("constraints.txt")
+        own = Path("constraints", f"{name.partition('-')[0]}.txt")
         self.path = ROOT / ".tox" / (f"venv-{name}" if name else "venv")
-        self._constraints = os.environ.get("TOX_CONSTRAINTS_FILE") or str(own)
+        # With other versions an older release would be another one.
+        is_older = (ROOT / own).is_file()
+        given = None if is_older else os.environ.get("TOX_CONSTRAINTS_FILE")
+        self._constraints = given or str(own if is_older else "constraints.txt")
         self._with_project = name not in BESIDE
         self._requirements = (*REQUIREMENTS, *(() if name else (DOCUMENTS,)))
         if not self._with_project:
