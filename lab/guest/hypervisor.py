@@ -2,6 +2,7 @@
 """Makes a compute node a host of servers: libvirt, ssh to the other hosts, Nova."""
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -96,7 +97,11 @@ def _serve_ssh(name: str, address: str, env: dict[str, str]) -> None:
 def _serve_libvirt(name: str, address: str, env: dict[str, str]) -> None:
     # The user of Debian's libvirt-daemon-system, which has services of the machine's.
     # libvirtd looks for it before it reads that it is to be root.
-    run("useradd", "--system", "--user-group", "libvirt-qemu")
+    # A machine that has that package has the user as well.
+    try:
+        pwd.getpwnam("libvirt-qemu")
+    except KeyError:
+        run("useradd", "--system", "--user-group", "libvirt-qemu")
     etc = Path("/etc/libvirt")
     (etc / "qemu.conf").write_text(_QEMU)
     (etc / "libvirtd.conf").write_text(_LIBVIRT.format(address))

@@ -17,6 +17,9 @@ from lab.workdir import PROJECT
 
 USER = "cinder"
 
+#: What the user may do as root. The user is the lab's if this is there.
+_SUDOERS = Path("/etc/sudoers.d/cinder-of-the-lab")
+
 #: Where the commands of this Python environment are.
 BIN = Path(sys.executable).parent
 
@@ -28,9 +31,12 @@ def make(home: Path, etc: Path) -> None:
         home: its folder, where it may write.
         etc: the folder of its configuration.
     """
+    if _SUDOERS.exists():
+        return
+    # The node sees the machine's files, and the machine may have such a user.
     with contextlib.suppress(KeyError):
         pwd.getpwnam(USER)
-        return
+        run("userdel", USER)
     group = "--user-group"
     run("useradd", "--system", group, "--home-dir", str(home), "--create-home", USER)
     # What Cinder keeps is nobody else's business: packages make it so.
@@ -40,13 +46,12 @@ def make(home: Path, etc: Path) -> None:
 
 
 def _allow_rootwrap(conf: Path) -> None:
-    sudoers = Path("/etc/sudoers.d/cinder")
-    sudoers.write_text(
+    _SUDOERS.write_text(
         f"Defaults secure_path = {BIN}:/usr/sbin:/usr/bin:/sbin:/bin\n"
         "Defaults env_keep += PYTHONPATH\n"
         f"{USER} ALL=(root) NOPASSWD: {BIN}/cinder-rootwrap {conf} *\n"
     )
-    sudoers.chmod(0o440)
+    _SUDOERS.chmod(0o440)
 
 
 def _open_the_interpreter() -> None:

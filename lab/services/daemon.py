@@ -167,7 +167,7 @@ class Daemon:
         try:
             session = int(self._record.read_text())
             lab = os.stat(f"/proc/{self._sandbox.pid}/ns/pid").st_ino
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # the second: it is being written
             return {}
         parents: dict[int, int] = {}
         found: set[int] = set()
@@ -175,17 +175,13 @@ class Daemon:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
                 # proc(5): state, parent, process group, session
-                parents[int(entry.name)] = int(stat[1])
-                if int(stat[3]) == session:
-                    found.add(int(entry.name))
+                if (entry / "ns/pid").stat().st_ino == lab:
+                    parents[int(entry.name)] = int(stat[1])
+                    if int(stat[3]) == session:
+                        found.add(int(entry.name))
         while more := {p for p in parents if parents[p] in found} - found:
             found |= more
-        members = {}
-        for process in found:
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if os.stat(f"/proc/{process}/ns/pid").st_ino == lab:
-                    members[process] = parents[process]
-        return members
+        return {process: parents[process] for process in found}
 
     def _main(self) -> list[int]:
         """Give the daemon's first process: the one that knows how to end the others."""
