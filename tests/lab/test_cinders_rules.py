@@ -17,6 +17,8 @@ from lab.services.cinder import PORT
 from tests.lab import shared
 from tests.lab.shared import Shared, writing
 
+pytestmark = pytest.mark.in_turn(2, of="file")
+
 _GIB = 2**30
 
 

@@ -13,6 +13,8 @@ from lab.guest.blocks import BLOCK
 from tests.lab import shared
 from tests.lab.shared import writing
 
+pytestmark = pytest.mark.in_turn(2, of="what a cluster bears")
+
 #: A gigabyte goes from a node to the image service.
 LONG = 400
 

@@ -55,6 +55,7 @@ def single(image: Image) -> Iterator[SingleNode]:
     single.down()
 
 
+@pytest.mark.in_turn(2, of="kernels")
 def test_kernel_boots_the_lab_and_comes_back_after_a_power_cut(
     single: SingleNode, image: Image
 ) -> None:
@@ -68,6 +69,7 @@ def test_kernel_boots_the_lab_and_comes_back_after_a_power_cut(
     assert single.node.run("uname --kernel-release").strip() == release
 
 
+@pytest.mark.in_turn(2, of="kernels")
 def test_link_goes_down_and_comes_up_again(single: SingleNode) -> None:
     single.node.call("tests.lab.guest.partition", "cut_off", 3)
     for state in ("DOWN", "UP"):

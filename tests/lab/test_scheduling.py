@@ -17,13 +17,23 @@ from lab.services.cinder_conf import KEPT_BACKEND, PATHS_BACKEND
 from tests.lab import shared
 from tests.lab.shared import Shared
 
+pytestmark = pytest.mark.in_turn(2, of="file")
+
+
+@pytest.fixture(scope="module")
+def _kept_service(_the_cluster: Cluster) -> Iterator[None]:
+    """Let the back end serve that is kept for multi-attach volumes."""
+    _the_cluster.sandbox.join_network()
+    _the_cluster.start_backend(KEPT_BACKEND)
+    yield
+    _the_cluster.sandbox.join_network()
+    _the_cluster.end_backend(KEPT_BACKEND)
+
 
 @pytest.fixture
-def kept(cluster: Cluster) -> Iterator[None]:
-    """Let the back end serve that is kept for multi-attach volumes."""
-    cluster.start_backend(KEPT_BACKEND)
-    yield
-    cluster.end_backend(KEPT_BACKEND)
+def kept(_kept_service: None, cluster: Cluster) -> None:
+    """That back end, when the scheduler has heard that it has room."""
+    _wait_for(lambda: _pool(cluster, KEPT_BACKEND)["multiattach_volumes_left"], 1)
 
 
 @contextlib.contextmanager

@@ -6,9 +6,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from lab.attachments import Attached
 from lab.cluster import Cluster
 from tests.lab import shared
+
+pytestmark = pytest.mark.in_turn(2, of="what a cluster bears")
 
 #: How long a host waits for its target before its applications see an error: what
 #: Debian's iscsid.conf says, instead of the lab's few seconds.

@@ -21,6 +21,8 @@ from lab.services import mariadb
 from tests.lab import shared
 from tests.lab.shared import Shared, initiator
 
+pytestmark = pytest.mark.in_turn(2, of="file")
+
 SECOND = f"{VOLUME_SERVICE}-2"
 #: How often a host comes and goes.
 ROUNDS = 3

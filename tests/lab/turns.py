@@ -2,7 +2,9 @@
 """The part of the cases that a run takes, where all of them would take too long.
 
 A test that tells one story in several ways is marked ``in_turn(N)``: a usual run takes
-each N-th of its cases, and the next run's turn, which is the next day's, others.
+each N-th of its cases, and the next run's turn, which is the next day's, others. Tests
+that are marked ``in_turn(N, of=WHAT)`` are the cases of one set: of their file, if that
+is ``file``.
 """
 
 import os
@@ -44,15 +46,21 @@ def part(cases: Sequence[Any], turns: int) -> Sequence[Any]:
 
 def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Give the cases that are another turn's."""
-    tests: dict[tuple[Any, ...], list[pytest.Item]] = {}
+    sets: dict[Any, list[pytest.Item]] = {}
     turns = {}
     for item in items:
         if marker := item.get_closest_marker("in_turn"):
-            test = (item.parent, getattr(item, "originalname", item.name))
-            tests.setdefault(test, []).append(item)
-            (turns[test],) = marker.args
+            one = _set_of(item, **marker.kwargs)
+            sets.setdefault(one, []).append(item)
+            (turns[one],) = marker.args
     left = []
-    for test, cases in tests.items():
-        taken = part(cases, turns[test])
+    for one, cases in sets.items():
+        taken = part(cases, turns[one])
         left += [case for case in cases if case not in taken]
     return left
+
+
+def _set_of(item: pytest.Item, of: str = "") -> Any:
+    if of:
+        return item.path if of == "file" else of
+    return item.parent, getattr(item, "originalname", item.name)
