@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run OpenStack's own tests of block storage on the lab's cluster."""
+"""Run OpenStack's own tests of block storage, or of servers, on the lab's cluster."""
 
 import argparse
 import contextlib
@@ -16,17 +16,24 @@ from pathlib import Path
 from lab.cluster import Cluster
 from lab.errors import LabError
 from lab.kernel import choice
+from lab.nova.cluster import NovaCluster
 from lab.progress import Terminal
 from lab.services.files import write_settings
 from lab.workdir import PROJECT, WorkFolder
 from tests.tempest import cloud
 from tests.tempest.run import Tempest, version
-from tests.tempest.selection import CANNOT_PASS, MAY_SKIP, SELECTED
+from tests.tempest.selection import (
+    CANNOT_PASS,
+    MAY_SKIP,
+    SELECTED,
+    SELECTED_WITH_NOVA,
+)
 from tests.tempest.settings import settings
 from tests.tempest.verdict import Verdict, of_each
 
-#: Of the lab, and in it of tempest.
+#: Of the lab, of that with Nova, and in each of tempest.
 _FOLDER = PROJECT / ".lab-tempest"
+_FOLDER_WITH_NOVA = PROJECT / ".lab-tempest-nova"
 _TEMPEST = "tempest"
 
 
@@ -41,7 +48,12 @@ def _options() -> argparse.Namespace:
         help="with Cinder's own driver; by default those tests that cannot pass",
     )
     parser.add_argument(
-        "--workers", type=int, default=2, metavar="N", help="so many at once (2)"
+        "--nova",
+        action="store_true",
+        help="the tests of servers and their volumes, on a cluster with Nova",
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="so many at once (2; 1 with Nova)"
     )
     parser.add_argument(
         "--user",
@@ -63,10 +75,11 @@ def _cluster(
     work: WorkFolder, options: argparse.Namespace, progress: Terminal
 ) -> Iterator[Cluster]:
     """Give a cluster with tempest's configuration, and end it behind the block."""
-    cluster = Cluster.find(work)
+    kind = NovaCluster if options.nova else Cluster
+    cluster = kind.find(work)
     if cluster is None:
         choice.prepare(progress)
-        cluster = Cluster.up(work, progress, options.user)
+        cluster = kind.up(work, progress, options.user)
         try:
             _prepare(cluster, options, progress)
         except BaseException:
@@ -108,23 +121,28 @@ def _judge(
 ) -> Verdict:
     """Run the tests, and hold what became of them against the lists."""
     whole = not options.tests
-    tests = options.tests or _all(options.in_tree)
+    tests = options.tests or _all(options)
+    workers = options.workers or (1 if options.nova else 2)
     tempest = Tempest(cluster.sandbox, _tempest(cluster.work))
     listed = tempest.listed(tests)
-    progress(f"running {len(listed)} tests, {options.workers} at once")
-    tempest.run(tests, options.workers)
+    progress(f"running {len(listed)} tests, {workers} at once")
+    tempest.run(tests, workers)
     outcomes = of_each(listed, tempest.outcomes())
     return Verdict(outcomes, CANNOT_PASS, MAY_SKIP, whole)
 
 
-def _all(in_tree: bool) -> Sequence[str]:
+def _all(options: argparse.Namespace) -> Sequence[str]:
     """Give what runs when no tests are named, as regular expressions."""
-    return [f"^{re.escape(name)}" for name in CANNOT_PASS] if in_tree else SELECTED
+    if options.in_tree:
+        return [f"^{re.escape(name)}" for name in CANNOT_PASS]
+    return SELECTED_WITH_NOVA if options.nova else SELECTED
 
 
-def _tell(verdict: Verdict, header: dict[str, str], progress: Terminal) -> None:
+def _tell(
+    verdict: Verdict, header: dict[str, str], folder: Path, progress: Terminal
+) -> None:
     """Print the summary, and write all outcomes to a file."""
-    path = _FOLDER / _TEMPEST / "outcomes.json"
+    path = folder / "outcomes.json"
     outcomes = {
         name: dataclasses.asdict(outcome) for name, outcome in verdict.outcomes.items()
     }
@@ -152,15 +170,16 @@ def _header(cluster: Cluster) -> dict[str, str]:
 def main() -> int:
     """Run the tests; give 0 if all became what they must become."""
     options = _options()
-    if not (options.tests or _all(options.in_tree)):
+    if not (options.tests or _all(options)):
         Terminal.complain("no test is known to fail; name those to run")
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    work, progress = WorkFolder(_FOLDER), Terminal()
+    work = WorkFolder(_FOLDER_WITH_NOVA if options.nova else _FOLDER)
+    progress = Terminal()
     try:
         with work.lock(), _cluster(work, options, progress) as cluster:
             verdict = _judge(cluster, options, progress)
-            _tell(verdict, _header(cluster), progress)
+            _tell(verdict, _header(cluster), _tempest(work), progress)
             cluster.check_kernels()
     except LabError as error:
         progress.complain(f"error: {error}")

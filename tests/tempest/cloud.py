@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 from lab.cluster import Cluster, Progress
+from lab.nova.cluster import IMAGE, NovaCluster
 from lab.plan import SECOND_GROUP, STORAGE_NODE
 from lab.services import glance
 from lab.services.accounts import AUTH_URL, REGION
@@ -69,19 +70,35 @@ def prepare(cluster: Cluster, progress: Progress) -> Cloud:
     # It connects over iSCSI as any node does. On the node with the volumes no gigabyte
     # has to cross from one kernel to another.
     cluster.start_backup_service(STORAGE_NODE.name)
-    progress("starting the image service")
-    cluster.control.start_image_service()
-    # The lab's own clients have a fixed address for it.
-    _catalogue(cluster, "image", "glance", glance.URL)
-    _catalogue(cluster, "network", "none", NO_NETWORK)
-    progress("making an image and a volume type")
+    flavors = None
+    if isinstance(cluster, NovaCluster):
+        image = cluster.cloud("admin").image.find_image(IMAGE).id
+        flavors = (_flavor(cluster, 128), _flavor(cluster, 160))
+    else:
+        progress("starting the image service")
+        cluster.control.start_image_service()
+        # The lab's own clients have a fixed address for it.
+        _catalogue(cluster, "image", "glance", glance.URL)
+        _catalogue(cluster, "network", "none", NO_NETWORK)
+        progress("making an image")
+        image = _image(cluster)
+    progress("making a volume type")
     capabilities: dict[str, Any] = next(iter(cluster.pools().values()))
     return Cloud(
         password=cluster.control.passwords["admin"],
-        image=_image(cluster),
+        image=image,
         multiattach_type=_volume_type(cluster),
         capabilities=capabilities,
+        flavors=flavors,
     )
+
+
+def _flavor(cluster: NovaCluster, memory: int) -> str:
+    """Make a flavor with a disk: only an administrator may boot an image without."""
+    made = cluster.cloud("admin").compute.create_flavor(
+        name=f"tempest-{memory}", ram=memory, vcpus=1, disk=1, is_public=True
+    )
+    return str(made.id)
 
 
 def _catalogue(cluster: Cluster, kind: str, name: str, url: str) -> None:

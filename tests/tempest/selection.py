@@ -4,6 +4,12 @@
 #: What runs, as regular expressions.
 SELECTED = (r"^tempest\.api\.volume", r"^cinder_tempest_plugin\.")
 
+#: What runs with Nova: the tests of servers and their volumes.
+SELECTED_WITH_NOVA = (
+    r"^tempest\.api\.compute\.volumes",
+    r"^tempest\.api\.compute\.admin\.test_volume",
+)
+
 _NO_SERVER = "it needs a server, and the cluster has no Nova"
 
 #: The reasons of those that fail, by the test. They fail with the in-tree driver, too.

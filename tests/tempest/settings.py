@@ -24,12 +24,15 @@ class Cloud:
         image: the id of an image that all may read.
         multiattach_type: the name of a volume type.
         capabilities: of one of the pools, as the scheduler knows them.
+        flavors: the ids of what servers are made of, and of what they are resized to;
+            None if the lab has no Nova.
     """
 
     password: str
     image: str
     multiattach_type: str
     capabilities: Mapping[str, str]
+    flavors: tuple[str, str] | None = None
 
 
 def settings(cloud: Cloud, folder: Path) -> Settings:
@@ -42,22 +45,24 @@ def settings(cloud: Cloud, folder: Path) -> Settings:
             "uri_v3": accounts.AUTH_URL,
             "region": accounts.REGION,
         },
-        # Neither Nova nor Swift: what needs them skips itself.
+        # What needs one that is missing skips itself.
         "service_available": {
             "cinder": "true",
             "glance": "true",
-            "nova": "false",
             "swift": "false",
-            # There is none, and none is made use of. But six classes skip themselves as
-            # a whole without it, since one test of each boots a server: the actions on
-            # volumes, snapshots and backups.
-            "neutron": "true",
+            "nova": "true" if cloud.flavors else "false",
+            # There is none, and none is made use of. But without Nova six classes skip
+            # themselves as a whole without it, since one test of each boots a server:
+            # the actions on volumes, snapshots and backups.
+            "neutron": "false" if cloud.flavors else "true",
         },
-        "enforce_scope": {"cinder": "true"},
+        "enforce_scope": {"cinder": "true", "nova": "true"},
         "service-clients": {"http_timeout": _REQUEST},
-        "compute": {"image_ref": cloud.image, "image_ref_alt": cloud.image},
+        "compute": _compute(cloud),
         # The retype of multi-attach types asks for it, and for no server.
         "compute-feature-enabled": {"volume_multiattach": "true"},
+        # Nobody could log in to a server without a network.
+        "validation": {"run_validation": "false"},
         "volume": _volume(cloud),
         "volume-feature-enabled": {
             "backup": "true",
@@ -84,6 +89,18 @@ def _auth(cloud: Cloud) -> dict[str, str]:
         "admin_project_name": admin.project,
         "admin_password": cloud.password,
         "admin_domain_name": accounts.DOMAIN,
+    }
+
+
+def _compute(cloud: Cloud) -> dict[str, str]:
+    usual, resized = cloud.flavors or ("", "")
+    return {
+        "image_ref": cloud.image,
+        "image_ref_alt": cloud.image,
+        "flavor_ref": usual,
+        "flavor_ref_alt": resized,
+        "build_timeout": _STATUS,
+        "max_microversion": "latest",
     }
 
 
