@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from lab import demo
 from lab.cluster import Cluster
+from lab.demo import Demo
 from lab.errors import LabError, tail
 from lab.kernel import choice
 from lab.plan import CONTROL
@@ -30,17 +31,20 @@ Only processes in the lab reach its addresses, so clients run through "run contr
 """
 
 
-def _kind(*, nova: bool) -> type[Cluster]:
+def _kinds(*, nova: bool) -> tuple[type[Cluster], type[Demo]]:
+    """Give the kind of the cluster, and that of the demo in it."""
     if not nova:
-        return Cluster
-    # Its clients take as long to import as all else that a command needs.
+        return Cluster, Demo
+    # Nova's clients take as long to import as all else that a command needs.
     from lab.nova.cluster import NovaCluster  # noqa: PLC0415
+    from lab.nova.demo import ServersDemo  # noqa: PLC0415
 
-    return NovaCluster
+    return NovaCluster, ServersDemo
 
 
 def _find(work: WorkFolder) -> Cluster | None:
-    return _kind(nova=(work.path / "etc/nova").exists()).find(work)
+    kind, _story = _kinds(nova=(work.path / "etc/nova").exists())
+    return kind.find(work)
 
 
 def _running(work: WorkFolder) -> Cluster:
@@ -57,7 +61,8 @@ def _up(work: WorkFolder, options: argparse.Namespace) -> int:
             progress.say('The lab is up already; see "tox -e lab -- status".')
             return 0
         choice.prepare(progress)
-        _kind(nova=options.nova).up(work, progress).sandbox.detach()
+        kind, _story = _kinds(nova=options.nova)
+        kind.up(work, progress).sandbox.detach()
     progress("up")
     progress.say(HOW_TO)
     return 0
@@ -117,8 +122,14 @@ def _down(work: WorkFolder, _options: argparse.Namespace) -> int:
 
 
 def _demo(work: WorkFolder, options: argparse.Namespace) -> int:
+    kind, story = _kinds(nova=options.nova)
     with work.lock():
-        return demo.run(work, keep=options.keep)
+        there = _find(work)
+        if there is not None and not isinstance(there, kind):
+            raise LabError(
+                'the lab that is up has no Nova; end it with "tox -e lab -- down"'
+            )
+        return demo.run(work, there, keep=options.keep, kind=kind, story=story)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,6 +164,9 @@ def _parser() -> argparse.ArgumentParser:
     verb("down", _down, "end the cluster")
     shown = verb("demo", _demo, "share one volume between two hosts, start to end")
     shown.add_argument("--keep", action="store_true", help="leave the cluster up")
+    shown.add_argument(
+        "--nova", action="store_true", help="between two servers (see tox -e nova)"
+    )
     return parser
 
 

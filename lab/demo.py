@@ -42,19 +42,23 @@ class Demo:
             LabError: at the first step that does not hold.
         """
         with self._volume_type() as volume_type, self._volume(volume_type) as volume:
-            first, second = (self._attach(n, volume) for n in ("compute1", "compute2"))
-            self._show("both hosts attached", volume)
-            self._share(first, second)
-            self._detach_beside_io(first, second)
-            self._show("one host detached", volume)
-            reader = self._attach("compute1", volume, "ro")
-            self._only_read(reader, second)
-            self._show("one host only reads", volume)
-            self._fail_over(reader, second, volume)
-            self._show("both hosts detached", volume)
+            self._use(volume)
         self._leaves_nothing()
         self._cluster.check_kernels()
         self.held.append("no kernel reports a fault")
+
+    def _use(self, volume: str) -> None:
+        """Tell what happens between the volume's creation and its deletion."""
+        first, second = (self._attach(n, volume) for n in ("compute1", "compute2"))
+        self._show("both hosts attached", volume)
+        self._share(first, second)
+        self._detach_beside_io(first, second)
+        self._show("one host detached", volume)
+        reader = self._attach("compute1", volume, "ro")
+        self._only_read(reader, second)
+        self._show("one host only reads", volume)
+        self._fail_over(reader, second, volume)
+        self._show("both hosts detached", volume)
 
     @contextlib.contextmanager
     def _volume_type(self) -> Iterator[str]:
@@ -201,22 +205,31 @@ def _finish(demo: Demo, progress: Terminal, error: LabError | None) -> int:
     return 1 if error else 0
 
 
-def run(work: WorkFolder, *, keep: bool) -> int:
-    """Run the demo in a cluster, its own or the one that is up; give the exit status.
+def run(
+    work: WorkFolder,
+    cluster: Cluster | None,
+    *,
+    keep: bool,
+    kind: type[Cluster] = Cluster,
+    story: type[Demo] = Demo,
+) -> int:
+    """Run the demo in a cluster; give the exit status.
 
     Args:
         work: the lab's folder.
-        keep: leave the cluster up.
+        cluster: the one that is up; None brings one up, and ends it.
+        keep: leave that up.
+        kind: of the one that is brought up.
+        story: what is told.
     """
     progress = Terminal()
-    cluster = Cluster.find(work)
     own = cluster is None
     if cluster is None:
         progress.step("finding a kernel")
         choice.prepare(progress)
         progress.step("bringing the cluster up")
-        cluster = Cluster.up(work, progress)
-    demo = Demo(cluster, progress)
+        cluster = kind.up(work, progress)
+    demo = story(cluster, progress)
     error = None
     try:
         demo.tell()

@@ -8,10 +8,10 @@ from openstack import exceptions
 
 from lab import attachments
 from lab.nova.cluster import NovaCluster
+from lab.nova.servers import USER, Server
+from lab.nova.start import image_id, servers
 from lab.workdir import PROJECT
 from tests.lab import shared
-from tests.nova.servers import USER, Server
-from tests.nova.start import image_id, servers
 
 #: Behind the image, which has 24 MiB.
 BLOCK = 10_000

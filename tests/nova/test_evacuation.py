@@ -2,9 +2,9 @@
 """A host is lost with a server that shares a volume."""
 
 from lab.nova.cluster import NovaCluster
+from lab.nova.servers import USER, until
+from lab.nova.start import servers
 from tests.lab import shared
-from tests.nova.servers import USER, until
-from tests.nova.start import servers
 
 
 def test_a_server_of_a_lost_host_goes_on_elsewhere_and_the_host_comes_back(

@@ -4,9 +4,9 @@
 import pytest
 
 from lab.nova.cluster import NovaCluster
+from lab.nova.servers import Server
+from lab.nova.start import servers
 from tests.lab import shared
-from tests.nova.servers import Server
-from tests.nova.start import servers
 
 
 def _may_only_read(server: Server, volume: str) -> bool:

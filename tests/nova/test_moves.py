@@ -2,9 +2,9 @@
 """Servers that share a volume move between hosts; the other ones notice nothing."""
 
 from lab.nova.cluster import NovaCluster
+from lab.nova.servers import USER
+from lab.nova.start import servers
 from tests.lab import shared
-from tests.nova.servers import USER
-from tests.nova.start import servers
 
 
 def test_a_cold_migration_and_its_revert_leave_the_other_server_writing(

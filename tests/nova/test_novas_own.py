@@ -12,9 +12,9 @@ import pytest
 
 from lab.errors import LabError
 from lab.nova.cluster import NovaCluster
+from lab.nova.servers import USER, Server
+from lab.nova.start import servers
 from tests.lab import shared
-from tests.nova.servers import USER, Server
-from tests.nova.start import servers
 
 
 def _occupy(server: Server, name: str) -> None:

@@ -2,8 +2,8 @@
 """Servers that share a volume: on two hosts, and on one."""
 
 from lab.nova.cluster import NovaCluster
+from lab.nova.start import servers
 from tests.lab import shared
-from tests.nova.start import servers
 
 
 def test_two_servers_on_two_hosts_share_a_volume_and_one_leaves_alone(

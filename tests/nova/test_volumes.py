@@ -9,12 +9,12 @@ import pytest
 
 from lab import attachments
 from lab.nova.cluster import NovaCluster
+from lab.nova.servers import USER, Server, Writer, until
+from lab.nova.start import servers
 from lab.plan import STORAGE_NODE
 from lab.services.cinder_conf import BACKEND, PATHS_BACKEND
 from tests.lab import shared
 from tests.lab.shared import Shared
-from tests.nova.servers import USER, Server, Writer, until
-from tests.nova.start import servers
 
 #: The last block of a volume of 2 GiB.
 LAST = 2 * 2**30 // 4096 - 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.nova.cluster import BOOT_TYPE, FLAVOR, IMAGE, NovaCluster
-from tests.nova.servers import USER, Server, until
+from lab.nova.servers import USER, Server, until
 
 
 def image_id(cluster: NovaCluster) -> str:

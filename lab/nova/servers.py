@@ -97,9 +97,14 @@ class Server:
         return int(status), str(said)
 
     def told(self, command: str) -> str:
-        """Run a shell command in it that has to succeed; give what it printed."""
+        """Run a shell command in it; give what it printed.
+
+        Raises:
+            LabError: the command fails.
+        """
         status, said = self.run(command)
-        assert status == 0, f"{self}: {command} ended with {status}: {said}"
+        if status:
+            raise LabError(f"{self}: {command} ended with {status}: {said}")
         return said.strip()
 
     def disk(self, volume: str) -> str:
@@ -249,16 +254,28 @@ class Writer:
         return self
 
     def goes_on(self, timeout: float = 120) -> None:
-        """See that it writes on, and that each write up to now was acknowledged."""
+        """See that it writes on.
+
+        Raises:
+            LabError: it does not, or a write was not acknowledged.
+        """
         before = self.look().writes
         until(lambda: self.look().writes > before, f"{self} writes", timeout)
-        assert self.errors == 0, f"{self}: {self.errors} writes failed"
+        self._has_no_errors()
 
     def end(self) -> None:
-        """End it; no write may have failed."""
+        """End it.
+
+        Raises:
+            LabError: a write was not acknowledged.
+        """
         self.look()
         self._server.told(f"touch {self._note}.stop")
-        assert self.errors == 0, f"{self}: {self.errors} writes failed"
+        self._has_no_errors()
+
+    def _has_no_errors(self) -> None:
+        if self.errors:
+            raise LabError(f"{self}: {self.errors} writes failed")
 
     def __repr__(self) -> str:
         return (
