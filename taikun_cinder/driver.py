@@ -3,6 +3,7 @@
 
 import functools
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from cinder.volume.drivers import lvm
 from oslo_log import log as logging
 
 from taikun_cinder import (
+    attachment_log,
     capabilities,
     connection_info,
     connectors,
@@ -233,6 +235,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             raise
 
     def _let_in(self, volume: Any, connector: dict[str, Any]) -> dict[str, Any]:
+        began = time.monotonic()
         flag = database.readonly_flag(volume)
         request = AttachRequest(
             volume,
@@ -246,6 +249,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             database.remove_readonly_flag(volume)
         if not admission.is_final(grant):
             self._reconcile.watch(volume, admission.identity)
+        attachment_log.attached(request, grant, admission, time.monotonic() - began)
         return connection_info.of_grant(
             self._target,
             self._layout,
@@ -268,8 +272,15 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         if connector is None:
             return self._exports.detach_all(volume)
+        began = time.monotonic()
+        initiator = connectors.initiator_to_detach(
+            volume["id"], connector, self._target.connector_key
+        )
         force = bool(kwargs.get("force"))
-        return self._exports.detach(volume, connector, force=force)
+        export = self._exports.detach(volume, connector, initiator, force=force)
+        seconds = time.monotonic() - began
+        attachment_log.detached(volume, connector, initiator, export, seconds)
+        return export is not None
 
     def remove_export(self, context: Any, volume: Any) -> None:
         """Remove the export, unless somebody needs it.
@@ -286,7 +297,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             _log_left(volume, error)
             return
         if holders:
-            LOG.info(
+            LOG.debug(
                 "The export of volume %(volume)s is kept, since it is still attached "
                 "to %(holders)s",
                 {"volume": volume["id"], "holders": ", ".join(holders)},

@@ -121,7 +121,7 @@ class Enforcement:
             changed = differing.union(about)
         search = search or record is None or had is not None
         result = self._target.ensure(name, desired, changed, search=search)
-        _log(volume, result)
+        _log(volume, result, about)
         return Enforced(desired, result)
 
     def _failure_to_activate(self, volume: Any) -> NotActivated | None:
@@ -158,7 +158,7 @@ class Enforcement:
             dataclasses.replace(export, device=state.device) if state.device else None
         )
         result = self._target.ensure(desired.target, shown, search=shown is None)
-        _log(volume, result)
+        _log(volume, result, about)
         if about is None or _of(about, export) != _of(about, desired):
             return Enforced(export, result, failure)
         LOG.error(failure.msg)
@@ -211,9 +211,11 @@ def _of(initiators: Collection[Initiator], export: Export) -> set[Grant]:
     return {grant for grant in export.grants if grant.initiator in initiators}
 
 
-def _log(volume: Any, result: Result) -> None:
+def _log(volume: Any, result: Result, about: Collection[Initiator] | None) -> None:
     if result.changes:
-        LOG.info(
+        # What a request asked for is told once it is done, see attachment_log.
+        log = LOG.info if about is None else LOG.debug
+        log(
             "Export of volume %(volume)s put right: %(steps)s",
             {"volume": volume["id"], "steps": "; ".join(result.changes)},
         )

@@ -177,22 +177,27 @@ class Exports:
             )
 
     def detach(
-        self, volume: Any, connector: Mapping[str, Any], *, force: bool = False
-    ) -> bool:
-        """End one connection of the connector's host; say whether others remain.
+        self,
+        volume: Any,
+        connector: Mapping[str, Any],
+        initiator: Initiator,
+        *,
+        force: bool = False,
+    ) -> Export | None:
+        """End one connection of the connector's host.
 
         Args:
             volume: the volume.
             connector: the host's.
+            initiator: the host's.
             force: see ``access.termination``.
 
+        Returns:
+            what others need still; None for nothing.
+
         Raises:
-            UnknownInitiator: the connector names no initiator; nothing is changed.
             VolumeMoved: it is not the volume any more that was asked for.
         """
-        initiator = connectors.initiator_to_detach(
-            volume["id"], connector, self.target.connector_key
-        )
         with self._present(volume) as known:
             ledger = known.ledger.detach(
                 known.attachments,
@@ -206,7 +211,7 @@ class Exports:
             export = self._ensure(volume, known, ledger, {initiator}, certain=force)
             if export and initiator in export.grant_of and not is_marked(connector):
                 _tell_who_stays(volume, connector, initiator)
-            return export is not None
+            return export
 
     def detach_all(self, volume: Any) -> bool:
         """End all connections; say whether any remains.
