@@ -18,7 +18,7 @@ from lab.workdir import PROJECT
 USER = "cinder"
 
 #: What the user may do as root. The user is the lab's if this is there.
-_SUDOERS = Path("/etc/sudoers.d/cinder-of-the-lab")
+SUDOERS = Path("/etc/sudoers.d/cinder-of-the-lab")
 
 #: Where the commands of this Python environment are.
 BIN = Path(sys.executable).parent
@@ -31,7 +31,7 @@ def make(home: Path, etc: Path) -> None:
         home: its folder, where it may write.
         etc: the folder of its configuration.
     """
-    if _SUDOERS.exists():
+    if SUDOERS.exists():
         return
     # The node sees the machine's files, and the machine may have such a user.
     with contextlib.suppress(KeyError):
@@ -46,12 +46,12 @@ def make(home: Path, etc: Path) -> None:
 
 
 def _allow_rootwrap(conf: Path) -> None:
-    _SUDOERS.write_text(
+    SUDOERS.write_text(
         f"Defaults secure_path = {BIN}:/usr/sbin:/usr/bin:/sbin:/bin\n"
         "Defaults env_keep += PYTHONPATH\n"
         f"{USER} ALL=(root) NOPASSWD: {BIN}/cinder-rootwrap {conf} *\n"
     )
-    _SUDOERS.chmod(0o440)
+    SUDOERS.chmod(0o440)
 
 
 def _open_the_interpreter() -> None:

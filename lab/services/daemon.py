@@ -166,19 +166,18 @@ class Daemon:
         """
         try:
             session = int(self._record.read_text())
-            lab = os.stat(f"/proc/{self._sandbox.pid}/ns/pid").st_ino
+            lab = _namespace(Path(f"/proc/{self._sandbox.pid}"))
         except (FileNotFoundError, ValueError):  # the second: it is being written
             return {}
         parents: dict[int, int] = {}
         found: set[int] = set()
         for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with contextlib.suppress(OSError):  # it ended, or is none of ours
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
                 # proc(5): state, parent, process group, session
-                if (entry / "ns/pid").stat().st_ino == lab:
-                    parents[int(entry.name)] = int(stat[1])
-                    if int(stat[3]) == session:
-                        found.add(int(entry.name))
+                parents[int(entry.name)] = int(stat[1])
+                if int(stat[3]) == session and _namespace(entry) == lab:
+                    found.add(int(entry.name))
         while more := {p for p in parents if parents[p] in found} - found:
             found |= more
         return {process: parents[process] for process in found}
@@ -195,3 +194,8 @@ class Daemon:
                 os.kill(process, number)
             except ProcessLookupError:
                 continue
+
+
+def _namespace(process: Path) -> int:
+    """Give the number of the PID namespace of a process, by its folder in /proc."""
+    return (process / "ns/pid").stat().st_ino

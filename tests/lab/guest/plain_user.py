@@ -58,7 +58,7 @@ _CLOSED_CONF = f"""
 [taikun_cinder_privsep]
 helper_command = sudo {ETC}/bin/privsep-helper --config-file {ETC}/cinder.conf
 """
-_SUDOERS = Path("/etc/sudoers.d/cinder")
+_SUDOERS = service_user.SUDOERS
 _OTHER = _HOME / "other.conf"
 
 

@@ -18,7 +18,7 @@ from tests.lab.guest import plain_user
 
 _CONFIGFS = Path("/sys/kernel/config")
 _ISCSI = _CONFIGFS / "target/iscsi"
-_SUDOERS = Path("/etc/sudoers.d/cinder")
+_SUDOERS = service_user.SUDOERS
 _LVM = Path("/etc/lvm/lvm.conf")
 
 _listening: list[socket.socket] = []
