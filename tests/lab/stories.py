@@ -46,6 +46,10 @@ class Story:
         """Call something else in the node."""
         return self._single.node.call(module, function, *arguments)
 
+    def shell(self, command: str) -> str:
+        """Run a shell command in the node, and give what it printed."""
+        return self._single.node.run(command)
+
     def connector(self, host: str) -> dict[str, Any]:
         """Give a host's connector."""
         return dict(self.guest("lab.guest.initiators", "connector", host))
