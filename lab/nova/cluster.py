@@ -4,20 +4,21 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Self
 
 import openstack
 from keystoneclient.v3 import client as keystoneclient
 
-from lab.cluster import Cluster
+from lab.cluster import Cluster, Progress
 from lab.errors import LabError, LogError
+from lab.guest.service_user import USER
 from lab.node import Node
 from lab.nova import conf, image, services
 from lab.plan import COMPUTE_NODES, STORAGE_NODE
 from lab.services.accounts import AUTH_URL
 from lab.services.daemon import Daemon
+from lab.workdir import WorkFolder
 
 #: What a host needs with two servers or three, in MiB.
 _MEMORY = 2816
@@ -38,6 +39,13 @@ class NovaCluster(Cluster):
         STORAGE_NODE,
         *(dataclasses.replace(plan, memory=_MEMORY) for plan in COMPUTE_NODES),
     )
+
+    @classmethod
+    def up(cls, work: WorkFolder, progress: Progress, user: str = USER) -> Self:
+        """Bring it up, see ``Cluster.up``; what is fetched is fetched first."""
+        # Beside three kernels that boot, mirrors have been given up as too slow.
+        image.kernel(progress)
+        return super().up(work, progress, user)
 
     @functools.cached_property
     def services(self) -> dict[str, Daemon]:
@@ -63,7 +71,7 @@ class NovaCluster(Cluster):
         """The nodes that run servers."""
         return tuple(self.nodes[plan.name] for plan in COMPUTE_NODES)
 
-    def _start_services(self, progress: Callable[[str], None]) -> None:
+    def _start_services(self, progress: Progress) -> None:
         super()._start_services(progress)
         passwords = self.control.passwords
         conf.write_files(self.work, passwords, *(host.plan for host in self.hosts))
@@ -90,7 +98,7 @@ class NovaCluster(Cluster):
             session=self.clients.session("admin"), endpoint_override=AUTH_URL
         )
 
-    def _make_image(self, progress: Callable[[str], None]) -> None:
+    def _make_image(self, progress: Progress) -> None:
         """Build the disk of servers and give it to Glance."""
         folder = self.work.path / "nova/image"
         folder.mkdir(parents=True, exist_ok=True)
