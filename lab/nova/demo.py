@@ -26,12 +26,13 @@ class ServersDemo(Demo):
                 server.attach(volume)
             self._show("both servers have it", volume)
             self._share_servers(first, second, volume)
-            self._leave(first, second, volume)
+            self._leave(second, first, volume)
             self._show("one server is detached", volume)
-            self._move(second, volume)
+            # The second one is to be on another host than the first for ever.
+            self._move(first, volume)
             self._show("the other one has moved", volume)
             self._progress.step("detaching it, and deleting both servers")
-            second.detach(volume)
+            first.detach(volume)
 
     def _share_servers(self, first: Server, second: Server, volume: str) -> None:
         self._progress.step("writing in each server, and reading in the other")
