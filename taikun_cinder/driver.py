@@ -290,14 +290,16 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         it never raises: it would hide the error of that attach. A deletion is told by
         :meth:`delete_volume`.
         """
-        settle = not self._has_failed(volume)
+        failed = self._has_failed(volume)
         try:
-            holders = self._exports.ensure(volume, settle=settle)
+            holders = self._exports.ensure(volume, settle=not failed)
         except Exception as error:
             _log_left(volume, error)
             return
         if holders:
-            LOG.debug(
+            # Of a detach there is a line already, see attachment_log.
+            log = LOG.info if failed else LOG.debug
+            log(
                 "The export of volume %(volume)s is kept, since it is still attached "
                 "to %(holders)s",
                 {"volume": volume["id"], "holders": ", ".join(holders)},
