@@ -70,7 +70,7 @@ def detached(
         {
             "volume": volume["id"],
             "host": connectors.host_of(connector),
-            "initiator": initiator,
+            "initiator": connectors.printable(initiator),
             "stays": stays,
             "others": len(hosts - {initiator}),
             "milliseconds": seconds * 1000,

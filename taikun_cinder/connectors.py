@@ -86,18 +86,21 @@ def machine_of(connector: Any) -> Machine:
     if not isinstance(connector, Mapping):
         return Machine()
     keys = ("host", "ip", _SYSTEM_UUID)
-    return Machine(*(_printable(connector.get(key) or "") for key in keys))
+    return Machine(*(printable(connector.get(key) or "") for key in keys))
 
 
 def host_of(connector: Any) -> str:
     """Give the name that people know the connector's host by."""
     if not isinstance(connector, Mapping):
         return "(unnamed)"
-    return _printable(connector.get("host") or connector.get("ip") or "(unnamed)")
+    return printable(connector.get("host") or connector.get("ip") or "(unnamed)")
 
 
-def _printable(said: object) -> str:
-    """Give a client's words as they can be in one line of a log."""
+def printable(said: object) -> str:
+    """Give a client's words as they can be in one line of a log.
+
+    The initiator of a detach is such words, too: nobody has checked it.
+    """
     text = str(said)[:_LONGEST]
     if text.isprintable():
         return text

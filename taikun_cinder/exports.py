@@ -467,7 +467,7 @@ def _tell_who_stays(
         "volume attachment delete, or os-force_detach with its attachment_id).",
         {
             "host": connectors.host_of(connector),
-            "initiator": initiator,
+            "initiator": connectors.printable(initiator),
             "volume": volume["id"],
         },
     )

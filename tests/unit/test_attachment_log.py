@@ -81,3 +81,14 @@ def test_mode_that_comes_later_is_told_so(cloud, told):
     volume = cloud.volume()
     cloud.attach_in_one(volume, A, "ro", SERVER)
     assert f"for server {SERVER}, until its attachment says more" in told()[0]
+
+
+def test_what_a_client_says_stays_in_its_line(cloud, told):
+    volume = cloud.volume()
+    cloud.attach(volume, B)
+    told()
+    forged = {"initiator": "iqn.x\nVolume", "host": "a\nVolume"}
+    cloud.driver.terminate_connection(cloud.load(volume), forged)
+    lines = told()
+    assert lines
+    assert not any("\n" in line for line in lines)
