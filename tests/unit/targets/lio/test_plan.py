@@ -139,22 +139,66 @@ def test_plan_gives_nothing_that_is_not_granted(observed, desired):
             assert not now.target.other_tpgs
 
 
+def _stays(observed, desired, *, logins):
+    """The access that is left when a plan first gives any.
+
+    Args:
+        observed: what is.
+        desired: what should be.
+        logins: whether a step counts that changes a login: it takes the old one, and
+            gives the new one.
+    """
+    walk = _walk(observed, desired)
+    gaining = (
+        pair
+        for step, pair in zip(
+            plan(observed, desired).steps, itertools.pairwise(walk), strict=True
+        )
+        if logins or not isinstance(step, steps.SetCredentials)
+        if _gains(*pair)
+    )
+    before, now = next(gaining, (walk[-1], walk[-1]))
+    return _accesses(before) & _accesses(now)
+
+
 @thoroughly
 @given(states(), desires)
 def test_plan_revokes_before_it_grants(observed, desired):
-    walk = _walk(observed, desired)
-    granted = set(desired.grant_of) if desired else set()
-    steps_taken = list(itertools.pairwise(walk))
-    gaining = (pair for pair in steps_taken if _gains(*pair))
-    before, now = next(gaining, (walk[-1], walk[-1]))
-    # New credentials replace the old ones in one step.
-    for initiator, credentials, index, _, _, rw in _accesses(before) & _accesses(now):
+    granted = desired.grant_of if desired else {}
+    for initiator, _, index, _, _, rw in _stays(observed, desired, logins=True):
         event("access before the first grant")
         assert initiator in granted
-        shown, writable = _granted(desired.grant_of[initiator], index)
+        shown, writable = _granted(granted[initiator], index)
         assert shown
-        assert credentials == desired.grant_of[initiator].credentials
         assert rw <= writable
+    for initiator, credentials, *_ in _stays(observed, desired, logins=False):
+        event("logins before the first disk")
+        assert credentials == granted[initiator].credentials
+
+
+def test_logins_of_several_hosts_change_before_any_gets_a_disk():
+    """By then none leads where it should not; which is the first does not matter."""
+    desired = Export(
+        NAME,
+        DEVICE,
+        SERIAL,
+        frozenset(),
+        frozenset(Grant(host, CREDENTIALS[host], Mode.RW) for host in HOSTS),
+    )
+    right = finished(desired)
+    old = replace(right.acls[A], credentials=WRONG)
+    observed = replace(
+        right,
+        target=replace(
+            right.target,
+            tpg=replace(
+                right.tpg,
+                acls={A: old, B: old, C: replace(right.acls[C], mapped={})},
+            ),
+        ),
+    )
+    kinds = [type(step) for step in plan(observed, desired).steps]
+    assert kinds == [steps.SetCredentials, steps.SetCredentials, steps.MapLun]
 
 
 @thoroughly
