@@ -79,9 +79,9 @@ def prepare(cluster: Cluster, progress: Progress) -> Cloud:
         cluster.control.start_image_service()
         # The lab's own clients have a fixed address for it.
         _catalogue(cluster, "image", "glance", glance.URL)
-        _catalogue(cluster, "network", "none", NO_NETWORK)
         progress("making an image")
         image = _image(cluster)
+    _catalogue(cluster, "network", "none", NO_NETWORK)
     progress("making a volume type")
     capabilities: dict[str, Any] = next(iter(cluster.pools().values()))
     return Cloud(

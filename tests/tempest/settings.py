@@ -51,10 +51,10 @@ def settings(cloud: Cloud, folder: Path) -> Settings:
             "glance": "true",
             "swift": "false",
             "nova": "true" if cloud.flavors else "false",
-            # There is none, and none is made use of. But without Nova six classes skip
-            # themselves as a whole without it, since one test of each boots a server:
-            # the actions on volumes, snapshots and backups.
-            "neutron": "false" if cloud.flavors else "true",
+            # There is none, and none is made use of. But without it all classes skip
+            # themselves that have a test which boots a server, also those of actions on
+            # volumes, snapshots and backups.
+            "neutron": "true",
         },
         "enforce_scope": {"cinder": "true", "nova": "true"},
         "service-clients": {"http_timeout": _REQUEST},
