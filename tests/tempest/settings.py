@@ -59,8 +59,11 @@ def settings(cloud: Cloud, folder: Path) -> Settings:
         "enforce_scope": {"cinder": "true", "nova": "true"},
         "service-clients": {"http_timeout": _REQUEST},
         "compute": _compute(cloud),
-        # The retype of multi-attach types asks for it, and for no server.
-        "compute-feature-enabled": {"volume_multiattach": "true"},
+        "compute-feature-enabled": {
+            # The retype of multi-attach types asks for it, and for no server.
+            "volume_multiattach": "true",
+            "resize": "true",
+        },
         # Nobody could log in to a server without a network.
         "validation": {"run_validation": "false"},
         "volume": _volume(cloud),
