@@ -61,6 +61,7 @@ def _nova(host: str, address: str, passwords: Passwords) -> Settings:
             # As many servers as there is memory for, whatever they may use.
             "cpu_allocation_ratio": "16",
             "ram_allocation_ratio": "4",
+            "disk_allocation_ratio": "16",
             "reserved_host_memory_mb": "0",
         },
         "oslo_concurrency": {"lock_path": f"{STATE}/locks"},
