@@ -178,7 +178,9 @@ class Api:
             status = self.status(made)
             assert status == "available", f"volume {made} was made, and is {status}"
         except AssertionError:
-            self.call("DELETE", f"/volumes/{made}")
+            # Cinder refuses one that is still being made; the error names it.
+            with contextlib.suppress(RefusedError):
+                self.call("DELETE", f"/volumes/{made}")
             raise
         return made
 
