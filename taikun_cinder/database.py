@@ -9,10 +9,12 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy
+import sqlalchemy.exc
 from cinder import context, exception, objects
 from cinder.common import constants
 from cinder.objects.fields import VolumeAttachStatus
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 
 from taikun_cinder import attachment_rows
 from taikun_cinder.access.attachment import Attachment
@@ -35,6 +37,13 @@ _AS_VOLUME = (
     _VOLUMES._name_id.label("volume_name_id"),
     _VOLUMES.host.label("volume_host"),
     _VOLUMES.status.label("volume_status"),
+)
+
+#: What a read of a database that cannot be read ends with.
+_DOWN = (
+    db_exception.DBError,
+    db_exception.CantStartEngineError,
+    sqlalchemy.exc.SQLAlchemyError,
 )
 
 #: What ``attachment_rows`` reads.
@@ -181,6 +190,11 @@ def _service(host: str) -> Any:
         return objects.Service.get_by_args(admin, host, constants.VOLUME_BINARY)
     except exception.ServiceNotFound:
         return None
+
+
+def is_down(error: Exception) -> bool:
+    """Say whether an error means that the database cannot be read at all."""
+    return isinstance(error, _DOWN)
 
 
 def host_of_backend(host: object) -> str:

@@ -24,9 +24,10 @@ from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Initiator
 from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
+from taikun_cinder.database import VolumeRow
 from taikun_cinder.enforcement import Enforced, Enforcement
 from taikun_cinder.exception import VolumeHeld, VolumeMoved
-from taikun_cinder.known import Known, look
+from taikun_cinder.known import Known, look, without_rows
 from taikun_cinder.layout import Layout
 from taikun_cinder.leftovers import (
     Hold,
@@ -39,7 +40,7 @@ from taikun_cinder.leftovers import (
 )
 from taikun_cinder.orphans import Orphans
 from taikun_cinder.records import Records
-from taikun_cinder.targets.base import Finding, Result, Target
+from taikun_cinder.targets.base import Result, Target
 from taikun_cinder.volume_record import About, Record
 
 LOG = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Exports:
         self.layout = layout
         self.backend = backend
         self._records = records
-        self._enforcement = Enforcement(target, layout, activate)
+        self.enforcement = Enforcement(target, layout, activate)
         self.orphans = Orphans(target, layout, records, backend, lock)
         self._patience = patience
         self._clock = clock
@@ -104,7 +105,7 @@ class Exports:
     ) -> list[tuple[Export, Grant, Admission]]:
         """Let hosts in to one volume, in this order; all of them, or raise."""
         volume = requests[0].volume
-        with self._locked(volume) as known:
+        with self.locked(volume) as known:
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
             initiators = {request.initiator for request in requests}
@@ -162,7 +163,7 @@ class Exports:
         Returns:
             the identities of the connections that the attachments do not show yet.
         """
-        with self._locked(volume) as known:
+        with self.locked(volume) as known:
             if known.moved(volume):
                 return frozenset()
             if grants(known.attachments, known.ledger) != known.had:
@@ -256,15 +257,15 @@ class Exports:
                 see ``brake``. None for a request of Cinder's.
             missed: tells which attachments are missing for good, see ``brake``.
         """
-        with self._locked(volume) as known:
-            if known.closed(volume) or self._enforcement.shows_another(
+        with self.locked(volume) as known:
+            if known.closed(volume) or self.enforcement.shows_another(
                 volume, known.target
             ):
                 return ()
             ledger = known.ledger
             if settle:
                 ledger = ledger.settle(known.attachments, self._clock())
-            ledger = self._swept(known, ledger, sweep)
+            ledger = self.swept(known, ledger, sweep)
             enforced = self._enforce(volume, known, ledger, hold=hold, search=search)
             export = enforced.export
             if sweep and export:
@@ -286,35 +287,15 @@ class Exports:
             VolumeHeld: somebody has it; nothing is changed.
         """
         with self._present(volume) as known:
-            if self._enforcement.shows_another(volume, known.target):
+            if self.enforcement.shows_another(volume, known.target):
                 return
             if found := list(holders(known, self.target)):
                 raise VolumeHeld(volume=volume["id"], holders=", ".join(found))
-            gone = self._enforcement.ensure(
+            gone = self.enforcement.ensure(
                 volume, known.target, known.record, frozenset(), search=True
             )
             ledger = dataclasses.replace(known.ledger, connections=(), current={})
             self._keep(volume, known, ledger, gone)
-
-    def findings(self, volume: Any, *, sweep: float = 0) -> tuple[Finding, ...]:
-        """Tell what a confirmed reconcile would put right or leave; change nothing.
-
-        Args:
-            volume: whose export.
-            sweep: as for :meth:`ensure`.
-        """
-        with self._locked(volume) as known:
-            if known.closed(volume) or self._enforcement.shows_another(
-                volume, known.target
-            ):
-                return ()
-            ledger = self._swept(known, known.ledger, sweep)
-            granted = spared(
-                volume, known, ledger, (), self.target, lambda *_: frozenset()
-            )
-            return self._enforcement.findings(
-                volume, known.target, known.record, granted
-            )
 
     def expects(self, volume: Any) -> bool:
         """Say whether the volume was left exported, whatever the target has now."""
@@ -330,7 +311,7 @@ class Exports:
 
     def forget(self, volume: Any) -> None:
         """Forget a volume that is gone."""
-        with self._lock(volume):
+        with lock_of(volume):
             others = {
                 row.id
                 for row in database.owners_of(volume["name_id"])
@@ -341,9 +322,18 @@ class Exports:
                 self._records.forget(volume["name_id"])
 
     @contextlib.contextmanager
-    def _locked(self, volume: Any) -> Iterator[Known]:
-        with self._lock(volume):
-            yield look(volume, self.target, self.layout, self._records, self._clock())
+    def locked(self, volume: Any) -> Iterator[Known]:
+        """Have the volume's lock meanwhile, and all that is known about it."""
+        with lock_of(volume):
+            yield self.look(volume)
+
+    def look(self, volume: Any) -> Known:
+        """Give all that is known about a volume; who goes by it holds its lock."""
+        return look(volume, self.target, self.layout, self._records, self._clock())
+
+    def look_without_rows(self, volume: VolumeRow) -> Known:
+        """Do the same where Cinder's database cannot be read."""
+        return without_rows(volume, self.layout, self._records, self._clock())
 
     @contextlib.contextmanager
     def _present(self, volume: Any) -> Iterator[Known]:
@@ -353,13 +343,13 @@ class Exports:
             VolumeMoved: it is another one now. One that is gone is not: what is left of
                 it can be ended.
         """
-        with self._locked(volume) as found:
+        with self.locked(volume) as found:
             cause = found.moved(volume)
             if cause and found.row is not None:
                 raise VolumeMoved(volume=volume["id"], cause=cause)
             yield found
 
-    def _swept(self, known: Known, ledger: Ledger, sweep: float) -> Ledger:
+    def swept(self, known: Known, ledger: Ledger, sweep: float) -> Ledger:
         """Give a ledger without what is too old to be true still."""
         if not sweep:
             return ledger
@@ -374,10 +364,6 @@ class Exports:
             self._patience,
             known.deleted,
         )
-
-    def _lock(self, volume: Any) -> Any:
-        # By name_id, which two rows may share for a while.
-        return lock(volume["name_id"])
 
     def _ensure(
         self,
@@ -416,7 +402,7 @@ class Exports:
         granted = spared(
             volume, known, ledger, about or (), self.target, hold, certain=certain
         )
-        enforced = self._enforcement.ensure(
+        enforced = self.enforcement.ensure(
             volume, known.target, known.record, granted, about, search=search
         )
         if enforced.failure:
@@ -450,6 +436,12 @@ class Exports:
         ):
             return
         self._records.keep(volume, record, promised=promised)
+
+
+def lock_of(volume: Any) -> Any:
+    """Give the lock of a volume of Cinder's."""
+    # By name_id, which two rows may share for a while.
+    return lock(volume["name_id"])
 
 
 def lock(name_id: str) -> Any:

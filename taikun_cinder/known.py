@@ -135,6 +135,24 @@ def look(
     return Known(name, rows.volume, rows.attachments, ledger, record, deleted)
 
 
+def without_rows(
+    volume: VolumeRow, layout: Layout, records: Records, now: float
+) -> Known:
+    """Give what is known about a volume where Cinder's database cannot be read.
+
+    The caller holds its lock.
+
+    Args:
+        volume: as its record says.
+        layout: how it is exported.
+        records: the node's.
+        now: by the clock of the ledgers.
+    """
+    record = records.of(volume)
+    ledger = record.ledger.not_after(now) if record else Ledger()
+    return Known(_name(volume, layout, record, ()), None, (), ledger, record)
+
+
 def _deleted(attachments: Collection[Attachment], ledger: Ledger) -> frozenset[str]:
     there = {attachment.id for attachment in attachments}
     meant = (one.rows for one in ledger.connections)

@@ -212,24 +212,23 @@ class Reconcile:
             )
         return failed
 
+    def one(self, volume: Any) -> int:
+        """Put one volume right, as an operator has confirmed.
+
+        Returns:
+            how many could not be put right.
+
+        Raises:
+            DatabaseUnknown: the database is not the right one; nothing is changed.
+        """
+        if not self.is_trusted():
+            raise DatabaseUnknown
+        self._brake.begin(confirmed=True)
+        return int(not self._guarded(self._ensure, volume, volume["id"]))
+
     def is_trusted(self) -> bool:
         """Say whether the database knows at least this service."""
         return self._trusted()
-
-    def volumes(self) -> list[Any]:
-        """List the volumes of a pass: those that are exported, or should be."""
-        return self._concerned(self._volumes(), self._exports.target.names(""))
-
-    def orphans(self) -> frozenset[str]:
-        """List what is exported or recorded, and is no volume's of this back end."""
-        exported = self._exports.target.names("")
-        found = self._orphans(self._volumes(), exported)
-        return frozenset(filter(self._exports.orphans.is_one, found))
-
-    def findings(self, volume: Any) -> list[str]:
-        """Tell what a confirmed pass would do about a volume; change nothing."""
-        found = self._exports.findings(volume, sweep=self._grace)
-        return list(map(str, found))
 
     def _concerned(
         self, everything: Iterable[Any], exported: Container[str]

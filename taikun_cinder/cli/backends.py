@@ -15,6 +15,7 @@ from taikun_cinder.exports import Exports
 from taikun_cinder.layout import Layout
 from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
+from taikun_cinder.survey import Survey
 from taikun_cinder.targets.base import Target
 
 #: The ``volume_driver`` of a back end of ours.
@@ -72,6 +73,19 @@ class Backend:
             lambda volume: self.group.activate(volume["name"]),
             self.host,
             self.options.taikun_login_patience,
+        )
+
+    def survey(self, complain: Callable[[str], object]) -> Survey:
+        """Give what looks at its volumes for an operator.
+
+        Args:
+            complain: told once that Cinder's database cannot be read.
+        """
+        return Survey(
+            self.exports,
+            self.records,
+            self.options.taikun_database_patience,
+            lambda line: complain(f"{self.host}: {line}"),
         )
 
     @functools.cached_property

@@ -1,100 +1,144 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the command line and cinder.conf, and calls the verb."""
+"""The command ``taikun-cinder``: its options, its verbs, and what calls them.
 
-import shlex
+It is an application of cliff's, as the OpenStack clients are.
+"""
+
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import Any
 
 from cinder import objects
+from cliff import app, commandmanager
 
 objects.register_all()  # cinder.volume.manager cannot be imported before
 
-from cinder import utils  # noqa: E402
-from cinder.common import config  # noqa: E402, F401 - registers Cinder's options
-from oslo_config import cfg  # noqa: E402
-from oslo_log import log as logging  # noqa: E402
-from oslo_privsep import priv_context  # noqa: E402
-from oslo_utils import importutils  # noqa: E402
-
 from taikun_cinder import version  # noqa: E402
-
-CONF = cfg.CONF
+from taikun_cinder.cli import configuration, status  # noqa: E402
 
 _PROGRAM = "taikun-cinder"
 
-#: The module of each verb. It has ``HELP``, a line for users, ``run``, which gives the
-#: exit status, and ``arguments``, which adds its own to a parser.
-_VERBS: Mapping[str, str] = {
-    "reconcile": "taikun_cinder.cli.reconcile",
-    "restore": "taikun_cinder.cli.restore",
+_DESCRIPTION = (
+    "Look after the exports of shared Cinder volumes on this storage node. Run it as "
+    "the user of cinder-volume."
+)
+
+#: Where the class of each verb is.
+VERBS: Mapping[str, str] = {
+    "audit": "taikun_cinder.cli.audit:Audit",
+    "reconcile": "taikun_cinder.cli.reconcile:Reconcile",
+    "restore": "taikun_cinder.cli.restore:RestoreVerb",
+    "volume list": "taikun_cinder.cli.volume_list:VolumeList",
+    "volume show": "taikun_cinder.cli.volume_show:VolumeShow",
 }
+
+#: These need no configuration.
+_FREE = ("help", "complete")
+
+
+class Verbs(commandmanager.CommandManager):
+    """The verbs. Each is imported when it is needed; a boot has no time for all."""
+
+    def _load_commands(self) -> None:
+        # Not from entry points: which verbs there are does not depend on what else is
+        # installed, and a checkout has its own.
+        for name, place in VERBS.items():
+            self.commands[name] = metadata.EntryPoint(name, place, str(self.namespace))
+
+
+class Application(app.App):
+    """The command.
+
+    Args:
+        streams: where it reads and writes; the process's own without any.
+    """
+
+    NAME = _PROGRAM
+
+    def __init__(self, **streams: Any) -> None:
+        super().__init__(
+            description=_DESCRIPTION,
+            version=version.text(),
+            command_manager=Verbs("taikun_cinder.cli"),
+            deferred_help=True,
+            **streams,
+        )
+
+    def build_option_parser(
+        self,
+        description: str | None,
+        version: str | None,
+        argparse_kwargs: dict[str, Any] | None = None,
+    ) -> argparse.ArgumentParser:
+        """Make what reads the options that all verbs have."""
+        parser = argparse.ArgumentParser(
+            prog=_PROGRAM,
+            description=description,
+            add_help=False,
+            allow_abbrev=False,  # or a verb's own option could be taken for one
+            **(argparse_kwargs or {}),
+        )
+        parser.add_argument("--version", action="version", version=str(version))
+        parser.add_argument(
+            "-h",
+            "--help",
+            dest="deferred_help",
+            action="store_true",
+            help="print this, or with a verb what is to be known about it, and end",
+        )
+        for option, what in ("file", "this file"), ("dir", "the files *.conf of this"):
+            parser.add_argument(
+                f"--config-{option}",
+                action="append",
+                default=[],
+                metavar=option.upper(),
+                help=f"read {what} instead of cinder-volume's; can be repeated",
+            )
+        parser.add_argument(
+            "--debug",
+            action="store_true",
+            help="log more, and show where an error comes from",
+        )
+        return parser
+
+    def configure_logging(self) -> None:
+        """Do nothing: oslo.log does it, as cinder.conf says."""
+
+    def interact(self) -> None:
+        """Say which verbs there are, since none was given."""
+        self.options.deferred_help = True
+        self.print_help_if_requested()
+
+    def run_subcommand(self, argv: list[str]) -> int:
+        """Run the verb that these arguments begin with; give the exit status."""
+        if argv[0] not in _FREE:
+            try:
+                configuration.read(
+                    _PROGRAM,
+                    self.options.config_file,
+                    self.options.config_dir,
+                    debug=self.options.debug,
+                )
+            except configuration.UnreadableError as error:
+                self.complain(f"{error}. Nothing was done")
+                return status.NOTHING_DONE
+        return super().run_subcommand(argv)
+
+    def complain(self, line: str) -> None:
+        """Tell the operator what is wrong, beside what a verb prints."""
+        said = " ".join(line.split())
+        print(f"{_PROGRAM}: {said}", file=self.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; give its exit status: 0 if all went well.
+    """Run the command; give its exit status, see ``status``.
 
     Args:
         argv: the arguments; None for the process's own.
     """
-    try:
-        _configure(argv)
-    except cfg.ConfigFilesNotFoundError as error:
-        files = ", ".join(error.config_files)
-        return _fail(f"these files are missing: {files}. Nothing was done")
-    except Exception as error:  # oslo.log raises all kinds for an option of its own
-        kind = "" if isinstance(error, cfg.Error) else f"{type(error).__name__}: "
-        return _fail(
-            f"the configuration cannot be read: {kind}{error}. Nothing was done"
-        )
-    try:
-        return int(_verb(CONF.verb.name).run())
-    except cfg.Error as error:
-        return _fail(f"the configuration cannot be read: {error}")
-
-
-def _configure(argv: Sequence[str] | None) -> None:
-    """Read what cinder-volume reads.
-
-    Raises:
-        Exception: it is missing or broken.
-    """
-    CONF.register_cli_opt(cfg.SubCommandOpt("verb", title="verbs", handler=_parsers))
-    logging.register_options(CONF)
-    CONF(
-        argv,
-        project="cinder",
-        prog=_PROGRAM,
-        version=version.text(),
-        default_config_files=cfg.find_config_files("cinder", "cinder-volume"),
-        default_config_dirs=cfg.find_config_dirs("cinder", "cinder-volume"),
-    )
-    if not CONF.config_file and not CONF.config_dir:
-        raise cfg.ConfigFilesNotFoundError(["/etc/cinder/cinder.conf"])
-    try:
-        logging.setup(CONF, "cinder")
-    except OSError as error:
-        raise cfg.Error(
-            f"its log cannot be written ({error}); run this as cinder-volume's user"
-        ) from None
-    priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
-
-
-def _fail(cause: str) -> int:
-    said = " ".join(cause.split())
-    print(f"{_PROGRAM}: {said}", file=sys.stderr)
-    return 1
-
-
-def _parsers(subparsers: Any) -> None:
-    for name in _VERBS:
-        verb = _verb(name)
-        parser = subparsers.add_parser(name, help=verb.HELP, description=verb.HELP)
-        verb.arguments(parser)
-
-
-def _verb(name: str) -> Any:
-    return importutils.import_module(_VERBS[name])
+    return Application().run(sys.argv[1:] if argv is None else list(argv))
 
 
 if __name__ == "__main__":

@@ -6,108 +6,63 @@ The service reconciles by itself. This command shows what a pass would do, and, 
 lose their access at once (see ``brake``).
 """
 
-from collections.abc import Callable
-from typing import Any
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
-from cinder import coordination
-from oslo_config import cfg
-
-from taikun_cinder.cli import backends
+from taikun_cinder.cli import status
+from taikun_cinder.cli.audit import COLUMNS, Audit, Row
 from taikun_cinder.cli.backends import Backend
-
-#: The line for users.
-HELP = (
-    "compare the exports of this node with Cinder's attachments; with --yes, put them "
-    "right, also where cinder-volume holds back because many hosts would lose a disk"
-)
+from taikun_cinder.cli.verb import locks, name_of
 
 
-def arguments(parser: Any) -> None:
-    """Add the arguments of the verb."""
-    parser.add_argument(
-        "--yes",
-        action="store_true",
-        help="do it; without this nothing is changed",
+class Reconcile(Audit):
+    """Tell what differs, as audit does; with --yes, put it right.
+
+    With --yes each difference is put right, also where cinder-volume holds back because
+    many hosts would lose a disk. Without it nothing is changed.
+
+    The exit status is 0 if nothing differs, or everything was put right; 1 if anything
+    differs still, or could not be looked at; and 2 if nothing was done.
+    """
+
+    EXAMPLE = (
+        "runuser -u cinder -- taikun-cinder reconcile --yes "
+        "--volume a3c1e5d2-7e2a-4c0e-9b7f-0d5a6a0f4f11"
     )
 
-
-def run() -> int:
-    """Reconcile all back ends of this node; give the exit status.
-
-    It is 0 if all is right, or was put right; 1 if something differs or failed, or a
-    back end cannot be told.
-    """
-    complaints: list[str] = []
-    found = list(backends.enabled(complaints.append))
-    for line in complaints:
-        print(line)
-    if not found:
-        print("no back end in enabled_backends has volume_driver = " + backends.DRIVER)
-        return 1
-    owners = {backend.records.folder: backend.records.owner() for backend in found}
-    for folder, owner in owners.items():
-        if owner is not None:
-            print(
-                f"{folder} belongs to user {owner}: run this as that user, with "
-                f"runuser -u {owner} -- taikun-cinder reconcile"
-            )
-    if any(owners.values()):
-        return 1
-    try:
-        coordination.COORDINATOR.start()
-    except Exception as error:
-        print(
-            "the locks that backend_url of section [coordination] of cinder.conf names "
-            f"cannot be had, so nothing was done: {_words(error)}"
+    def get_parser(self, prog_name: str) -> ArgumentParser:
+        """Make what reads the verb's arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--volume", default="", metavar="ID", help="only the export of this volume"
         )
-        return 1
-    try:
-        work = _put_right if cfg.CONF.verb.yes else _tell
-        return max(bool(complaints), *(_guarded(work, backend) for backend in found))
-    finally:
-        coordination.COORDINATOR.stop()
+        parser.add_argument(
+            "--yes", action="store_true", help="do it; without this nothing is changed"
+        )
+        return parser
 
+    def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
+        """Tell the differences, and put them right if that is wanted."""
+        found = self.backends(parsed_args.backend)
+        with locks():
+            rows = list(self.rows(found, parsed_args.volume))
+            if parsed_args.yes:
+                self.status = status.RIGHT
+                for backend in found:
+                    with self.guarded(backend):
+                        self._put_right(backend, parsed_args.volume)
+        return COLUMNS, rows
 
-def _guarded(work: Callable[[Backend], int], backend: Backend) -> int:
-    """Do it for one back end; what is wrong with it keeps it from no other."""
-    try:
-        return work(backend)
-    except Exception as error:
-        print(f"{_name(backend)}: it cannot be looked at: {_words(error)}")
-        return 1
-
-
-def _name(backend: Backend) -> str:
-    """Give the name of a back end, also of one that is not told what it is called."""
-    try:
-        return backend.host
-    except cfg.Error:
-        return f"back end [{backend.name}]"
-
-
-def _words(error: Exception) -> str:
-    said = getattr(error, "msg", None) or f"{type(error).__name__}: {error}"
-    return " ".join(str(said).split())
-
-
-def _put_right(backend: Backend) -> int:
-    failed = backend.reconcile.once(confirmed=True)
-    print(f"{backend.host}: reconciled, {failed} volume(s) failed (see the log)")
-    return 1 if failed else 0
-
-
-def _tell(backend: Backend) -> int:
-    told = 0
-    for volume in backend.reconcile.volumes():
-        try:
-            findings = backend.reconcile.findings(volume)
-        except Exception as error:
-            findings = [f"it cannot be looked at: {_words(error)}"]
-        for finding in findings:
-            told += 1
-            print(f"volume {volume['id']}: {finding}")
-    for orphan in sorted(backend.reconcile.orphans()):
-        told += 1
-        print(f"volume {orphan}: exported, and no volume of {backend.host}")
-    print(f"{backend.host}: {told} difference(s) from Cinder's attachments")
-    return 1 if told else 0
+    def _put_right(self, backend: Backend, only: str) -> None:
+        if only:
+            volume = backend.survey(self.wrong).find(only)
+            if volume is None:
+                return
+            failed = backend.reconcile.one(volume)
+        else:
+            failed = backend.reconcile.once(confirmed=True)
+        told = f"{name_of(backend)}: reconciled"
+        if failed:
+            self.wrong(f"{told}, and {failed} volume(s) failed (see the log)")
+        else:
+            self.complain(told)

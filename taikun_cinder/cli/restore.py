@@ -9,17 +9,18 @@ changed since.
 
 import contextlib
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from cinder import coordination
 from oslo_log import log as logging
 
 from taikun_cinder import exports, preflight
 from taikun_cinder.access.model import Export
-from taikun_cinder.cli import backends
+from taikun_cinder.cli import status
 from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.verb import Verb
 from taikun_cinder.node import Node
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -27,51 +28,46 @@ from taikun_cinder.volume_record import Record
 
 LOG = logging.getLogger(__name__)
 
-#: The line for users.
-HELP = (
-    "export again what this node exported last, at its boot and before cinder-volume; "
-    "needs no database"
-)
-
 #: After how many volumes the progress is told.
 _EVERY = 50
 
 
-def arguments(_parser: Any) -> None:
-    """Add the arguments of the verb: there are none."""
+class RestoreVerb(Verb):
+    """Export again what this node exported last, at its boot, before cinder-volume.
 
+    It needs neither Cinder's database nor the message bus, only the records that the
+    driver left.
 
-def run() -> int:
-    """Restore all back ends of this node; give the exit status: 0 if all went well."""
-    complaints: list[str] = []
-    enabled = list(backends.enabled(complaints.append))
-    for line in complaints:
-        _say(line)
-    if not enabled:
-        _say("no back end in enabled_backends has volume_driver = " + backends.DRIVER)
-        return 1
-    found = [backend for backend in enabled if _can_export(backend, Node())]
-    by_folder: dict[Path, list[Backend]] = {}
-    for backend in found:
-        by_folder.setdefault(backend.records.folder, []).append(backend)
-    restore = Restore(_say)
-    done = [restore.run(Records(folder), own) for folder, own in by_folder.items()]
-    return 0 if all(done) and not complaints and found == enabled else 1
+    The exit status is 0 if all that is recorded is exported, 1 if anything is not, and
+    2 if nothing was done.
+    """
 
+    EXAMPLE = "runuser -u cinder -- taikun-cinder restore"
 
-def _say(line: str) -> None:
-    print(line, flush=True)
+    def take_action(self, parsed_args: Namespace) -> None:
+        """Restore all back ends of this node."""
+        enabled = self.backends()
+        found = [backend for backend in enabled if self._can_export(backend, Node())]
+        by_folder: dict[Path, list[Backend]] = {}
+        for backend in found:
+            by_folder.setdefault(backend.records.folder, []).append(backend)
+        restore = Restore(self._say)
+        done = [restore.run(Records(path), own) for path, own in by_folder.items()]
+        if not all(done):
+            self.status = status.WRONG
 
+    def _say(self, line: str) -> None:
+        print(line, file=self.app.stdout, flush=True)
 
-def _can_export(backend: Backend, node: Node) -> bool:
-    """Tell what keeps the node from exporting, as the driver does at its start."""
-    problems = list(preflight.of_targets(backend.options, node))
-    for problem in problems:
-        _say(f"back end [{backend.name}]: {problem.fault}. {problem.cure}")
-    if all(problem.tolerable for problem in problems):
-        return True
-    _say(f"back end [{backend.name}] is not restored")
-    return False
+    def _can_export(self, backend: Backend, node: Node) -> bool:
+        """Tell what keeps the node from exporting, as the driver does at its start."""
+        problems = list(preflight.of_targets(backend.options, node))
+        for problem in problems:
+            self.complain(f"back end [{backend.name}]: {problem.fault}. {problem.cure}")
+        if all(problem.tolerable for problem in problems):
+            return True
+        self.wrong(f"back end [{backend.name}] is not restored")
+        return False
 
 
 class Restore:
@@ -93,12 +89,6 @@ class Restore:
 
     def run(self, records: Records, own: Iterable[Backend]) -> bool:
         """Export all volumes of these back ends; say whether all went well."""
-        if owner := records.owner():
-            self._say(
-                f"{records.folder} belongs to user {owner}: run this as that user, "
-                f"with runuser -u {owner} -- taikun-cinder restore"
-            )
-            return False
         began = time.monotonic()
         by_folder = {str(backend.group.folder): backend for backend in own}
         self._failed = self._exported = 0

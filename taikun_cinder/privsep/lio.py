@@ -18,6 +18,7 @@ from taikun_cinder.privsep import (
     context,
     deadline,
     files,
+    inspection,
     readers,
     setup,
     state,
@@ -69,6 +70,33 @@ def read(
     try:
         with turns.of_target(name, "read"):
             return state.read(name, key, search=search, initiators=asked)
+    except OSError as error:
+        raise KernelRefused.of(-1, "read", error) from None
+
+
+@context.entrypoint
+def inspect(target: str) -> dict[str, Any]:
+    """Tell the details of one volume's export, which no decision goes by.
+
+    Args:
+        target: the name of its target and its backstore.
+
+    Returns:
+        ``{"portals": [(ADDRESS, PORT)], "addresses": {INITIATOR: ADDRESS},
+        "reservation": {"kind", "holder": None | INITIATOR, "registered":
+        [INITIATOR]}}``.
+
+    Raises:
+        Busy: another call on this target has not come back.
+        KernelRefused: it could not be read.
+        TooLate: the caller waits no more.
+        ValueError: the target is not ours.
+    """
+    deadline.check()
+    name = checks.target(target)
+    try:
+        with turns.of_target(name, "read"):
+            return inspection.read(name)
     except OSError as error:
         raise KernelRefused.of(-1, "read", error) from None
 

@@ -38,6 +38,7 @@ from taikun_cinder.access.model import (
     Told,
 )
 from taikun_cinder.node import Node, Problem
+from taikun_cinder.targets.inspection import Inspection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,6 +207,39 @@ class Target(Protocol):
             TargetBusy: a call on this target has not come back.
             TargetUnreadable: the kernel could not be asked. That something is missing
                 is an answer, not an error.
+        """
+        ...
+
+    def inspect(self, name: str) -> Inspection:
+        """Read the details of one volume's export, which no decision goes by.
+
+        Args:
+            name: the target's.
+
+        Raises:
+            TargetBusy: a call on this target has not come back.
+            TargetUnreadable: the kernel could not be asked.
+        """
+        ...
+
+    def revoke(self, name: str, initiator: Initiator) -> bool:
+        """End an initiator's access to one volume, and change nothing else.
+
+        It needs no volume's lock, and goes by nothing but the name: this is for a host
+        that must be cut off now. When it returns, no write of the host's is under way.
+
+        Args:
+            name: the target's.
+            initiator: the host's.
+
+        Returns:
+            whether it had any access.
+
+        Raises:
+            TargetBusy: a call on this target has not come back; nothing was changed.
+            TargetUnreadable: the kernel could not be asked; nothing was changed.
+            StepUnfinished: it has not come back: what the host wrote is under way.
+            StepFailed: the kernel refused.
         """
         ...
 

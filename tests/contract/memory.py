@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
+from taikun_cinder.targets.inspection import Inspection, Reservation
 from taikun_cinder.targets.lio.disk_steps import CreateReaders
 from taikun_cinder.targets.lio.states import LUN, AclState, BackstoreState, LioState
 from taikun_cinder.targets.lio.steps import AddPortal, Step, after
@@ -36,6 +37,8 @@ class MemoryKernel:
         self._steps_until_fault: int | None = None
         #: Portals that somebody else listens at.
         self.taken: set[Portal] = set()
+        #: By the target's name, the reservation of its main disk.
+        self.reservations: dict[str, Reservation] = {}
         self._lock = threading.RLock()
 
     def read(
@@ -49,6 +52,15 @@ class MemoryKernel:
         with self._lock:
             found = self._exports.get(name, LioState(name))
             return found if about is None else found.only(about)
+
+    def inspect(self, name: str) -> Inspection:
+        """Read the details of one volume's export; all hosts have one address."""
+        found = self.read(name)
+        return Inspection(
+            found.tpg.portals if found.tpg else frozenset(),
+            dict.fromkeys(found.sessions, "192.0.2.200"),
+            self.reservations.get(name, Reservation()),
+        )
 
     def apply(self, name: str, steps: Sequence[Step]) -> None:
         """Take some steps."""

@@ -11,6 +11,8 @@ from typing import Any
 from cinder import context, objects
 from cinder.volume import manager
 
+from taikun_cinder.cinder_db import api as db
+from taikun_cinder.cinder_db import models
 from tests.contract.memory import Session
 from tests.unit.memory import MemoryVolumeGroup
 
@@ -50,6 +52,13 @@ class Attached:
         except OSError:
             return False
         return True
+
+
+def lose(*attached, table=models.VolumeAttachment):
+    """Take rows out of the database, as one that was restored does not have them."""
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        for lost in attached:
+            session.query(table).filter_by(id=lost.id).delete()
 
 
 class Cloud:

@@ -9,17 +9,10 @@ from cinder import context, exception, objects
 from taikun_cinder.access.model import Mode
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.cinder_db import models
-from tests.unit.cloud import A, B, Host
+from tests.unit.cloud import A, B, Host, lose
 from tests.unit.memory import name_of
 
 HOSTS = [Host(f"compute{number}").connector for number in range(5)]
-
-
-def _lose(*attached, table=models.VolumeAttachment):
-    """Take rows out of the database, as one that was restored does not have them."""
-    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
-        for lost in attached:
-            session.query(table).filter_by(id=lost.id).delete()
 
 
 def _move(attached, volume):
@@ -31,7 +24,7 @@ def _move(attached, volume):
 def test_row_that_is_missing_once_cuts_nobody_off(cloud, log):
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
-    _lose(attached)
+    lose(attached)
     cloud.reconcile()
     assert attached.session.alive
     assert A["initiator"] in log.text
@@ -41,7 +34,7 @@ def test_row_that_is_missing_once_cuts_nobody_off(cloud, log):
 def test_row_that_is_missing_twice_ends_the_access(cloud):
     volume = cloud.volume()
     lost, other = cloud.attach(volume, A), cloud.attach(volume, B)
-    _lose(lost)
+    lose(lost)
     cloud.reconcile()
     cloud.reconcile()
     assert not lost.session.alive
@@ -63,7 +56,7 @@ def test_host_that_is_not_logged_in_loses_its_access_at_once(cloud):
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
     attached.session.logout()
-    _lose(attached)
+    lose(attached)
     cloud.reconcile()
     assert cloud.acls(volume) is None
 
@@ -73,7 +66,7 @@ def test_many_at_once_keep_their_access_until_it_is_confirmed(cloud, log):
     first, second = cloud.volume(), cloud.volume()
     attached = [cloud.attach(first, host) for host in HOSTS[:2]]
     attached += [cloud.attach(second, host) for host in HOSTS[2:4]]
-    _lose(*attached)
+    lose(*attached)
     for _ in range(4):
         cloud.reconcile()
     assert all(one.session.alive for one in attached)
@@ -94,7 +87,7 @@ def test_what_is_held_back_does_not_keep_other_things_from_being_put_right(cloud
     volume, other = cloud.volume(), cloud.volume()
     attached = [cloud.attach(volume, host) for host in HOSTS]
     fine = cloud.attach(other, A)
-    _lose(*attached)
+    lose(*attached)
     for _ in range(3):
         cloud.reconcile()
     new = cloud.attach(volume, B)
@@ -120,7 +113,7 @@ def test_empty_database_ends_and_removes_nothing(cloud, log):
 def test_request_for_one_host_takes_nothing_from_one_whose_row_is_missing(cloud):
     volume = cloud.volume()
     lost, other = cloud.attach(volume, A), cloud.attach(volume, B)
-    _lose(lost)
+    lose(lost)
     cloud.detach(volume, other)
     assert lost.session.alive
     assert not other.session.alive
@@ -140,7 +133,7 @@ def test_pair_of_a_deleted_row_does_not_speak_for_a_missing_one(cloud):
     first, lost = cloud.attach(volume, A), cloud.attach(volume, A)
     cloud.reconcile()
     cloud.detach(volume, first)
-    _lose(lost)
+    lose(lost)
     other = cloud.attach(volume, B)
     assert lost.session.alive
     cloud.detach(volume, other)
@@ -167,7 +160,7 @@ def test_clone_does_not_get_in_behind_a_host_whose_row_is_missing(cloud):
     clone = A | {"ip": "192.0.2.2", "system uuid": str(uuid.UUID(int=2)), "host": "b"}
     lost = cloud.attach(volume, original)
     cloud.reconcile()
-    _lose(lost)
+    lose(lost)
     cloud.reconcile()
     reserved = cloud.reserve(volume)
     with pytest.raises(exception.VolumeBackendAPIException, match="compute1"):
@@ -188,7 +181,7 @@ def test_host_with_a_row_left_keeps_what_the_missing_one_gave_it(cloud, lost, ot
     volume = cloud.volume()
     both = cloud.attach(volume, A, "rw"), cloud.attach(volume, A, "ro")
     cloud.reconcile()
-    _lose(both[lost])
+    lose(both[lost])
     cloud.reconcile()
     shown = cloud.target.read(name_of(cloud.load(volume))).hosts
     (state,) = shown.values()
@@ -204,7 +197,7 @@ def test_ended_attachment_does_not_speak_for_a_missing_one(cloud):
     ended, lost = cloud.attach(volume, A), cloud.attach(volume, A)
     cloud.reconcile()
     cloud.terminate(volume, ended)
-    _lose(lost)
+    lose(lost)
     cloud.reconcile()
     assert lost.session.alive
     cloud.reconcile()
@@ -215,9 +208,9 @@ def test_ended_attachment_does_not_speak_for_a_missing_one(cloud):
 def test_loss_that_goes_on_during_a_pass_is_counted_whole(cloud):
     volumes = [cloud.volume() for _ in range(3)]
     attached = [cloud.attach(one, host) for one in volumes for host in HOSTS[:3]]
-    _lose(*attached[:3])
+    lose(*attached[:3])
     cloud.reconcile()
-    _lose(*attached[3:])
+    lose(*attached[3:])
     for _ in range(2):
         cloud.reconcile()
     assert all(one.session.alive for one in attached)
@@ -241,7 +234,7 @@ def test_attachments_that_moved_to_another_host_need_no_confirmation(cloud):
 def test_detach_without_a_connector_ends_what_the_rows_do_not_show_too(cloud):
     volume = cloud.volume()
     lost, other = cloud.attach(volume, A), cloud.attach(volume, B)
-    _lose(lost)
+    lose(lost)
     cloud.driver.terminate_connection(cloud.load(volume), None, force=True)
     assert not lost.session.alive
     assert not other.session.alive
@@ -287,7 +280,7 @@ def test_detach_of_one_server_leaves_a_missing_one_of_its_host_to_the_brake(
     first, lost = cloud.attach(volume, A), cloud.attach(volume, A)
     cloud.watch()
     cloud.reconcile()
-    _lose(lost)
+    lose(lost)
     row = objects.VolumeAttachment.get_by_id(cloud.context, first.id)
     cloud.driver.terminate_connection(cloud.load(volume), row.connector, force=force)
     cloud.forget(volume, first)
@@ -329,7 +322,7 @@ def test_missing_row_is_not_forgotten_before_the_brake_has_seen_it(cloud, event,
     first, lost = cloud.attach(volume, A, mode), cloud.attach(volume, A, mode)
     cloud.watch()
     cloud.reconcile()
-    _lose(lost)
+    lose(lost)
     event(cloud, volume)
     cloud.detach(volume, first)
     assert lost.session.alive
@@ -361,7 +354,7 @@ def test_detach_holds_long_after_a_restored_database_was_accepted(cloud, confirm
     lost = [cloud.attach(volume, host) for host in HOSTS]
     cloud.watch()
     cloud.reconcile()
-    _lose(*lost)
+    lose(*lost)
     if confirmed:
         cloud.driver._reconcile.once(confirmed=True)
     else:
@@ -378,7 +371,7 @@ def test_missing_row_is_not_accepted_in_one_pass(cloud, passes):
     first, lost = cloud.attach(volume, A), cloud.attach(volume, A)
     cloud.watch()
     cloud.reconcile()
-    _lose(lost)
+    lose(lost)
     for _ in range(passes):
         cloud.reconcile()
     cloud.detach(volume, first)

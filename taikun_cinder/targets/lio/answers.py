@@ -6,6 +6,7 @@ from typing import Any
 
 from taikun_cinder.access.model import Initiator, Portal, Sealed
 from taikun_cinder.privsep import cipher
+from taikun_cinder.targets.inspection import Inspection, Reservation
 from taikun_cinder.targets.lio.states import (
     AclState,
     BackstoreState,
@@ -26,6 +27,20 @@ def state(name: str, plain: Plain, key: bytes) -> LioState:
         _backstore(plain["backstore"]),
         None if target is None else _target(target, key),
         _backstore(plain["readers"]),
+    )
+
+
+def inspection(plain: Plain) -> Inspection:
+    """Give the details that ``privsep.lio.inspect`` told."""
+    said = plain["reservation"]
+    return Inspection(
+        frozenset(Portal(*portal) for portal in plain["portals"]),
+        {Initiator(name): address for name, address in plain["addresses"].items()},
+        Reservation(
+            said["kind"],
+            None if said["holder"] is None else Initiator(said["holder"]),
+            frozenset(map(Initiator, said["registered"])),
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from taikun_cinder.privsep import checks, cipher, client
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep.deadline import TooLate
 from taikun_cinder.privsep.refusal import Busy, KernelRefused
+from taikun_cinder.targets.inspection import Inspection
 from taikun_cinder.targets.lio import answers
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
@@ -72,6 +73,18 @@ class Kernel(Protocol):
             search: look among all backstores for one that lost its target and is not
                 where ours are made.
             about: whose ACLs to read; None for all.
+
+        Raises:
+            TargetBusy: another call on the target has not come back.
+            TargetUnreadable: the kernel could not be asked.
+        """
+        ...
+
+    def inspect(self, name: str) -> Inspection:
+        """Read the details of one volume's export, which no decision goes by.
+
+        Args:
+            name: the IQN of its target.
 
         Raises:
             TargetBusy: another call on the target has not come back.
@@ -132,6 +145,10 @@ class NodesKernel:
         whose = None if about is None else list(_possible(about))
         plain = _ask(name, privileged.read, name, _KEY, search, whose)
         return answers.state(name, plain, _KEY)
+
+    def inspect(self, name: str) -> Inspection:
+        """Read the details of one volume's export."""
+        return answers.inspection(_ask(name, privileged.inspect, name))
 
     def apply(self, name: str, steps: Sequence[Step]) -> None:
         """Take some steps; nobody else changes this node's LIO meanwhile.

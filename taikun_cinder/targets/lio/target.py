@@ -18,6 +18,7 @@ from taikun_cinder.access.model import (
 from taikun_cinder.exception import StepFailed, StepUnfinished, TargetUnreadable
 from taikun_cinder.node import Node, Problem
 from taikun_cinder.targets.base import Finding, Result, refuse_another
+from taikun_cinder.targets.inspection import Inspection
 from taikun_cinder.targets.lio import iscsi, readiness
 from taikun_cinder.targets.lio.audit import audit, refused, remaining
 from taikun_cinder.targets.lio.disk_steps import ReadersStep
@@ -25,7 +26,7 @@ from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
 from taikun_cinder.targets.lio.kinds import Difference, Kind
 from taikun_cinder.targets.lio.plan import personal, plan
 from taikun_cinder.targets.lio.states import LioState
-from taikun_cinder.targets.lio.steps import AddPortal, Step
+from taikun_cinder.targets.lio.steps import AddPortal, RemoveAcl, Step
 
 LOG = logging.getLogger(__name__)
 
@@ -120,6 +121,23 @@ class LioTarget:
     def read(self, name: str) -> ExportState:
         """Read the state of one volume's export."""
         return self._kernel.read(name).shown
+
+    def inspect(self, name: str) -> Inspection:
+        """Read the details of one volume's export."""
+        return self._kernel.inspect(name)
+
+    def revoke(self, name: str, initiator: Initiator) -> bool:
+        """End an initiator's access to one volume, whatever else is wrong there."""
+        if initiator not in self._kernel.read(name, about={initiator}).acls:
+            return False
+        try:
+            self._kernel.apply(name, [RemoveAcl(initiator)])
+        except LostError:  # it is started again, and the step can be repeated
+            try:
+                self._kernel.apply(name, [RemoveAcl(initiator)])
+            except LostError as lost:
+                raise lost.failure from lost
+        return True
 
     def ensure(
         self,

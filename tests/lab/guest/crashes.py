@@ -43,6 +43,7 @@ from taikun_cinder.cinder_db import api as db_api
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
 from taikun_cinder.records import Records
+from taikun_cinder.survey import Survey
 from taikun_cinder.targets.lio.target import LioTarget
 from tests.lab.guest.points import Points
 
@@ -203,7 +204,8 @@ class Walk:
         problems = [f"{initiator} is shut out" for initiator in told - acls]
         problems += [f"{initiator} is let in" for initiator in acls - connected]
         volume = self._backend.volume(self._volume)
-        found = self._backend.manager.driver._exports.findings(volume)
+        exports = self._backend.manager.driver._exports
+        found = Survey(exports, exports._records, 0, print).of(volume).findings
         problems += [f"not put right: {finding}" for finding in found]
         device = Path("/dev", VOLUME_GROUP, f"volume-{self._volume}")
         if not acls and _is_open(device):

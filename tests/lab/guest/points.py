@@ -19,7 +19,7 @@ from typing import Any
 #: Where a process is killed: module, and the name in it.
 CALLS = (
     ("taikun_cinder.database", "rows_of"),
-    ("taikun_cinder.exports", "Exports._locked"),
+    ("taikun_cinder.exports", "Exports.locked"),
     ("taikun_cinder.exports", "Exports._keep"),
     ("taikun_cinder.records", "_replace"),
     ("taikun_cinder.targets.lio.kernel", "NodesKernel.read"),

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from taikun_cinder import version
+from taikun_cinder.cli import main
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def test_version_is_that_of_the_driver(call):
 @pytest.mark.parametrize("name", ["cinder", "cinder_volume"])
 def test_it_reads_what_cinder_volume_reads(call, name):
     done = call("reconcile", **{name: "[DEFAULT]\nenabled_backends = lost\n"})
-    assert done.returncode == 1
-    assert "names lost, and there is no section [lost]" in done.stdout
+    assert done.returncode == 2
+    assert "names lost, and there is no section [lost]" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_it_reads_what_cinder_volume_reads(call, name):
 )
 def test_a_broken_configuration_is_one_clear_line_and_a_status(call, text, words):
     done = call("restore", cinder_volume=text)
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("taikun-cinder: ")
     assert all(word in line for word in words), line
@@ -74,13 +75,42 @@ def test_a_broken_configuration_is_one_clear_line_and_a_status(call, text, words
 
 def test_a_missing_configuration_is_one_clear_line_and_a_status(call):
     done = call("--config-file", "/nowhere/cinder.conf", "restore")
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "/nowhere/cinder.conf" in line
 
 
-def test_a_wrong_verb_is_told_with_those_that_there_are(call):
-    done = call("undo")
+def test_a_wrong_verb_is_told_with_those_that_there_may_be(call):
+    done = call("restoer", cinder="")
     assert done.returncode == 2
-    assert "reconcile" in done.stderr
-    assert "restore" in done.stderr
+    assert "restore" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("help",), ("--debug",)])
+def test_without_a_verb_all_are_told(call, arguments):
+    done = call(*arguments)
+    assert done.returncode == 0
+    for verb in main.VERBS:
+        assert f"  {verb} " in done.stdout
+    assert "Could not" not in done.stdout
+
+
+@pytest.mark.parametrize("verb", sorted(main.VERBS))
+def test_each_verb_tells_its_exit_statuses_and_an_example(verb):
+    known = main.Verbs("taikun_cinder.cli")
+    made, name, rest = known.find_command(verb.split())
+    assert (name, rest) == (verb, [])
+    parser = made(main.Application(), None, cmd_name=verb).get_parser("taikun-cinder")
+    told = parser.format_help()
+    assert "The exit status is 0" in told
+    example = told.rpartition("Example:")[2].split()
+    assert (
+        verb.split()
+        == example[example.index("taikun-cinder") + 1 :][: len(verb.split())]
+    )
+
+
+def test_an_option_of_a_verb_may_be_mistaken_and_changes_nothing(call):
+    done = call("restore", "--yes")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr

@@ -3,7 +3,6 @@
 
 import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cinder import coordination
@@ -12,35 +11,24 @@ from oslo_config import cfg
 from taikun_cinder import database
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.cinder_db import models
-from taikun_cinder.cli import backends, reconcile
 from taikun_cinder.exception import DatabaseUnknown, TargetBusy
 from taikun_cinder.records import Records
+from taikun_cinder.targets.lio.steps import RemoveAcl
+from tests.unit.cli.conftest import backend_of
 from tests.unit.cloud import A, B, Cloud
 from tests.unit.memory import name_of
 
 
-@pytest.fixture
-def run(monkeypatch):
-    """Return a function that runs the command for some back ends."""
-
-    def run(*found, yes=False):
-        conf = types.SimpleNamespace(verb=types.SimpleNamespace(yes=yes))
-        monkeypatch.setattr(cfg, "CONF", conf)
-        monkeypatch.setattr(backends, "enabled", lambda _complain: list(found))
-        locks = types.SimpleNamespace(start=lambda: None, stop=lambda: None)
-        monkeypatch.setattr(coordination, "COORDINATOR", locks)
-        return reconcile.run()
-
-    return run
-
-
 class _Broken:
-    host = "node@broken"
+    name, host = "broken", "node@broken"
     records = Records(Path("/no/such/folder"))
 
     @property
     def reconcile(self):
         raise ValueError("'storage1' is no\naddress")
+
+    def survey(self, _complain):
+        return self.reconcile
 
 
 class _WithoutHost:
@@ -57,37 +45,46 @@ class _WithoutHost:
     def reconcile(self):
         raise LookupError(self.host)
 
+    def survey(self, _complain):
+        return self.reconcile
+
 
 class _Fine:
-    host = "node@fine"
+    name, host = "fine", "node@fine"
 
     def __init__(self):
         self.done = []
-        self.reconcile = types.SimpleNamespace(
-            once=self._once, volumes=list, orphans=frozenset
-        )
+        self.reconcile = types.SimpleNamespace(once=self._once)
         self.records = Records(Path("/no/such/folder"))
 
     def _once(self, confirmed):
         self.done.append(confirmed)
         return 0
 
+    def survey(self, _complain):
+        return types.SimpleNamespace(volumes=list, orphans=frozenset)
 
-@pytest.mark.parametrize("yes", [False, True])
-def test_broken_back_end_keeps_no_other_from_being_looked_at(run, capsys, yes):
+
+@pytest.mark.parametrize("yes", [[], ["--yes"]])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("broken", [_Broken(), _WithoutHost()])
+def test_broken_back_end_keeps_no_other_from_being_looked_at(
+    command, broken, yes, first
+):
     fine = _Fine()
-    assert run(_Broken(), fine, yes=yes) == 1
-    said = capsys.readouterr().out
-    assert "node@broken: it cannot be looked at: ValueError: 'storage1' is no" in said
-    assert "node@fine: " in said
+    found = (fine, broken) if first else (broken, fine)
+    done = command("reconcile", *yes, found=found)
+    assert done.status == 1
+    assert f"{broken.name}" in done.complaints
+    assert "it cannot be looked at" in done.complaints
     assert fine.done == ([True] if yes else [])
 
 
-def test_back_ends_that_are_all_right_give_the_status_0(run):
-    assert run(_Fine(), _Fine()) == 0
+def test_back_ends_that_are_all_right_give_the_status_0(command):
+    assert command("reconcile", found=[_Fine(), _Fine()]).status == 0
 
 
-def test_broken_volume_hides_no_other(cloud, run, capsys, monkeypatch):
+def test_broken_volume_hides_no_other(cloud, command, monkeypatch):
     broken, other = cloud.volume(), cloud.volume()
     cloud.attach(broken, A)
     gone = cloud.attach(other, B)
@@ -101,35 +98,60 @@ def test_broken_volume_hides_no_other(cloud, run, capsys, monkeypatch):
         return real(name, desired)
 
     monkeypatch.setattr(cloud.target, "findings", findings)
-    assert reconcile._tell(_backend(cloud)) == 1
-    said = capsys.readouterr().out.splitlines()
-    assert any(broken in line and "the disk hangs" in line for line in said)
-    assert any(other in line for line in said)
+    done = command("reconcile", "-f", "json", found=[backend_of(cloud)])
+    assert done.status == 1
+    assert f"volume {broken} cannot be looked at" in done.complaints
+    assert "the disk hangs" in done.complaints
+    assert {row["Volume"] for row in done.json} == {other}
 
 
-def _backend(cloud) -> Any:
-    driver = cloud.driver
-    return types.SimpleNamespace(
-        host=driver.host, reconcile=driver._reconcile, exports=driver._exports
-    )
-
-
-def test_what_is_told_is_what_a_confirmed_pass_does(cloud, capsys):
+def test_what_is_told_is_what_a_confirmed_pass_does(cloud, command):
     volume = cloud.volume()
     server = cloud.attach(volume, A)
     cloud.connect_only(cloud.load(volume), B).logout()
     cloud.reconcile()
-    assert reconcile._tell(_backend(cloud)) == 0
-    cloud.wait(400)
-    assert reconcile._tell(_backend(cloud)) == 1
-    assert B["initiator"] in capsys.readouterr().out
-    cloud.driver._reconcile.once(confirmed=True)
+    backend = backend_of(cloud)
+    assert command("reconcile", found=[backend]).status == 0
+    backend.exports._clock = lambda: cloud.driver._exports._clock() + 400
+    done = command("reconcile", "-f", "json", found=[backend])
+    assert done.status == 1
+    assert {row["Initiator"] for row in done.json} == {B["initiator"]}
+    assert cloud.acls(volume) == {A["initiator"], B["initiator"]}
+    done = command("reconcile", "--yes", found=[backend])
+    assert done.status == 0
+    assert "reconciled" in done.complaints
     assert cloud.acls(volume) == {A["initiator"]}
     assert server.session.alive
-    assert reconcile._tell(_backend(cloud)) == 0
+    assert command("reconcile", found=[backend]).status == 0
 
 
-def test_row_that_cannot_be_read_is_no_difference(cloud):
+def test_one_volume_is_put_right_and_no_other(cloud, command):
+    one, other = cloud.volume(), cloud.volume()
+    for volume in one, other:
+        cloud.attach(volume, A)
+        name = name_of(cloud.load(volume))
+        (initiator,) = cloud.target.read(name).hosts
+        cloud.target.kernel.take(name, RemoveAcl(initiator))
+    backend = backend_of(cloud)
+    done = command("reconcile", "--volume", one, "-f", "json", found=[backend])
+    assert {row["Volume"] for row in done.json} == {one}
+    assert command("reconcile", "--volume", one, "--yes", found=[backend]).status == 0
+    assert cloud.acls(one) == {A["initiator"]}
+    assert cloud.acls(other) == set()
+
+
+def test_volume_that_is_not_here_is_told_and_nothing_is_done(cloud, command):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    cloud.forget(volume, attached)
+    arguments = "reconcile", "--volume", "gone", "--yes"
+    done = command(*arguments, found=[backend_of(cloud)])
+    assert done.status == 2
+    assert "there is no volume gone" in done.complaints
+    assert attached.session.alive
+
+
+def test_row_that_cannot_be_read_is_no_difference(cloud, command):
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
     cloud.reconcile()
@@ -137,59 +159,64 @@ def test_row_that_cannot_be_read_is_no_difference(cloud):
         rows = session.query(models.VolumeAttachment).filter_by(id=attached.id)
         rows.update({"connector": "{"})
     cloud.reconcile()
-    assert reconcile._tell(_backend(cloud)) == 0
-    cloud.driver._reconcile.once(confirmed=True)
+    backend = backend_of(cloud)
+    assert command("reconcile", found=[backend]).status == 0
+    assert command("reconcile", "--yes", found=[backend]).status == 0
     assert attached.session.alive
 
 
 def test_volumes_of_another_back_end_of_the_node_are_no_difference(
-    cloud, configure, volume_type
+    cloud, configure, volume_type, command
 ):
     other = Cloud(configure().config_group, volume_type)
     other.attach(other.volume(), A)
     cloud.attach(cloud.volume(), A)
-    assert reconcile._tell(_backend(cloud)) == 0
-    assert reconcile._tell(_backend(other)) == 0
+    both = [backend_of(cloud), backend_of(other)]
+    assert command("reconcile", found=both).status == 0
     other.end_driver()
 
 
-def test_wrong_database_confirms_nothing(cloud, monkeypatch):
+@pytest.mark.parametrize("only", [False, True])
+def test_wrong_database_confirms_nothing(cloud, command, monkeypatch, only):
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
     cloud.forget(volume, attached)
     monkeypatch.setattr(database, "knows_service", lambda host: False)
     with pytest.raises(DatabaseUnknown, match="connection in"):
         cloud.driver._reconcile.once(confirmed=True)
+    arguments = ["--volume", volume] * only
+    done = command("reconcile", "--yes", *arguments, found=[backend_of(cloud)])
+    assert done.status == 1
+    assert "connection in" in done.complaints
     assert attached.session.alive
 
 
-def test_another_user_than_the_folders_is_refused(run, capsys, tmp_path, monkeypatch):
+def test_another_user_than_the_folders_is_refused(command, tmp_path, monkeypatch):
     fine = _Fine()
     fine.records = Records(tmp_path)
     monkeypatch.setattr("os.geteuid", lambda: 12345)
     owner = tmp_path.owner()
-    assert run(fine, yes=True) == 1
-    assert f"runuser -u {owner} -- taikun-cinder reconcile" in capsys.readouterr().out
+    done = command("reconcile", "--yes", found=[fine])
+    assert done.status == 2
+    assert f"runuser -u {owner} -- taikun-cinder reconcile" in done.complaints
     assert fine.done == []
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_back_end_that_is_not_told_its_name_stops_no_other(run, capsys, first):
-    fine, broken = _Fine(), _WithoutHost()
-    assert run(*((fine, broken) if first else (broken, fine)), yes=True) == 1
-    assert fine.done == [True]
-    assert "back end [nowhere]: it cannot be looked at" in capsys.readouterr().out
-
-
-def test_locks_that_cannot_be_had_are_told_in_one_line(run, monkeypatch, capsys):
+def test_locks_that_cannot_be_had_are_told_in_one_line(command, monkeypatch):
     def start():
         raise ConnectionError("no etcd at\n192.0.2.1")
 
-    run()  # makes the imitated locks
     monkeypatch.setattr(coordination.COORDINATOR, "start", start)
-    monkeypatch.setattr(backends, "enabled", lambda _complain: [_Fine()])
-    capsys.readouterr()
-    assert reconcile.run() == 1
-    (line,) = capsys.readouterr().out.splitlines()
+    done = command("reconcile", found=[_Fine()])
+    assert done.status == 2
+    (line,) = done.complaints.splitlines()
     assert "backend_url" in line
     assert "no etcd at 192.0.2.1" in line
+
+
+@pytest.mark.parametrize("verb", ["audit", "reconcile", "volume list"])
+def test_back_end_of_another_name_is_told_with_those_that_there_are(command, verb):
+    done = command(*verb.split(), "--backend", "lvm9", found=[_Fine()])
+    assert done.status == 2
+    assert "no back end [lvm9]" in done.complaints
+    assert "it has fine" in done.complaints

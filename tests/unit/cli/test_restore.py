@@ -161,14 +161,13 @@ def test_exports_come_back_without_the_coordination_back_end(
         cinder.clear_override("backend_url", "coordination")
 
 
-def test_another_users_records_are_not_touched(records, restore, monkeypatch):
-    records.save("1", Record(_export("volume-1")))
+def test_another_users_records_are_not_touched(run, back_end, monkeypatch):
+    own = back_end()
     monkeypatch.setattr("os.geteuid", lambda: 12345)
-    target = MemoryTarget()
-    well, said = restore(records, Group(), target=target)
-    assert not well
+    status, said = run(own)
+    assert status == 2
     assert "runuser -u" in said
-    assert target.names("") == frozenset()
+    assert own.target.names("") == frozenset()
 
 
 def test_back_end_with_wrong_options_does_not_keep_another_from_its_disks(
@@ -195,7 +194,7 @@ def test_back_end_with_wrong_options_does_not_keep_another_from_its_disks(
 
 
 @pytest.fixture
-def run(cinder, configure, node, monkeypatch, capsys):
+def run(cinder, configure, node, monkeypatch, command):
     """Return a function that runs the whole command for back ends; and what it said."""
     monkeypatch.setattr(restore_verb, "Node", lambda: node)
     # Not the process's, which it would stop at its end.
@@ -203,14 +202,8 @@ def run(cinder, configure, node, monkeypatch, capsys):
     monkeypatch.setattr(restore_verb.Restore.__init__, "__defaults__", (own,))
 
     def run(*own, complaints=()):
-        def enabled(complain):
-            for line in complaints:
-                complain(line)
-            yield from own
-
-        monkeypatch.setattr(backends, "enabled", enabled)
-        status = restore_verb.run()
-        return status, capsys.readouterr().out
+        done = command("restore", found=own, complaints=complaints)
+        return done.status, done.out + done.complaints
 
     return run
 
@@ -262,5 +255,5 @@ def test_back_end_that_cannot_be_read_is_a_failure_and_keeps_no_other_away(
 
 def test_no_back_end_of_ours_is_a_failure(run):
     status, said = run()
-    assert status == 1
+    assert status == 2
     assert backends.DRIVER in said

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the configuration that cinder-volume reads."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from cinder import utils
+from cinder.common import config  # noqa: F401 - registers Cinder's options
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_privsep import priv_context
+
+CONF = cfg.CONF
+
+
+class UnreadableError(Exception):
+    """The configuration is missing or broken; the text says where."""
+
+
+def read(
+    program: str, files: Sequence[str], folders: Sequence[str], *, debug: bool
+) -> None:
+    """Read it, begin to log as it says, and tell oslo.privsep how to become root.
+
+    Args:
+        program: the name of the command.
+        files: to be read instead of cinder-volume's, if there are any here.
+        folders: the same for those of which all files are read.
+        debug: whether to log more than the configuration says.
+
+    Raises:
+        UnreadableError: it cannot be used.
+    """
+    try:
+        _read(program, [*_arguments(files, folders), *["--debug"] * debug])
+    except cfg.ConfigFilesNotFoundError as error:
+        missing = ", ".join(error.config_files)
+        raise UnreadableError(f"these files are missing: {missing}") from error
+    except Exception as error:  # oslo.log raises all kinds for an option of its own
+        kind = "" if isinstance(error, cfg.Error) else f"{type(error).__name__}: "
+        raise UnreadableError(
+            f"the configuration cannot be read: {kind}{error}"
+        ) from error
+
+
+def _arguments(files: Sequence[str], folders: Sequence[str]) -> Iterator[str]:
+    yield from (f"--config-file={file}" for file in files)
+    yield from (f"--config-dir={folder}" for folder in folders)
+
+
+def _read(program: str, arguments: Sequence[str]) -> None:
+    logging.register_options(CONF)
+    CONF(
+        arguments,
+        project="cinder",
+        prog=program,
+        default_config_files=cfg.find_config_files("cinder", "cinder-volume"),
+        default_config_dirs=cfg.find_config_dirs("cinder", "cinder-volume"),
+    )
+    # oslo.db would try for minutes to reach a database that is down, and an operator
+    # asks just then.
+    for option in "max_retries", "retry_interval":
+        CONF.set_override(option, 1, group="database")
+    if not CONF.config_file and not CONF.config_dir:
+        raise cfg.ConfigFilesNotFoundError(["/etc/cinder/cinder.conf"])
+    try:
+        logging.setup(CONF, "cinder")
+    except OSError as error:
+        raise cfg.Error(
+            f"its log cannot be written ({error}); run this as cinder-volume's user"
+        ) from None
+    priv_context.init(root_helper=shlex.split(utils.get_root_helper()))

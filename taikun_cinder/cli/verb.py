@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all verbs of the command have in common.
+
+A verb prints its answer to the standard output, in the form that the operator chose,
+and all complaints to the standard error. It asks what it needs, and nothing else: what
+is down when an operator needs a verb must not be what the verb needs.
+"""
+
+import contextlib
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from cinder import coordination
+from cliff import command, lister, show
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from taikun_cinder.cli import backends, status
+from taikun_cinder.cli.backends import Backend
+
+LOG = logging.getLogger(__name__)
+
+
+class NothingDoneError(Exception):
+    """A verb cannot begin; the text says why, and what to do."""
+
+
+class Verb(command.Command):
+    """A verb.
+
+    Attributes:
+        status: the exit status, see ``status``; a verb raises it as it goes.
+    """
+
+    app: Any
+
+    #: A call of it, behind the help.
+    EXAMPLE = ""
+
+    status = status.RIGHT
+
+    def get_parser(self, prog_name: str) -> ArgumentParser:
+        """Make what reads the verb's arguments."""
+        parser = super().get_parser(prog_name)
+        parser.formatter_class = RawDescriptionHelpFormatter
+        return parser
+
+    def get_epilog(self) -> str:
+        """Give what stands behind the help."""
+        return f"Example:\n\n  {self.EXAMPLE}"
+
+    def run(self, parsed_args: Namespace) -> int:
+        """Do it; give the exit status. What goes wrong is told in a line."""
+        try:
+            super().run(parsed_args)
+        except NothingDoneError as error:
+            self.complain(f"{error}. Nothing was done")
+            return status.NOTHING_DONE
+        except cfg.Error as error:
+            self.complain(f"the configuration cannot be read: {error}")
+            return status.NOTHING_DONE
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            LOG.debug("A verb failed", exc_info=True)
+            self.complain(words(error))
+            return status.WRONG
+        return self.status
+
+    def complain(self, line: str) -> None:
+        """Tell the operator what is wrong; the answer goes on."""
+        self.app.complain(line)
+
+    def wrong(self, line: str) -> None:
+        """Tell the operator what is wrong, and end with the status for that."""
+        self.complain(line)
+        self.status = status.WRONG
+
+    def backends(self, names: Collection[str] = ()) -> list[Backend]:
+        """Give the back ends of this node, or of these names only.
+
+        Raises:
+            NothingDoneError: there is none, or none of a name, or another user than
+                this one has to look after them.
+        """
+        found = list(backends.enabled(self.wrong))
+        if not found:
+            raise NothingDoneError(
+                f"no back end in enabled_backends has volume_driver = {backends.DRIVER}"
+            )
+        for name in names:
+            if name not in {backend.name for backend in found}:
+                known = ", ".join(backend.name for backend in found)
+                raise NothingDoneError(
+                    f"this node has no back end [{name}] of this driver; it has {known}"
+                )
+        chosen = [one for one in found if not names or one.name in names]
+        self._refuse_another_user(chosen)
+        return chosen
+
+    def _refuse_another_user(self, found: Sequence[Backend]) -> None:
+        for backend in found:
+            if owner := backend.records.owner():
+                raise NothingDoneError(
+                    f"{backend.records.folder} belongs to user {owner}: run this as "
+                    f"that user, with runuser -u {owner} -- {self.app.NAME} "
+                    f"{self.cmd_name}"
+                )
+
+    @contextlib.contextmanager
+    def guarded(self, backend: Backend) -> Iterator[None]:
+        """Tell what is wrong with a back end, and go on."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            LOG.debug("A back end cannot be looked at", exc_info=True)
+            self.wrong(f"{name_of(backend)}: it cannot be looked at: {words(error)}")
+
+
+@contextlib.contextmanager
+def locks() -> Iterator[None]:
+    """Have the volumes' locks meanwhile.
+
+    Raises:
+        NothingDoneError: they cannot be had.
+    """
+    try:
+        coordination.COORDINATOR.start()
+    except Exception as error:
+        raise NothingDoneError(
+            "the locks that backend_url of section [coordination] of cinder.conf names "
+            f"cannot be had: {words(error)}"
+        ) from error
+    try:
+        yield
+    finally:
+        coordination.COORDINATOR.stop()
+
+
+def name_of(backend: Backend) -> str:
+    """Give the name of a back end, also of one that is not told what it is called."""
+    try:
+        return backend.host
+    except cfg.Error:
+        return f"back end [{backend.name}]"
+
+
+def words(error: Exception) -> str:
+    """Give what an error says, in one line."""
+    said = getattr(error, "msg", None) or f"{type(error).__name__}: {error}"
+    return " ".join(str(said).split())
+
+
+def add_backend(parser: ArgumentParser) -> None:
+    """Let a verb be told for which back ends it is."""
+    parser.add_argument(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="SECTION",
+        help="only for the back end of this section of cinder.conf; can be repeated",
+    )
+
+
+class ListVerb(Verb, lister.Lister):
+    """A verb whose answer is a table."""
+
+    def get_parser(self, prog_name: str) -> ArgumentParser:
+        """Make what reads the verb's arguments."""
+        parser = super().get_parser(prog_name)
+        parser.set_defaults(fit_width=True)  # of a terminal, if it is one
+        return parser
+
+    def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], Any]:
+        """Give the names of the columns, and the rows."""
+        raise NotImplementedError
+
+
+class ShowVerb(Verb, show.ShowOne):
+    """A verb whose answer is one thing, with its properties."""
+
+    def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], Any]:
+        """Give the names of the properties, and their values."""
+        raise NotImplementedError

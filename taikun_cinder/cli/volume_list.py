@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``taikun-cinder volume list``: the volumes of this node that hosts use."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from taikun_cinder.access.model import Mode
+from taikun_cinder.accesses import Access, accesses
+from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.verb import ListVerb, add_backend, locks, name_of, words
+from taikun_cinder.database import VolumeRow
+from taikun_cinder.survey import Seen, Survey
+
+COLUMNS = (
+    "Back end",
+    "Volume",
+    "Status",
+    "Hosts",
+    "Writing hosts",
+    "Logged in",
+    "Attachments",
+    "Differences",
+)
+
+
+class VolumeList(ListVerb):
+    """List the volumes of this node that are attached, exported or recorded.
+
+    The numbers of hosts are the kernel's: who can reach the volume, who can write to
+    it, who is logged in. The attachments are Cinder's. With differences, ask
+    "volume show" about the volume, or "audit" about all.
+
+    It works without Cinder's database too, and says what it then cannot tell.
+
+    The exit status is 0 if everything could be looked at, 1 if something could not, and
+    2 if nothing could.
+    """
+
+    EXAMPLE = "runuser -u cinder -- taikun-cinder volume list --host compute1"
+
+    def get_parser(self, prog_name: str) -> ArgumentParser:
+        """Make what reads the verb's arguments."""
+        parser = super().get_parser(prog_name)
+        add_backend(parser)
+        parser.add_argument(
+            "--host",
+            default="",
+            metavar="NAME",
+            help="only the volumes that this host can reach or has attached, by its "
+            "name or its initiator's",
+        )
+        return parser
+
+    def take_action(
+        self, parsed_args: Namespace
+    ) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+        """Look at all volumes of the back ends."""
+        found = self.backends(parsed_args.backend)
+        with locks():
+            rows = [
+                _row(backend, seen, uses)
+                for backend in found
+                for seen, uses in self.volumes(backend)
+                if not parsed_args.host
+                or any(_is_of(use, parsed_args.host) for use in uses)
+            ]
+        return COLUMNS, rows
+
+    def volumes(self, backend: Backend) -> Iterator[tuple[Seen, list[Access]]]:
+        """Look at the volumes of a back end, each with who uses it."""
+        with self.guarded(backend):
+            survey = backend.survey(self.wrong)
+            for volume in survey.volumes():
+                if seen := self._seen(survey, volume):
+                    yield seen, accesses(seen)
+
+    def _seen(self, survey: Survey, volume: VolumeRow) -> Seen | None:
+        try:
+            return survey.of(volume)
+        except Exception as error:
+            self.wrong(f"volume {volume.id} cannot be looked at: {words(error)}")
+            return None
+
+
+def _is_of(use: Access, host: str) -> bool:
+    return host.lower() in (use.host.lower(), use.initiator.lower())
+
+
+def _row(backend: Backend, seen: Seen, uses: list[Access]) -> tuple[Any, ...]:
+    hosts = seen.shown.hosts.values()
+    return (
+        name_of(backend),
+        seen.volume.id,
+        seen.volume.status,
+        sum(host.mode is not None or host.readers_disk for host in hosts),
+        sum(host.mode is Mode.RW for host in hosts),
+        len(seen.shown.connected),
+        None if seen.is_blind else sum(bool(use.attachment) for use in uses),
+        len(seen.findings),
+    )

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command, called in this process, for the back ends of a small cloud."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cinder import coordination
+from oslo_config import cfg
+
+from taikun_cinder.cli import backends, configuration
+from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.main import Application
+from taikun_cinder.records import Records
+from taikun_cinder.volume_groups import Group
+from tests.unit.cloud import Cloud
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What came of a call of the command."""
+
+    status: int
+    out: str
+    complaints: str
+
+    @property
+    def json(self) -> Any:
+        """What was printed, where JSON was asked for."""
+        return json.loads(self.out)
+
+
+def backend_of(cloud: Cloud) -> Backend:
+    """Give the back end as a process beside cinder-volume's has it."""
+    options = cloud.driver.configuration
+    return Backend(
+        cloud.manager.host.partition("@")[2],
+        options,
+        Group(options.volume_group, lambda: cloud.driver.vg),
+        lambda: cloud.target,
+        Records(Path(options.taikun_state_path)),
+    )
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Done]]:
+    """Return a function that calls the command for some back ends."""
+    cfg.CONF.set_override("host", "node")
+    monkeypatch.setattr(configuration, "read", lambda *_args, **_more: None)
+    # The process's own locks are those of the cloud, and go on.
+    monkeypatch.setattr(coordination.COORDINATOR, "start", lambda: None)
+    monkeypatch.setattr(coordination.COORDINATOR, "stop", lambda: None)
+
+    def call(*arguments: str, found: Any = (), complaints: Any = ()) -> Done:
+        def enabled(complain: Callable[[str], object]) -> list[Any]:
+            for line in complaints:
+                complain(line)
+            return list(found)
+
+        monkeypatch.setattr(backends, "enabled", enabled)
+        out, err = io.StringIO(), io.StringIO()
+        status = Application(stdout=out, stderr=err).run(list(arguments))
+        return Done(status, out.getvalue(), err.getvalue())
+
+    yield call
+    cfg.CONF.clear_override("host")
