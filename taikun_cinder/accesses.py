@@ -69,6 +69,8 @@ def _of_attachment(seen: Seen, attachment: Attachment) -> Access:
         remarks.append("its row cannot be read, so it may be any host's")
     elif not attachment.connected:
         remarks.append("reserved, and no host has asked for it yet")
+    elif _is_fenced(seen, attachment):
+        remarks.append("fenced by an operator, until this attachment is deleted")
     elif attachment.key in seen.known.ledger.ended:
         remarks.append("detached, and Cinder has not deleted it yet")
     return _access(
@@ -80,6 +82,14 @@ def _of_attachment(seen: Seen, attachment: Attachment) -> Access:
         asked=attachment.mode.value,
         readers_disk=attachment.readers_disk,
         remarks=remarks,
+    )
+
+
+def _is_fenced(seen: Seen, attachment: Attachment) -> bool:
+    return any(
+        fence.initiator == attachment.initiator
+        and (fence.attachments is None or attachment.id in fence.attachments)
+        for fence in seen.known.fences
     )
 
 

@@ -78,6 +78,27 @@ def detached(
     )
 
 
+def stays(volume: Any, connector: Mapping[str, Any], initiator: Initiator) -> None:
+    """Tell that a detach leaves its host what others of its attachments give it.
+
+    Args:
+        volume: Cinder's.
+        connector: the host's.
+        initiator: the host's.
+    """
+    LOG.warning(
+        "Host %(host)s (%(initiator)s) keeps its access to volume %(volume)s, since "
+        "others of its attachments remain, or since the connector does not say which "
+        "one is meant. What remains ends when its attachment is deleted (openstack "
+        "volume attachment delete, or os-force_detach with its attachment_id).",
+        {
+            "host": connectors.host_of(connector),
+            "initiator": connectors.printable(initiator),
+            "volume": volume["id"],
+        },
+    )
+
+
 def _server(admission: Admission) -> str:
     if admission.server is None:
         return "Cinder itself"

@@ -21,6 +21,7 @@ from taikun_cinder import (
     exports,
     extension,
     extra_specs,
+    locks,
     modes,
     opts,
     preflight,
@@ -98,7 +99,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     @classmethod
     def clean_volume_file_locks(cls, volume_id: str) -> None:
         """Delete the lock of a volume that is gone."""
-        exports.forget_lock(volume_id)
+        locks.forget(volume_id)
 
     def check_for_setup_error(self) -> None:
         """Refuse a node that cannot serve.

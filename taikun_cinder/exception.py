@@ -74,6 +74,18 @@ class AttachmentRefused(exception.VolumeDriverException):
     )
 
 
+class HostFenced(exception.VolumeDriverException):
+    """An operator has cut a host off from a volume."""
+
+    message = (
+        "Volume %(volume)s cannot be attached to host %(host)s: an operator has cut "
+        "the host off from the volume (taikun-cinder fence), and these attachments of "
+        "the host's let it in no more: %(attachments)s. Detach the volume from its "
+        "server and attach it anew: a new attachment lets the host in. Nothing was "
+        "changed."
+    )
+
+
 class InitiatorTaken(exception.VolumeDriverException):
     """Two hosts have one initiator."""
 

@@ -13,11 +13,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from cinder import coordination
 from oslo_log import log as logging
 
-from taikun_cinder import connectors, database, modes
-from taikun_cinder.access.attachment import Attachment
+from taikun_cinder import attachment_log, connectors, database, locks, modes
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
 from taikun_cinder.access.ledger import Ledger
@@ -26,7 +24,8 @@ from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.enforcement import Enforced, Enforcement
-from taikun_cinder.exception import VolumeHeld, VolumeMoved
+from taikun_cinder.exception import HostFenced, VolumeHeld, VolumeMoved
+from taikun_cinder.fences import Fences
 from taikun_cinder.known import Known, look, without_rows
 from taikun_cinder.layout import Layout
 from taikun_cinder.leftovers import (
@@ -73,8 +72,9 @@ class Exports:
         self.layout = layout
         self.backend = backend
         self._records = records
+        self.fences = Fences(records.folder)
         self.enforcement = Enforcement(target, layout, activate)
-        self.orphans = Orphans(target, layout, records, backend, lock)
+        self.orphans = Orphans(target, layout, records, backend, locks.of)
         self._patience = patience
         self._clock = clock
         self._attaches = Batches[AttachRequest, tuple[Export, Grant, Admission]](
@@ -93,6 +93,7 @@ class Exports:
 
         Raises:
             AttachmentRefused: the volume's rule forbids it; nothing is changed.
+            HostFenced: an operator has cut the host off; nothing is changed.
             VolumeMoved: the volume is not what it was; nothing is changed.
             GrantWithheld: the host cannot be let in as things are.
         """
@@ -111,7 +112,7 @@ class Exports:
             initiators = {request.initiator for request in requests}
             admissions, ledger = [], taken_up(known, initiators)
             for request in requests:
-                admission, ledger = self._admit(request, known.attachments, ledger)
+                admission, ledger = self._admit(request, known, ledger)
                 admissions.append(admission)
             enforced = self._enforce(
                 volume, known, ledger, initiators, undone=known.ledger
@@ -131,9 +132,10 @@ class Exports:
     def _admit(
         self,
         request: AttachRequest,
-        attachments: tuple[Attachment, ...],
+        known: Known,
         ledger: Ledger,
     ) -> tuple[Admission, Ledger]:
+        attachments = known.attachments
         connector = unmarked(request.connector)
         admission = admit(
             request,
@@ -144,7 +146,7 @@ class Exports:
         )
         readers_disk = admission.readers_disk
         modes.annotate(request.connector, admission.said, readers_disk=readers_disk)
-        return admission, ledger.attach(
+        made = ledger.attach(
             attachments,
             request.initiator,
             admission.identity,
@@ -156,6 +158,14 @@ class Exports:
             readers_disk=readers_disk,
             candidates=admission.candidates,
         )
+        for fence in known.fences:
+            if fence.refuses(made.connections[-1]):
+                raise HostFenced(
+                    volume=request.volume["id"],
+                    host=connectors.host_of(request.connector),
+                    attachments=", ".join(sorted(fence.attachments or ["unknown yet"])),
+                )
+        return admission, made
 
     def refresh(self, volume: Any) -> frozenset[str]:
         """Make the export agree with attachments that were written meanwhile.
@@ -211,7 +221,7 @@ class Exports:
             )
             export = self._ensure(volume, known, ledger, {initiator}, certain=force)
             if export and initiator in export.grant_of and not is_marked(connector):
-                _tell_who_stays(volume, connector, initiator)
+                attachment_log.stays(volume, connector, initiator)
             return export
 
     def detach_all(self, volume: Any) -> bool:
@@ -277,6 +287,29 @@ class Exports:
             self._keep(volume, known, ledger, enforced)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
 
+    def fence(self, volume: VolumeRow, initiator: Initiator, *, blind: bool) -> None:
+        """End what a host has that was fenced, and remember it; who asks has the lock.
+
+        Args:
+            volume: its row, or what its record says of it.
+            initiator: the host's. It is among ``fences`` already.
+            blind: whether Cinder's database cannot be read. Then the others keep what
+                the record says.
+        """
+        if not blind:
+            known = self._settled(volume, self.look(volume))
+            self._ensure(volume, known, known.ledger, {initiator}, certain=True)
+            return
+        known = self.look_without_rows(volume)
+        export = known.record.export if known.record else None
+        if known.record is None or export is None:
+            return
+        left = export.without({initiator})
+        # Its connections stay in the ledger until the fence is settled by them.
+        kept = known.keep(known.record.ledger, known.let_in & {initiator})
+        record = dataclasses.replace(known.record, export=left, ledger=kept)
+        self._records.keep(volume, record, promised=False)
+
     def release(self, volume: Any) -> None:
         """Remove the export of a volume that is about to go, if nobody has it.
 
@@ -311,7 +344,7 @@ class Exports:
 
     def forget(self, volume: Any) -> None:
         """Forget a volume that is gone."""
-        with lock_of(volume):
+        with locks.of_volume(volume):
             others = {
                 row.id
                 for row in database.owners_of(volume["name_id"])
@@ -320,20 +353,48 @@ class Exports:
             # The source of a migration has, in the end, the name of the volume.
             if not others:
                 self._records.forget(volume["name_id"])
+                fenced = self.fences.of(volume["name_id"])
+                self.fences.forget(
+                    volume["name_id"], [fence.initiator for fence in fenced]
+                )
 
     @contextlib.contextmanager
     def locked(self, volume: Any) -> Iterator[Known]:
         """Have the volume's lock meanwhile, and all that is known about it."""
-        with lock_of(volume):
-            yield self.look(volume)
+        with locks.of_volume(volume):
+            yield self._settled(volume, self.look(volume))
 
     def look(self, volume: Any) -> Known:
         """Give all that is known about a volume; who goes by it holds its lock."""
-        return look(volume, self.target, self.layout, self._records, self._clock())
+        return look(
+            volume,
+            self.target,
+            self.layout,
+            self._records,
+            self.fences,
+            self._clock(),
+        )
 
     def look_without_rows(self, volume: VolumeRow) -> Known:
         """Do the same where Cinder's database cannot be read."""
-        return without_rows(volume, self.layout, self._records, self._clock())
+        return without_rows(
+            volume, self.layout, self._records, self.fences, self._clock()
+        )
+
+    def _settled(self, volume: Any, known: Known) -> Known:
+        """Write down which attachments fences are about, and forget those over."""
+        before = known.record.ledger if known.record else known.ledger
+        ids = frozenset(attachment.id for attachment in known.attachments)
+        left = []
+        for fence in known.fences:
+            settled = fence.settled(known.attachments, before)
+            if settled.is_over(ids, known.deleted):
+                self.fences.forget(volume["name_id"], [fence.initiator])
+                continue
+            if settled != fence and not self.fences.keep(volume["name_id"], settled):
+                settled = fence
+            left.append(settled)
+        return dataclasses.replace(known, fences=tuple(left)) if known.fences else known
 
     @contextlib.contextmanager
     def _present(self, volume: Any) -> Iterator[Known]:
@@ -436,40 +497,3 @@ class Exports:
         ):
             return
         self._records.keep(volume, record, promised=promised)
-
-
-def lock_of(volume: Any) -> Any:
-    """Give the lock of a volume of Cinder's."""
-    # By name_id, which two rows may share for a while.
-    return lock(volume["name_id"])
-
-
-def lock(name_id: str) -> Any:
-    """Give the lock that is held for all work on a volume, on every node."""
-    return coordination.COORDINATOR.get_lock(lock_name(name_id))
-
-
-def _tell_who_stays(
-    volume: Any, connector: Mapping[str, Any], initiator: Initiator
-) -> None:
-    LOG.warning(
-        "Host %(host)s (%(initiator)s) keeps its access to volume %(volume)s, since "
-        "others of its attachments remain, or since the connector does not say which "
-        "one is meant. What remains ends when its attachment is deleted (openstack "
-        "volume attachment delete, or os-force_detach with its attachment_id).",
-        {
-            "host": connectors.host_of(connector),
-            "initiator": connectors.printable(initiator),
-            "volume": volume["id"],
-        },
-    )
-
-
-def lock_name(volume_id: str) -> str:
-    """Give the name of the lock that is held for all work on a volume."""
-    return f"taikun_cinder-{volume_id}"
-
-
-def forget_lock(volume_id: str) -> None:
-    """Delete what the lock of a volume that is gone leaves on disk."""
-    coordination.synchronized_remove(lock_name(volume_id))

@@ -7,9 +7,11 @@ from typing import Any
 
 from taikun_cinder import database
 from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.fence import Fence, unfenced
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator
 from taikun_cinder.database import Rows, VolumeRow
+from taikun_cinder.fences import Fences
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -31,6 +33,8 @@ class Known:
         record: as it is on disk, None if there is none.
         deleted: the ids of attachments that Cinder has marked as deleted, of those that
             hosts had, or that an answer of the driver's may have been for.
+        fences: those that are set, as they were before the rows were read. The ledger
+            has no connection, and has ended each attachment, that they keep out.
     """
 
     target: str
@@ -39,6 +43,7 @@ class Known:
     ledger: Ledger
     record: Record | None
     deleted: frozenset[str] = frozenset()
+    fences: tuple[Fence, ...] = ()
 
     @property
     def present(self) -> frozenset[str]:
@@ -107,7 +112,12 @@ class Known:
 
 
 def look(
-    volume: Any, target: Target, layout: Layout, records: Records, now: float
+    volume: Any,
+    target: Target,
+    layout: Layout,
+    records: Records,
+    fences: Fences,
+    now: float,
 ) -> Known:
     """Read all that is known about a volume. The caller holds its lock.
 
@@ -116,6 +126,7 @@ def look(
         target: what exports it.
         layout: how.
         records: the node's.
+        fences: the node's.
         now: by the clock of the ledgers.
     """
     rows = database.rows_of(volume, target)
@@ -125,18 +136,23 @@ def look(
         hosts = target.read(name).hosts
         ledger = Ledger().adopt(rows.attachments, hosts, now)
     else:
-        ledger = record.ledger.not_after(now)
+        ledger = unfenced(record.ledger).not_after(now)
     export = record.export if record else None
     let_in = export.grant_of if export else ()
     ledger = ledger.prune(rows.attachments, let_in)
-    deleted = _deleted(rows.attachments, ledger)
+    set_fences = fences.of(volume["name_id"])
+    deleted = _deleted(rows.attachments, ledger, set_fences)
     if not _may_be_old_apis(rows):
         ledger = ledger.without_deleted(deleted)
-    return Known(name, rows.volume, rows.attachments, ledger, record, deleted)
+    for fence in set_fences:
+        ledger = fence.applied(rows.attachments, ledger)
+    return Known(
+        name, rows.volume, rows.attachments, ledger, record, deleted, set_fences
+    )
 
 
 def without_rows(
-    volume: VolumeRow, layout: Layout, records: Records, now: float
+    volume: VolumeRow, layout: Layout, records: Records, fences: Fences, now: float
 ) -> Known:
     """Give what is known about a volume where Cinder's database cannot be read.
 
@@ -146,17 +162,25 @@ def without_rows(
         volume: as its record says.
         layout: how it is exported.
         records: the node's.
+        fences: the node's.
         now: by the clock of the ledgers.
     """
     record = records.of(volume)
-    ledger = record.ledger.not_after(now) if record else Ledger()
-    return Known(_name(volume, layout, record, ()), None, (), ledger, record)
+    ledger = unfenced(record.ledger).not_after(now) if record else Ledger()
+    set_fences = fences.of(volume["name_id"])
+    for fence in set_fences:
+        ledger = fence.applied((), ledger)
+    name = _name(volume, layout, record, ())
+    return Known(name, None, (), ledger, record, fences=set_fences)
 
 
-def _deleted(attachments: Collection[Attachment], ledger: Ledger) -> frozenset[str]:
+def _deleted(
+    attachments: Collection[Attachment], ledger: Ledger, fences: Collection[Fence]
+) -> frozenset[str]:
     there = {attachment.id for attachment in attachments}
     meant = (one.rows for one in ledger.connections)
-    gone = frozenset().union(*meant, *ledger.attachments.values()) - there
+    fenced = (fence.attachments or frozenset() for fence in fences)
+    gone = frozenset().union(*meant, *ledger.attachments.values(), *fenced) - there
     return database.deleted(gone) if gone else frozenset()
 
 

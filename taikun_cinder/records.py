@@ -20,6 +20,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from taikun_cinder import durable
 from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 from taikun_cinder.volume_record import Record, of_plain, plain
 
@@ -159,7 +160,7 @@ class Records:
         text = json.dumps(plain(record))
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(path, text.encode())
+            durable.replace(path, text.encode())
         except OSError as error:
             raise RecordNotWritten(
                 volume=volume_id, path=path, cause=error.strerror, cure=CURE
@@ -175,7 +176,7 @@ class Records:
         self._unwritten.pop(volume_id, None)
         path = self._path(volume_id)
         try:
-            for file in (path, _draft(path)):
+            for file in (path, durable.draft(path)):
                 file.unlink(missing_ok=True)
         except OSError as error:
             LOG.error(
@@ -243,29 +244,3 @@ class Records:
 
     def _path(self, volume_id: str) -> Path:
         return self.folder / f"{volume_id}{_SUFFIX}"
-
-
-def _draft(path: Path) -> Path:
-    return path.with_suffix(".new")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Replace a file so that after a power failure it is the old or the new one."""
-    draft = _draft(path)
-    draft.unlink(missing_ok=True)
-    created = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        with os.fdopen(os.open(draft, created, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)  # it has passwords
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -11,10 +11,10 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder import database
+from taikun_cinder import database, locks
 from taikun_cinder.access.model import Export, ExportState, Initiator
 from taikun_cinder.database import VolumeRow
-from taikun_cinder.exports import Exports, lock_of
+from taikun_cinder.exports import Exports
 from taikun_cinder.known import Known
 from taikun_cinder.leftovers import spared
 from taikun_cinder.records import Records
@@ -146,7 +146,7 @@ class Survey:
         Raises:
             CinderException: the kernel could not be asked.
         """
-        lock = lock_of(volume)
+        lock = locks.of_volume(volume)
         held = lock.acquire(blocking=_PATIENCE)
         try:
             seen = self._of(volume)

@@ -282,6 +282,11 @@ class Export:
         others = self.others | (self.grants - kept)
         return dataclasses.replace(self, grants=kept, others=others)
 
+    def without(self, initiators: Collection[Initiator]) -> "Export":
+        """Give the same without the grants of some initiators."""
+        kept = frozenset(one for one in self.grants if one.initiator not in initiators)
+        return dataclasses.replace(self, grants=kept)
+
     def without_readers_disk(self) -> "Export":
         """Give the same without that disk, and without the hosts that have no other."""
         kept = frozenset(

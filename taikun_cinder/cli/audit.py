@@ -10,7 +10,7 @@ from taikun_cinder.cli.verb import (
     ListVerb,
     NothingDoneError,
     add_backend,
-    locks,
+    coordinated,
     name_of,
     words,
 )
@@ -56,7 +56,7 @@ class Audit(ListVerb):
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Look at all volumes of the back ends."""
         found = self.backends(parsed_args.backend)
-        with locks():
+        with coordinated():
             return COLUMNS, list(self.rows(found))
 
     def rows(self, found: Sequence[Backend], only: str = "") -> Iterator[Row]:

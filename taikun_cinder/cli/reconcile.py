@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from taikun_cinder.cli import status
 from taikun_cinder.cli.audit import COLUMNS, Audit, Row
 from taikun_cinder.cli.backends import Backend
-from taikun_cinder.cli.verb import locks, name_of
+from taikun_cinder.cli.verb import coordinated, name_of
 
 
 class Reconcile(Audit):
@@ -44,7 +44,7 @@ class Reconcile(Audit):
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Tell the differences, and put them right if that is wanted."""
         found = self.backends(parsed_args.backend)
-        with locks():
+        with coordinated():
             rows = list(self.rows(found, parsed_args.volume))
             if parsed_args.yes:
                 self.status = status.RIGHT

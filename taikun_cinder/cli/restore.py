@@ -16,11 +16,12 @@ from pathlib import Path
 from cinder import coordination
 from oslo_log import log as logging
 
-from taikun_cinder import exports, preflight
+from taikun_cinder import locks, preflight
 from taikun_cinder.access.model import Export
 from taikun_cinder.cli import status
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.verb import Verb
+from taikun_cinder.fences import Fences
 from taikun_cinder.node import Node
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -134,7 +135,8 @@ class Restore:
                 if backend is None or self._is_strange(volume_id, record, backend):
                     return
                 backend.group.activate(device.name)
-                self._export(backend.target, volume_id, record.export)
+                export = _without_fenced(records, volume_id, record.export)
+                self._export(backend.target, volume_id, export)
                 self._exported += 1
         except Exception as error:
             self._failed += 1
@@ -171,7 +173,7 @@ class Restore:
         if not self._coordinator.started:
             return contextlib.nullcontext()
         lock: contextlib.AbstractContextManager[object] = self._coordinator.get_lock(
-            exports.lock_name(volume_id)
+            locks.name(volume_id)
         )
         return lock
 
@@ -179,3 +181,17 @@ class Restore:
         if target.ensure(export.target, export).changes:
             hosts = ", ".join(sorted(str(grant.initiator) for grant in export.grants))
             self._say(f"volume {volume_id} is exported again to {hosts}")
+
+
+def _without_fenced(records: Records, volume_id: str, export: Export) -> Export:
+    """Give an export without hosts that were fenced since it was recorded.
+
+    A host may have been let in again since, by a new attachment. But then the fence
+    was settled before.
+    """
+    fenced = {
+        fence.initiator
+        for fence in Fences(records.folder).of(volume_id)
+        if fence.attachments is None
+    }
+    return export.without(fenced)

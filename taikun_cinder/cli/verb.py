@@ -121,7 +121,7 @@ class Verb(command.Command):
 
 
 @contextlib.contextmanager
-def locks() -> Iterator[None]:
+def coordinated() -> Iterator[None]:
     """Have the volumes' locks meanwhile.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 from taikun_cinder.access.model import Mode
 from taikun_cinder.accesses import Access, accesses
 from taikun_cinder.cli.backends import Backend
-from taikun_cinder.cli.verb import ListVerb, add_backend, locks, name_of, words
+from taikun_cinder.cli.verb import ListVerb, add_backend, coordinated, name_of, words
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.survey import Seen, Survey
 
@@ -57,7 +57,7 @@ class VolumeList(ListVerb):
     ) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
         """Look at all volumes of the back ends."""
         found = self.backends(parsed_args.backend)
-        with locks():
+        with coordinated():
             rows = [
                 _row(backend, seen, uses)
                 for backend in found

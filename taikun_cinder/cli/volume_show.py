@@ -15,7 +15,7 @@ from taikun_cinder.cli.verb import (
     NothingDoneError,
     ShowVerb,
     add_backend,
-    locks,
+    coordinated,
     name_of,
 )
 from taikun_cinder.survey import Seen
@@ -57,7 +57,7 @@ class VolumeShow(ShowVerb):
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], Any]:
         """Look at the volume."""
         found = self.backends(parsed_args.backend)
-        with locks():
+        with coordinated():
             for backend in found:
                 survey = backend.survey(self.complain)
                 if volume := survey.find(parsed_args.volume):

@@ -5,6 +5,7 @@ Subclass it in a module that pytest collects, beside a fixture ``lab``.
 """
 
 import dataclasses
+import ipaddress
 
 import pytest
 
@@ -17,6 +18,7 @@ from taikun_cinder.access.model import (
     Mode,
 )
 from taikun_cinder.targets.base import Result
+from taikun_cinder.targets.inspection import Inspection, Reservation
 from tests.contract.world import LoginRefused, Session, World
 
 A, B, C = (Initiator(f"iqn.2026-11.com.example:{host}") for host in "abc")
@@ -286,3 +288,30 @@ class TargetContract:
         lab.target.ensure(other, None)
         assert session.alive
         assert lab.target.names(lab.world.prefix) == {lab.name}
+
+    def test_details_tell_portals_and_where_sessions_come_from(self, lab: Lab) -> None:
+        assert lab.target.inspect(lab.name) == Inspection()
+        lab.ensure(lab.export(grant(A), grant(B)))
+        session = lab.login(grant(A))
+        details = lab.target.inspect(lab.name)
+        assert details.portals == frozenset(lab.world.portals[:1])
+        assert details.addresses.keys() == {A}
+        assert ipaddress.ip_address(details.addresses[A])
+        assert details.reservation == Reservation()
+        session.logout()
+        assert lab.target.inspect(lab.name).addresses == {}
+
+    def test_revoked_host_is_out_and_no_other_feels_it(self, lab: Lab) -> None:
+        export = lab.export(grant(A), grant(B, Mode.RO), reader(C))
+        lab.ensure(export)
+        out, stays, reads = (lab.login(one) for one in (grant(A), grant(B), reader(C)))
+        assert lab.target.revoke(lab.name, A)
+        assert not out.alive
+        with pytest.raises(OSError, match=r".*"):
+            out.write(b"after the fence")
+        lab.refused(grant(A))
+        assert stays.alive
+        assert reads.alive
+        assert lab.target.read(lab.name).hosts.keys() == {B, C}
+        assert not lab.target.revoke(lab.name, A)
+        assert not lab.target.revoke(f"{lab.world.prefix}volume-2", A)

@@ -15,6 +15,7 @@ from taikun_cinder.access.model import (
     Portal,
 )
 from taikun_cinder.targets.base import Finding, Result
+from taikun_cinder.targets.inspection import Inspection
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
 from taikun_cinder.targets.lio.target import LioTarget
@@ -58,6 +59,13 @@ class TargetInNode(LioTarget):
             _GUEST, "call", "ensure", name, desired, about, search=search
         )
         return result
+
+    def inspect(self, name: str) -> Inspection:
+        found: Inspection = self._process(_GUEST, "call", "inspect", name)
+        return found
+
+    def revoke(self, name: str, initiator: Initiator) -> bool:
+        return bool(self._process(_GUEST, "call", "revoke", name, initiator))
 
     def findings(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
         return tuple(self._process(_GUEST, "call", "findings", name, desired))

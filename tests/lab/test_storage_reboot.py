@@ -19,7 +19,7 @@ pytestmark = pytest.mark.in_turn(2, of="what a cluster bears")
 _PATIENCE = 120
 
 #: No database answers at this address.
-_NO_DATABASE = """\
+NO_DATABASE = """\
 [database]
 connection = mysql+pymysql://cinder:none@127.0.0.1:1/cinder
 max_retries = 0
@@ -48,7 +48,7 @@ def _restore(cluster: Cluster) -> str:
     """Do what the node's boot does before cinder-volume; give what it said."""
     storage = cluster.nodes["storage"]
     storage.call("lab.guest.daemons", "prepare_cinder")
-    return str(storage.call("tests.lab.guest.operator", "restore", _NO_DATABASE))
+    return str(storage.call("tests.lab.guest.operator", "restore", NO_DATABASE))
 
 
 def _wait_for_a_write(attached: Attached, block: int) -> None:

@@ -61,6 +61,13 @@ def lose(*attached, table=models.VolumeAttachment):
             session.query(table).filter_by(id=lost.id).delete()
 
 
+def move(attached, volume):
+    """Let a row be another volume's, as long as it would be missing."""
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        rows = session.query(models.VolumeAttachment).filter_by(id=attached.id)
+        rows.update({"volume_id": volume})
+
+
 class Cloud:
     """Cinder's manager with the driver under test; plays cinder-api and the hosts."""
 

@@ -124,12 +124,12 @@ def test_cinders_own_lio_driver_waits_for_our_lock_and_for_no_other(cinder):
 
 
 def test_a_lock_by_its_name_is_one_for_all_drivers(cinder):
-    # ``exports.lock`` names a lock itself; Cinder's decorator is not for that.
+    # ``locks.of`` names a lock itself; Cinder's decorator is not for that.
     first = coordination.COORDINATOR.get_lock("canary")
     second = coordination.COORDINATOR.get_lock("canary")
     with first:
         assert not second.acquire(blocking=False), (
-            "Two locks of one name do not exclude each other (exports.lock)."
+            "Two locks of one name do not exclude each other (locks.of)."
         )
 
 

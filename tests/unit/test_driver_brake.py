@@ -9,16 +9,10 @@ from cinder import context, exception, objects
 from taikun_cinder.access.model import Mode
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.cinder_db import models
-from tests.unit.cloud import A, B, Host, lose
+from tests.unit.cloud import A, B, Host, lose, move
 from tests.unit.memory import name_of
 
 HOSTS = [Host(f"compute{number}").connector for number in range(5)]
-
-
-def _move(attached, volume):
-    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
-        rows = session.query(models.VolumeAttachment).filter_by(id=attached.id)
-        rows.update({"volume_id": volume})
 
 
 def test_row_that_is_missing_once_cuts_nobody_off(cloud, log):
@@ -45,7 +39,7 @@ def test_row_that_comes_back_begins_anew(cloud):
     volume = cloud.volume()
     attached, elsewhere = cloud.attach(volume, A), cloud.volume()
     for now in (elsewhere, volume, elsewhere):
-        _move(attached, now)
+        move(attached, now)
         cloud.reconcile()
     assert attached.session.alive
     cloud.reconcile()

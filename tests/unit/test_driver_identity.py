@@ -11,6 +11,7 @@ from cinder import exception, objects
 from taikun_cinder import volume_record
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.exception import VolumeHeld
+from taikun_cinder.survey import Survey
 from taikun_cinder.targets.lio.states import BackstoreState, LioState
 from tests.unit.cloud import A, B, Cloud, Host
 from tests.unit.memory import name_of
@@ -220,11 +221,13 @@ def test_what_a_confirmed_pass_does_to_a_renamed_back_end_is_told(cloud, left):
     renamed.save()
     if left:
         cloud.forget(volume, goes)
-    assert bool(cloud.driver._reconcile.orphans()) is left
+    exports = cloud.driver._exports
+    survey = Survey(exports, exports._records, 60, print)
+    assert bool(survey.orphans()) is left
     cloud.driver._reconcile.once(confirmed=True)
     assert stays.session.alive
     assert goes.session.alive is not left
-    assert not cloud.driver._reconcile.orphans()
+    assert not survey.orphans()
 
 
 @pytest.mark.parametrize("has_volume", [False, True])

@@ -8,23 +8,24 @@ from lab.guest import service_user
 from lab.services.cinder_conf import ETC
 
 
-def restore(settings: str = "") -> str:
-    """Run ``taikun-cinder restore`` as cinder-volume's user; give what it printed.
+def call(*arguments: str, settings: str = "") -> tuple[int, str, str]:
+    """Run ``taikun-cinder`` as cinder-volume's user.
 
     Args:
+        arguments: the verb and its own.
         settings: a further configuration file's content, which overrides cinder.conf.
 
-    Raises:
-        RuntimeError: it ended with another status than 0.
+    Returns:
+        the exit status, the answer, and the complaints.
     """
-    override = Path(ETC, "restore.conf")
+    override = Path(ETC, "operator.conf")
     override.write_text(settings)
     override.chmod(0o644)
     command = [str(service_user.BIN / "taikun-cinder")]
     for path in (Path(ETC, "cinder.conf"), override):
         command += ["--config-file", str(path)]
     done = subprocess.run(
-        [*command, "restore"],
+        [*command, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -34,8 +35,16 @@ def restore(settings: str = "") -> str:
         env=service_user.environment(),
         timeout=200,
     )
-    if done.returncode:
-        raise RuntimeError(
-            f"restore ended with {done.returncode}: {done.stdout}{done.stderr}"
-        )
-    return done.stdout
+    return done.returncode, done.stdout, done.stderr
+
+
+def restore(settings: str = "") -> str:
+    """Restore the node's exports; give what was printed.
+
+    Raises:
+        RuntimeError: the command ended with another status than 0.
+    """
+    status, said, complaints = call("restore", settings=settings)
+    if status:
+        raise RuntimeError(f"restore ended with {status}: {said}{complaints}")
+    return said

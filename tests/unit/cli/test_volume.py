@@ -7,9 +7,8 @@ import uuid
 import pytest
 from oslo_db import exception as db_exception
 
-from taikun_cinder import database
+from taikun_cinder import database, locks
 from taikun_cinder.access.model import Initiator
-from taikun_cinder.exports import lock_of
 from taikun_cinder.targets.inspection import Reservation
 from taikun_cinder.targets.lio.steps import RemoveAcl, SetWriteProtect
 from tests.unit.cli.conftest import backend_of
@@ -206,7 +205,7 @@ def test_volume_with_an_operation_that_hangs_is_shown_all_the_same(
     volume = cloud.volume()
     cloud.attach(volume, A)
     monkeypatch.setattr("taikun_cinder.survey._PATIENCE", 0.1)
-    with lock_of(cloud.load(volume)):
+    with locks.of_volume(cloud.load(volume)):
         shown = show(volume)
     assert shown["under way"] == "an operation"
     assert len(shown["uses"]) == 1

@@ -48,7 +48,11 @@ class Acl(Folder):
         if self.node.session is None:
             what = "No active iSCSI Session for Initiator Endpoint"
             return f"{what}: {self.node.name}\n"
-        return f"InitiatorName: {self.node.name}\nLIO Session ID: 1   ISID: 0x00\n"
+        return (
+            f"InitiatorName: {self.node.name}\nLIO Session ID: 1   ISID: 0x00\n"
+            "CID: 0  Connection State: TARG_CONN_STATE_LOGGED_IN\n"
+            "   Address 192.0.2.200 TCP  StatSN: 0x00000001\n"
+        )
 
     def _put_authentication(self, text: str) -> None:
         self.node.authentication = number(text, -1, 0, 1)

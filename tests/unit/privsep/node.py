@@ -17,6 +17,7 @@ from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
 from taikun_cinder.privsep import modules, ours, turns
 from taikun_cinder.privsep.refusal import KernelRefused
+from taikun_cinder.targets.inspection import Inspection
 from taikun_cinder.targets.lio.kernel import LostError, NodesKernel
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import Step
@@ -189,3 +190,7 @@ class ImitatedKernel(NodesKernel):
     def names(self, prefix: str) -> frozenset[str]:
         with self.node.mounted():
             return super().names(prefix)
+
+    def inspect(self, name: str) -> Inspection:
+        with self.node.mounted():
+            return super().inspect(name)

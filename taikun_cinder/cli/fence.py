@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``taikun-cinder fence``: ends a host's access to a volume now, at the target."""
+
+import dataclasses
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from cinder.exception import CinderException
+
+from taikun_cinder import database, locks
+from taikun_cinder.access.fence import Fence
+from taikun_cinder.access.ledger import Ledger
+from taikun_cinder.access.model import ExportState, Initiator
+from taikun_cinder.cli.audit import unknown
+from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.verb import (
+    ListVerb,
+    NothingDoneError,
+    add_backend,
+    coordinated,
+    words,
+)
+from taikun_cinder.database import VolumeRow
+from taikun_cinder.survey import UNKNOWN
+from taikun_cinder.volume_record import Record
+
+#: Whether the host had access and a session; with --lift, whether it has now.
+COLUMNS = ("Volume", "Initiator", "Access", "Logged in", "Seconds")
+
+Row = tuple[str, str, bool, bool, float]
+
+_MEANWHILE = (
+    "If that is an attachment of this host, it may let the host in once more: repeat "
+    "this, and look with 'volume show'"
+)
+
+#: What an operator does next; each line is a step.
+_NEXT = (
+    "What to do next: the host's servers get input/output errors from this volume, so "
+    "stop or evacuate them (openstack server evacuate) if the host is not trusted. "
+    "Delete the attachments that it has (openstack --os-volume-api-version 3.27 volume "
+    "attachment list --volume-id {volume} --all-projects; ... volume attachment delete "
+    "ID). A new attachment of the volume lets the host in again"
+)
+
+#: How long to wait for an operation on the volume, in seconds. The host is cut off
+#: before.
+_PATIENCE = 10.0
+
+
+class FenceVerb(ListVerb):
+    """End a host's access to a volume now, at the target, whatever else is down.
+
+    When this comes back with the status 0, no write of the host's reaches the volume
+    any more, and none is under way. Neither Cinder's API nor its database nor
+    cinder-volume is needed. The host stays out, over reconciles and reboots of this
+    node, until a new attachment of the volume is made for it. All other hosts go on.
+
+    The exit status is 0; 1 if the host may have access still, or may get it again; and
+    2 if nothing was done.
+    """
+
+    EXAMPLE = (
+        "runuser -u cinder -- taikun-cinder fence "
+        "a3c1e5d2-7e2a-4c0e-9b7f-0d5a6a0f4f11 compute1"
+    )
+
+    def get_parser(self, prog_name: str) -> ArgumentParser:
+        """Make what reads the verb's arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "volume",
+            metavar="VOLUME",
+            help="its id, or the name of its target or its logical volume",
+        )
+        parser.add_argument(
+            "host",
+            metavar="HOST",
+            help="the host's name, as 'volume show' tells it, or its initiator's",
+        )
+        parser.add_argument(
+            "--lift",
+            action="store_true",
+            help="undo it: what the host has attached counts again; needs the database",
+        )
+        add_backend(parser)
+        return parser
+
+    def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
+        """Cut the host off, and remember it."""
+        found = self.backends(parsed_args.backend)
+        places = (_place(backend, parsed_args.volume) for backend in found)
+        place = next(filter(None, places), None)
+        if place is None:
+            raise NothingDoneError(unknown(parsed_args.volume, found))
+        initiators = _initiators(place, parsed_args.host)
+        if parsed_args.lift:
+            return COLUMNS, self._lift(place, initiators)
+        rows = [self._cut_off(place, initiator) for initiator in initiators]
+        try:
+            with coordinated():
+                self._remember(place, initiators)
+        except NothingDoneError as error:
+            self.wrong(f"the host is cut off, but {error}. {_MEANWHILE}")
+        self.complain(_NEXT.format(volume=place.volume.id))
+        return COLUMNS, rows
+
+    def _lift(self, place: "_Place", initiators: Sequence[Initiator]) -> list[Row]:
+        exports = place.backend.exports
+        exports.fences.forget(place.name_id, initiators)
+        with coordinated():
+            exports.ensure(place.volume)
+        hosts = exports.target.read(place.target).hosts
+        return [
+            (place.volume.id, one.name, one in hosts, one in place.shown.connected, 0.0)
+            for one in initiators
+        ]
+
+    def _cut_off(self, place: "_Place", initiator: Initiator) -> Row:
+        began = time.monotonic()
+        # First of all, so that whoever looks from now on lets the host in no more.
+        if not place.backend.exports.fences.keep(place.name_id, Fence(initiator)):
+            self.wrong(
+                "the fence cannot be written down (see the log), so the next reconcile "
+                "lets the host in again. It is cut off all the same"
+            )
+        before = place.shown.hosts.get(initiator)
+        try:
+            place.backend.target.revoke(place.target, initiator)
+        except CinderException as error:
+            self.wrong(
+                f"{words(error)} {initiator} may have access still. The reconcile ends "
+                "it as soon as the kernel lets it. If the host must not write, cut its "
+                "power or its network now"
+            )
+        return (
+            place.volume.id,
+            initiator.name,
+            before is not None,
+            before is not None and before.connected,
+            round(time.monotonic() - began, 2),
+        )
+
+    def _remember(self, place: "_Place", initiators: Sequence[Initiator]) -> None:
+        """Let the record say it too, and see that nobody lets the host in meanwhile."""
+        exports = place.backend.exports
+        lock = locks.of_volume(place.volume)
+        if not lock.acquire(blocking=_PATIENCE):
+            self.wrong(
+                f"an operation on the volume has been under way for {_PATIENCE:.0f} s. "
+                f"{_MEANWHILE}"
+            )
+            return
+        try:
+            for initiator in initiators:
+                self._end(place, initiator)
+        finally:
+            lock.release()
+        for initiator in exports.target.read(place.target).hosts.keys() & {*initiators}:
+            self.wrong(
+                f"{initiator} has access all the same: a new attachment was made for "
+                "it. Repeat this to end that too"
+            )
+
+    def _end(self, place: "_Place", initiator: Initiator) -> None:
+        exports = place.backend.exports
+        try:
+            exports.fence(place.volume, initiator, blind=False)
+        except Exception as error:
+            if not database.is_down(error):
+                raise
+            self.complain(
+                f"Cinder's database cannot be read ({words(error)}). The host is cut "
+                "off, and stays out when the database is back"
+            )
+            exports.fence(place.volume, initiator, blind=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A volume's export on this node, found without Cinder's database."""
+
+    backend: Backend
+    name_id: str
+    target: str
+    record: Record | None
+    shown: ExportState
+
+    @property
+    def volume(self) -> VolumeRow:
+        about = self.record.about if self.record else None
+        volume = about.volume if about else self.name_id
+        return VolumeRow(volume, self.name_id, self.backend.host, UNKNOWN)
+
+
+def _place(backend: Backend, volume: str) -> _Place | None:
+    """Find a volume of a back end by what the kernel and the records have."""
+    layout, target = backend.exports.layout, backend.target
+    exported = {
+        name_id: name
+        for name in target.names("")
+        if (name_id := layout.name_id(name)) is not None
+    }
+    for name_id in {*exported, *backend.records.volumes()}:
+        record = backend.records.load(name_id)
+        export = record.export if record else None
+        named = layout.name(name_id)
+        name = export.target if export else exported.get(name_id, layout.prefix + named)
+        about = record.about if record else None
+        if volume not in (name_id, name, named, about.volume if about else name_id):
+            continue
+        shown = target.read(name)
+        device = Path(shown.device or (export.device if export else ""))
+        is_ours = about is not None and about.backend == backend.host
+        if is_ours or device.parent == backend.group.folder:
+            return _Place(backend, name_id, name, record, shown)
+    return None
+
+
+def _initiators(place: _Place, host: str) -> list[Initiator]:
+    """Give the initiators of a host, by its name or by one of theirs.
+
+    Raises:
+        NothingDoneError: nobody of that name is known.
+    """
+    ledger = place.record.ledger if place.record else Ledger()
+    known = {*place.shown.hosts, *ledger.machines, *ledger.attachments}
+    named = Initiator(host)
+    if named in known or named.name.startswith(("iqn.", "eui.", "naa.")):
+        return [named]
+    names = {one: ledger.machines[one].host for one in known if one in ledger.machines}
+    found = sorted(one for one, name in names.items() if name.lower() == host.lower())
+    if found:
+        return found
+    told = [f"{names[one]} ({one})" if names.get(one) else str(one) for one in known]
+    raise NothingDoneError(
+        f"no host {host} is known to volume {place.volume.id}; it knows "
+        f"{', '.join(sorted(told)) or 'none'}"
+    )

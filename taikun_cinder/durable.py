@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are whole after a power failure."""
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def draft(path: Path) -> Path:
+    """Give where a file is written before it takes its place."""
+    return path.with_suffix(".new")
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Replace a file so that after a power failure it is the old or the new one.
+
+    Nobody but its owner can read it.
+
+    Raises:
+        OSError: the old one is still there.
+    """
+    new = draft(path)
+    new.unlink(missing_ok=True)
+    created = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        with os.fdopen(os.open(new, created, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)  # it may have passwords
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fences of a node's volumes: a small file for each host of each volume.
+
+They are no part of the records, since a fence must be set while an operation holds the
+volume's lock and hangs: it would write the record that it has read before.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from oslo_log import log as logging
+
+from taikun_cinder import durable
+from taikun_cinder.access.fence import Fence
+from taikun_cinder.access.model import Initiator
+from taikun_cinder.records import CURE
+
+LOG = logging.getLogger(__name__)
+
+_FORM = 1
+
+
+class Fences:
+    """The fences of the volumes of a node.
+
+    Args:
+        folder: of the node's records; the fences have one of their own in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "fences"
+
+    def of(self, name_id: str) -> tuple[Fence, ...]:
+        """Give the fences of a volume. Without any, this is one look at the disk."""
+        try:
+            files = sorted((self._folder / name_id).iterdir())
+        except OSError:  # also what cannot be read: then there is no record, either
+            return ()
+        found = map(_read, (file for file in files if file.suffix == ".json"))
+        return tuple(fence for fence in found if fence is not None)
+
+    def keep(self, name_id: str, fence: Fence) -> bool:
+        """Write a fence; one of the same host is replaced.
+
+        Returns:
+            whether it could be written. Else the old one, if any, is still there, and
+            the cause is in the log.
+        """
+        path = self._path(name_id, fence.initiator)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            durable.replace(path, json.dumps(_plain(fence)).encode())
+        except OSError as error:
+            LOG.error(
+                "The fence of host %(initiator)s cannot be written to %(path)s: "
+                "%(cause)s. %(cure)s",
+                {
+                    "initiator": fence.initiator,
+                    "path": path,
+                    "cause": error.strerror,
+                    "cure": CURE,
+                },
+            )
+            return False
+        return True
+
+    def forget(self, name_id: str, initiators: Iterable[Initiator]) -> None:
+        """Delete the fences of some hosts; a file that stays is told."""
+        try:
+            for initiator in initiators:
+                self._path(name_id, initiator).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others may be left
+                (self._folder / name_id).rmdir()
+        except OSError as error:
+            LOG.warning(
+                "A fence of volume %(volume)s is over, and its file in %(folder)s "
+                "cannot be deleted: %(cause)s. The next reconcile tries again.",
+                {
+                    "volume": name_id,
+                    "folder": self._folder / name_id,
+                    "cause": error.strerror,
+                },
+            )
+
+    def _path(self, name_id: str, initiator: Initiator) -> Path:
+        # An initiator's name can be longer than a file's, and have a slash.
+        digest = hashlib.sha256(initiator.name.encode()).hexdigest()[:32]
+        return self._folder / name_id / f"{digest}.json"
+
+
+def _plain(fence: Fence) -> dict[str, Any]:
+    ids = fence.attachments
+    return {
+        "form": _FORM,
+        "initiator": fence.initiator.name,
+        "attachments": None if ids is None else sorted(ids),
+    }
+
+
+def _read(path: Path) -> Fence | None:
+    try:
+        plain = json.loads(path.read_bytes())
+        if plain["form"] != _FORM:
+            raise ValueError(plain["form"])
+        ids = plain["attachments"]
+        return Fence(
+            Initiator(plain["initiator"]),
+            None if ids is None else frozenset(map(str, ids)),
+        )
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        LOG.error(
+            "The fence %(path)s cannot be read (%(cause)s), so its host is not kept "
+            "out by it. Set it again with taikun-cinder fence, or delete the file.",
+            {"path": path, "cause": type(error).__name__},
+        )
+        return None

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator sees and does by the command, on real kernels."""
+
+import json
+from typing import Any
+
+import pytest
+from cinderclient import exceptions
+
+from lab import attachments
+from lab.cluster import Cluster
+from lab.demo import USER
+from lab.plan import VOLUME_GROUP
+from tests.lab import shared
+from tests.lab.shared import Shared, writing
+from tests.lab.test_storage_reboot import NO_DATABASE
+
+_GUEST = "tests.lab.guest.operator"
+
+
+def _call(
+    cluster: Cluster, *arguments: str, settings: str = "", status: int = 0
+) -> Any:
+    """Call the command on the storage node; give what it answered."""
+    done, said, complaints = cluster.nodes["storage"].call(
+        _GUEST, "call", *arguments, "-f", "json", settings=settings
+    )
+    assert done == status, (said, complaints)
+    return json.loads(said)
+
+
+def test_who_uses_a_volume_is_shown_as_cinder_and_the_kernel_have_it(
+    cluster: Cluster,
+) -> None:
+    with shared.volume(cluster) as volume:
+        writer, reader = volume.attach("compute1"), volume.attach("compute2", "ro")
+        key = "--param-sark=0x1"
+        writer.node.run(
+            f"sg_persist --out --register {key} {writer.path} && sg_persist --out "
+            f"--reserve --prout-type=5 --param-rk=0x1 {writer.path}"
+        )
+        seen = _call(cluster, "volume", "show", volume.id)
+        first, second = seen["uses"]
+        for use, host, mode in ((first, writer, "rw"), (second, reader, "ro")):
+            assert use["attachment"] == host.attachment
+            assert use["host"] == host.node.name
+            assert (use["asked"], use["enforced"]) == (mode, mode)
+            assert use["logged_in"]
+            assert use["address"] in host.node.run("hostname -I || ip -o address")
+            assert use["remark"] == ""
+        held, registered = seen["reservation"]
+        assert held["holder"] == registered["registered"] == writer.node.plan.initiator
+        assert "Write Exclusive" in held["kind"]
+        assert seen["device"] == f"/dev/{VOLUME_GROUP}/volume-{volume.id}"
+        assert seen["differences"] == []
+        (row,) = [
+            row
+            for row in _call(cluster, "volume", "list", "--host", "compute2")
+            if row["Volume"] == volume.id
+        ]
+        assert (row["Hosts"], row["Writing hosts"], row["Logged in"]) == (2, 1, 2)
+        _edit_by_hand_is_told_and_put_right(cluster, volume)
+        for host in writer, reader:
+            volume.detach(host)
+
+
+def _edit_by_hand_is_told_and_put_right(cluster: Cluster, volume: Shared) -> None:
+    assert _call(cluster, "audit") == []
+    acls = f"/sys/kernel/config/target/iscsi/*:volume-{volume.id}/tpgt_1/acls"
+    stranger = shared.initiator("stranger")
+    cluster.nodes["storage"].run(f"mkdir $(echo {acls})/{stranger}")
+    rows = [
+        row for row in _call(cluster, "audit", status=1) if row["Initiator"] == stranger
+    ]
+    assert rows, "the next pass was faster"
+    assert "somebody else than the driver" in rows[0]["Cause"]
+    _call(cluster, "reconcile", "--volume", volume.id, "--yes")
+    assert stranger not in volume.initiators()
+
+
+@pytest.mark.parametrize("settings", ["", NO_DATABASE], ids=["up", "database away"])
+def test_a_fenced_host_is_out_until_a_new_attachment_is_made(
+    cluster: Cluster, settings: str
+) -> None:
+    with shared.volume(cluster) as volume:
+        bad, good = volume.attach("compute1"), volume.attach("compute2")
+        with writing(good, 7) as others, writing(bad, 1) as seen:
+            answer = _call(cluster, "fence", volume.id, "compute1", settings=settings)
+            assert [row["Initiator"] for row in answer] == [bad.node.plan.initiator]
+            assert answer[0]["Logged in"]
+            good.write(1, "fenced")
+            assert volume.initiators() == {good.node.plan.initiator}
+            # cinder-volume reads its database all the while, and reconciles.
+            _call(cluster, "reconcile", "--volume", volume.id, "--yes")
+            assert volume.initiators() == {good.node.plan.initiator}
+            assert good.read(1) == "fenced"
+        assert seen["errors"] != []
+        assert others["errors"] == []
+        _is_not_let_in_by_what_it_has(volume, bad)
+        volume.detach(bad)
+        again = volume.attach("compute1")
+        assert again.read(1) == "fenced"
+        for host in again, good:
+            volume.detach(host)
+
+
+def _is_not_let_in_by_what_it_has(volume: Shared, bad: attachments.Attached) -> None:
+    """See that Nova's hard reboot, for one, gets no connection by the attachment."""
+    cinder = volume.cluster.clients.volume(USER, "nova")
+    connector = {
+        "host": bad.node.name,
+        "ip": "198.51.100.99",
+        "initiator": bad.node.plan.initiator,
+        "multipath": False,
+    }
+    with pytest.raises(exceptions.ClientException):
+        cinder.attachments.update(bad.attachment, connector)
+    assert bad.node.plan.initiator not in volume.initiators()
