@@ -5,6 +5,12 @@ import contextlib
 import os
 from pathlib import Path
 
+#: What an operator does about a folder that cannot be written to.
+CURE = (
+    "Give the folder to the user of cinder-volume, with room on its disk, or set the "
+    "option taikun_state_path to another one."
+)
+
 
 def draft(path: Path) -> Path:
     """Give where a file is written before it takes its place."""

@@ -25,7 +25,6 @@ from taikun_cinder.batches import Batches
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.enforcement import Enforced, Enforcement
 from taikun_cinder.exception import HostFenced, VolumeHeld, VolumeMoved
-from taikun_cinder.fences import Fences
 from taikun_cinder.known import Known, look, without_rows
 from taikun_cinder.layout import Layout
 from taikun_cinder.leftovers import (
@@ -72,7 +71,7 @@ class Exports:
         self.layout = layout
         self.backend = backend
         self._records = records
-        self.fences = Fences(records.folder)
+        self.fences = records.fences
         self.enforcement = Enforcement(target, layout, activate)
         self.orphans = Orphans(target, layout, records, backend, locks.of)
         self._patience = patience
@@ -296,10 +295,16 @@ class Exports:
             blind: whether Cinder's database cannot be read. Then the others keep what
                 the record says.
         """
+        LOG.warning(
+            "Volume %(volume)s: an operator has cut off %(initiator)s, until a new "
+            "attachment is made for it.",
+            {"volume": volume.id, "initiator": initiator},
+        )
         if not blind:
             known = self._settled(volume, self.look(volume))
-            self._ensure(volume, known, known.ledger, {initiator}, certain=True)
-            return
+            if not known.moved(volume):
+                self._ensure(volume, known, known.ledger, {initiator}, certain=True)
+                return
         known = self.look_without_rows(volume)
         export = known.record.export if known.record else None
         if known.record is None or export is None:
@@ -353,10 +358,6 @@ class Exports:
             # The source of a migration has, in the end, the name of the volume.
             if not others:
                 self._records.forget(volume["name_id"])
-                fenced = self.fences.of(volume["name_id"])
-                self.fences.forget(
-                    volume["name_id"], [fence.initiator for fence in fenced]
-                )
 
     @contextlib.contextmanager
     def locked(self, volume: Any) -> Iterator[Known]:
@@ -366,20 +367,11 @@ class Exports:
 
     def look(self, volume: Any) -> Known:
         """Give all that is known about a volume; who goes by it holds its lock."""
-        return look(
-            volume,
-            self.target,
-            self.layout,
-            self._records,
-            self.fences,
-            self._clock(),
-        )
+        return look(volume, self.target, self.layout, self._records, self._clock())
 
     def look_without_rows(self, volume: VolumeRow) -> Known:
         """Do the same where Cinder's database cannot be read."""
-        return without_rows(
-            volume, self.layout, self._records, self.fences, self._clock()
-        )
+        return without_rows(volume, self.layout, self._records, self._clock())
 
     def _settled(self, volume: Any, known: Known) -> Known:
         """Write down which attachments fences are about, and forget those over."""
@@ -389,7 +381,7 @@ class Exports:
         for fence in known.fences:
             settled = fence.settled(known.attachments, before)
             if settled.is_over(ids, known.deleted):
-                self.fences.forget(volume["name_id"], [fence.initiator])
+                self.fences.forget(volume["name_id"], fence.initiator)
                 continue
             if settled != fence and not self.fences.keep(volume["name_id"], settled):
                 settled = fence

@@ -5,10 +5,10 @@ They are no part of the records, since a fence must be set while an operation ho
 volume's lock and hangs: it would write the record that it has read before.
 """
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterable
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,33 @@ from oslo_log import log as logging
 from taikun_cinder import durable
 from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.model import Initiator
-from taikun_cinder.records import CURE
 
 LOG = logging.getLogger(__name__)
 
 _FORM = 1
+
+_SUFFIX = ".json"
 
 
 class Fences:
     """The fences of the volumes of a node.
 
     Args:
-        folder: of the node's records; the fences have one of their own in it.
+        folder: where; it has a folder for each volume that has any.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / "fences"
+        self._folder = folder
 
     def of(self, name_id: str) -> tuple[Fence, ...]:
         """Give the fences of a volume. Without any, this is one look at the disk."""
+        folder = f"{self._folder}/{name_id}"
         try:
-            files = sorted((self._folder / name_id).iterdir())
-        except OSError:  # also what cannot be read: then there is no record, either
+            names = sorted(os.listdir(folder))
+        except OSError:  # if it cannot be read, neither can the records
             return ()
-        found = map(_read, (file for file in files if file.suffix == ".json"))
-        return tuple(fence for fence in found if fence is not None)
+        files = (Path(folder, name) for name in names if name.endswith(_SUFFIX))
+        return tuple(fence for fence in map(_read, files) if fence is not None)
 
     def keep(self, name_id: str, fence: Fence) -> bool:
         """Write a fence; one of the same host is replaced.
@@ -62,34 +64,34 @@ class Fences:
                     "initiator": fence.initiator,
                     "path": path,
                     "cause": error.strerror,
-                    "cure": CURE,
+                    "cure": durable.CURE,
                 },
             )
             return False
         return True
 
-    def forget(self, name_id: str, initiators: Iterable[Initiator]) -> None:
-        """Delete the fences of some hosts; a file that stays is told."""
+    def forget(self, name_id: str, initiator: Initiator | None = None) -> None:
+        """Delete the fence of a host, or all of a volume; a file that stays is told."""
+        folder = self._folder / name_id
         try:
-            for initiator in initiators:
+            if initiator is not None:
                 self._path(name_id, initiator).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # others may be left
-                (self._folder / name_id).rmdir()
+            if initiator is None or not os.listdir(folder):
+                shutil.rmtree(folder)
+        except FileNotFoundError:
+            return
         except OSError as error:
             LOG.warning(
                 "A fence of volume %(volume)s is over, and its file in %(folder)s "
-                "cannot be deleted: %(cause)s. The next reconcile tries again.",
-                {
-                    "volume": name_id,
-                    "folder": self._folder / name_id,
-                    "cause": error.strerror,
-                },
+                "cannot be deleted: %(cause)s. It lets nobody in, and keeps nobody "
+                "out who is attached anew.",
+                {"volume": name_id, "folder": folder, "cause": error.strerror},
             )
 
     def _path(self, name_id: str, initiator: Initiator) -> Path:
         # An initiator's name can be longer than a file's, and have a slash.
         digest = hashlib.sha256(initiator.name.encode()).hexdigest()[:32]
-        return self._folder / name_id / f"{digest}.json"
+        return self._folder / name_id / f"{digest}{_SUFFIX}"
 
 
 def _plain(fence: Fence) -> dict[str, Any]:

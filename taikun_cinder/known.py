@@ -11,7 +11,6 @@ from taikun_cinder.access.fence import Fence, unfenced
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator
 from taikun_cinder.database import Rows, VolumeRow
-from taikun_cinder.fences import Fences
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -112,12 +111,7 @@ class Known:
 
 
 def look(
-    volume: Any,
-    target: Target,
-    layout: Layout,
-    records: Records,
-    fences: Fences,
-    now: float,
+    volume: Any, target: Target, layout: Layout, records: Records, now: float
 ) -> Known:
     """Read all that is known about a volume. The caller holds its lock.
 
@@ -126,7 +120,6 @@ def look(
         target: what exports it.
         layout: how.
         records: the node's.
-        fences: the node's.
         now: by the clock of the ledgers.
     """
     rows = database.rows_of(volume, target)
@@ -140,19 +133,17 @@ def look(
     export = record.export if record else None
     let_in = export.grant_of if export else ()
     ledger = ledger.prune(rows.attachments, let_in)
-    set_fences = fences.of(volume["name_id"])
-    deleted = _deleted(rows.attachments, ledger, set_fences)
+    fences = records.fences.of(volume["name_id"])
+    deleted = _deleted(rows.attachments, ledger, fences)
     if not _may_be_old_apis(rows):
         ledger = ledger.without_deleted(deleted)
-    for fence in set_fences:
+    for fence in fences:
         ledger = fence.applied(rows.attachments, ledger)
-    return Known(
-        name, rows.volume, rows.attachments, ledger, record, deleted, set_fences
-    )
+    return Known(name, rows.volume, rows.attachments, ledger, record, deleted, fences)
 
 
 def without_rows(
-    volume: VolumeRow, layout: Layout, records: Records, fences: Fences, now: float
+    volume: VolumeRow, layout: Layout, records: Records, now: float
 ) -> Known:
     """Give what is known about a volume where Cinder's database cannot be read.
 
@@ -162,16 +153,15 @@ def without_rows(
         volume: as its record says.
         layout: how it is exported.
         records: the node's.
-        fences: the node's.
         now: by the clock of the ledgers.
     """
     record = records.of(volume)
     ledger = unfenced(record.ledger).not_after(now) if record else Ledger()
-    set_fences = fences.of(volume["name_id"])
-    for fence in set_fences:
+    fences = records.fences.of(volume["name_id"])
+    for fence in fences:
         ledger = fence.applied((), ledger)
     name = _name(volume, layout, record, ())
-    return Known(name, None, (), ledger, record, fences=set_fences)
+    return Known(name, None, (), ledger, record, fences=fences)
 
 
 def _deleted(

@@ -22,6 +22,7 @@ from oslo_log import log as logging
 
 from taikun_cinder import durable
 from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
+from taikun_cinder.fences import Fences
 from taikun_cinder.volume_record import Record, of_plain, plain
 
 LOG = logging.getLogger(__name__)
@@ -38,12 +39,6 @@ _UNREADABLE = (
     RecursionError,
 )
 
-#: What an operator does about a folder that cannot be written to.
-CURE = (
-    "Give the folder to the user of cinder-volume, with room on its disk, or set the "
-    "option taikun_state_path to another one."
-)
-
 
 class Records:
     """The records of the volumes of a node.
@@ -56,6 +51,8 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        #: Whom operators have cut off, which outlives what a record says.
+        self.fences = Fences(folder / "fences")
         #: What could not be written yet, by the name of its file, and what was there.
         self._unwritten: dict[str, tuple[Record, object]] = {}
 
@@ -163,7 +160,7 @@ class Records:
             durable.replace(path, text.encode())
         except OSError as error:
             raise RecordNotWritten(
-                volume=volume_id, path=path, cause=error.strerror, cure=CURE
+                volume=volume_id, path=path, cause=error.strerror, cure=durable.CURE
             ) from error
         self._unwritten.pop(volume_id, None)
 
@@ -174,6 +171,7 @@ class Records:
     def forget(self, volume_id: str) -> None:
         """Delete the record of a volume that is gone. A file that stays is told."""
         self._unwritten.pop(volume_id, None)
+        self.fences.forget(volume_id)
         path = self._path(volume_id)
         try:
             for file in (path, durable.draft(path)):
@@ -187,7 +185,7 @@ class Records:
                     "path": path,
                     "volume": volume_id,
                     "cause": error.strerror,
-                    "cure": CURE,
+                    "cure": durable.CURE,
                 },
             )
 

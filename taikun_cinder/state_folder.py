@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from taikun_cinder import records
+from taikun_cinder import durable
 from taikun_cinder.node import Node, Problem
 
 #: What a record takes, at most; a disk that is full lets an empty file be made.
@@ -40,7 +40,7 @@ def problems(folder: Path, node: Node) -> Iterator[Problem]:
         yield Problem(
             f"The driver cannot write to {folder} (option taikun_state_path): "
             f"{error.strerror}",
-            records.CURE,
+            durable.CURE,
         )
         return
     yield from _access(folder, real.stat())

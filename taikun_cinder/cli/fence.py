@@ -91,8 +91,7 @@ class FenceVerb(ListVerb):
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Cut the host off, and remember it."""
         found = self.backends(parsed_args.backend)
-        places = (_place(backend, parsed_args.volume) for backend in found)
-        place = next(filter(None, places), None)
+        place = self._place(found, parsed_args.volume)
         if place is None:
             raise NothingDoneError(unknown(parsed_args.volume, found))
         initiators = _initiators(place, parsed_args.host)
@@ -107,9 +106,17 @@ class FenceVerb(ListVerb):
         self.complain(_NEXT.format(volume=place.volume.id))
         return COLUMNS, rows
 
+    def _place(self, found: Sequence[Backend], volume: str) -> "_Place | None":
+        for backend in found:
+            with self.guarded(backend):
+                if place := _place(backend, volume):
+                    return place
+        return None
+
     def _lift(self, place: "_Place", initiators: Sequence[Initiator]) -> list[Row]:
         exports = place.backend.exports
-        exports.fences.forget(place.name_id, initiators)
+        for initiator in initiators:
+            exports.fences.forget(place.name_id, initiator)
         with coordinated():
             exports.ensure(place.volume)
         hosts = exports.target.read(place.target).hosts

@@ -21,7 +21,6 @@ from taikun_cinder.access.model import Export
 from taikun_cinder.cli import status
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.verb import Verb
-from taikun_cinder.fences import Fences
 from taikun_cinder.node import Node
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -191,7 +190,7 @@ def _without_fenced(records: Records, volume_id: str, export: Export) -> Export:
     """
     fenced = {
         fence.initiator
-        for fence in Fences(records.folder).of(volume_id)
+        for fence in records.fences.of(volume_id)
         if fence.attachments is None
     }
     return export.without(fenced)

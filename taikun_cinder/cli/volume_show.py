@@ -34,8 +34,7 @@ class VolumeShow(ShowVerb):
 
     It works without Cinder's database too, and says what it then cannot tell.
 
-    The exit status is 0, 1 if the volume could not be looked at, and 2 if this node has
-    no such volume.
+    The exit status is 0, or 2 if the volume is not here or could not be looked at.
     """
 
     EXAMPLE = (
@@ -59,9 +58,10 @@ class VolumeShow(ShowVerb):
         found = self.backends(parsed_args.backend)
         with coordinated():
             for backend in found:
-                survey = backend.survey(self.complain)
-                if volume := survey.find(parsed_args.volume):
-                    return self.dict2columns(_shown(backend, survey.of(volume)))
+                with self.guarded(backend):
+                    survey = backend.survey(self.complain)
+                    if volume := survey.find(parsed_args.volume):
+                        return self.dict2columns(_shown(backend, survey.of(volume)))
         raise NothingDoneError(unknown(parsed_args.volume, found))
 
 

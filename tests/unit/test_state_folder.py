@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from taikun_cinder import records, state_folder
+from taikun_cinder import durable, state_folder
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_what_is_no_folder_is_refused(told, tmp_path, kind):
     text, tolerable = _only(told(place))
     assert not tolerable
     assert f"cannot write to {place} (option taikun_state_path)" in text
-    assert records.CURE in text
+    assert durable.CURE in text
 
 
 def test_link_to_a_right_folder_is_accepted(told, tmp_path, folder):
