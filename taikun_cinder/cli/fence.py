@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``taikun-cinder fence``: ends a host's access to a volume now, at the target."""
 
+import contextlib
 import dataclasses
 import time
 from argparse import ArgumentParser, Namespace
@@ -205,11 +206,12 @@ class _Place:
 def _place(backend: Backend, volume: str) -> _Place | None:
     """Find a volume of a back end by what the kernel and the records have."""
     layout, target = backend.exports.layout, backend.target
-    exported = {
-        name_id: name
-        for name in target.names("")
-        if (name_id := layout.name_id(name)) is not None
-    }
+    exported: dict[str, str] = {}
+    # What cannot be looked at can be fenced all the same.
+    with contextlib.suppress(CinderException):
+        for name in target.names(""):
+            if (name_id := layout.name_id(name)) is not None:
+                exported[name_id] = name
     for name_id in {*exported, *backend.records.volumes()}:
         record = backend.records.load(name_id)
         export = record.export if record else None
@@ -218,7 +220,9 @@ def _place(backend: Backend, volume: str) -> _Place | None:
         about = record.about if record else None
         if volume not in (name_id, name, named, about.volume if about else name_id):
             continue
-        shown = target.read(name)
+        shown = ExportState(name)
+        with contextlib.suppress(CinderException):
+            shown = target.read(name)
         device = Path(shown.device or (export.device if export else ""))
         is_ours = about is not None and about.backend == backend.host
         if is_ours or device.parent == backend.group.folder:

@@ -7,7 +7,7 @@ from oslo_db import exception as db_exception
 
 from taikun_cinder import database, locks
 from taikun_cinder.cli.fence import FenceVerb
-from taikun_cinder.exception import StepUnfinished
+from taikun_cinder.exception import StepUnfinished, TargetBusy
 from tests.unit.cli.conftest import backend_of
 from tests.unit.cloud import A, B, move
 from tests.unit.memory import name_of
@@ -183,6 +183,23 @@ def test_kernel_that_does_not_come_back_is_told_with_what_to_do(
     assert done.status == 1
     assert "may have access still" in done.complaints
     assert "cut its power" in done.complaints
+    cloud.reconcile()
+    assert not cloud.acls(volume)
+
+
+def test_target_that_is_busy_is_fenced_as_soon_as_it_is_not(cloud, fence, monkeypatch):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+
+    def busy(name, *_more, **_other):
+        raise TargetBusy(target=name, cause="the disk hangs")
+
+    with monkeypatch.context() as patch:
+        for call in "names", "read", "revoke", "ensure":
+            patch.setattr(cloud.target, call, busy)
+        done = fence(volume, A["host"])
+    assert done.status == 1
+    assert "may have access still" in done.complaints
     cloud.reconcile()
     assert not cloud.acls(volume)
 
