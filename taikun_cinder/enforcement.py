@@ -90,6 +90,7 @@ class Enforcement:
         about: Collection[Initiator] | None = None,
         *,
         search: bool = False,
+        asked: bool = False,
     ) -> Enforced:
         """Make the export so.
 
@@ -104,6 +105,7 @@ class Enforcement:
             search: do not believe a record that nothing is exported, and look for a
                 part that lost its target anywhere. It takes the longer, the more the
                 node exports.
+            asked: whether a request asked for this, of nobody in particular.
 
         If the volume has no block device, nobody gets more than he has; but who may not
         reach it any more does not. A request that only takes somebody's access away is
@@ -121,7 +123,7 @@ class Enforcement:
             changed = differing.union(about)
         search = search or record is None or had is not None
         result = self._target.ensure(name, desired, changed, search=search)
-        _log(volume, result, about)
+        _log(volume, result, asked=asked or about is not None)
         return Enforced(desired, result)
 
     def _failure_to_activate(self, volume: Any) -> NotActivated | None:
@@ -158,7 +160,7 @@ class Enforcement:
             dataclasses.replace(export, device=state.device) if state.device else None
         )
         result = self._target.ensure(desired.target, shown, search=shown is None)
-        _log(volume, result, about)
+        _log(volume, result, asked=about is not None)
         if about is None or _of(about, export) != _of(about, desired):
             return Enforced(export, result, failure)
         LOG.error(failure.msg)
@@ -211,10 +213,10 @@ def _of(initiators: Collection[Initiator], export: Export) -> set[Grant]:
     return {grant for grant in export.grants if grant.initiator in initiators}
 
 
-def _log(volume: Any, result: Result, about: Collection[Initiator] | None) -> None:
+def _log(volume: Any, result: Result, *, asked: bool) -> None:
     if result.changes:
         # What a request asked for is told once it is done, see attachment_log.
-        log = LOG.info if about is None else LOG.debug
+        log = LOG.debug if asked else LOG.info
         log(
             "Export of volume %(volume)s put right: %(steps)s",
             {"volume": volume["id"], "steps": "; ".join(result.changes)},

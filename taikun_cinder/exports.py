@@ -176,7 +176,7 @@ class Exports:
             if known.moved(volume):
                 return frozenset()
             if grants(known.attachments, known.ledger) != known.had:
-                self._ensure(volume, known, known.ledger)
+                self._ensure(volume, known, known.ledger, asked=True)
             elif known.record is not None:
                 # Which attachments a host has is what tells a deleted one from a
                 # missing one later.
@@ -426,9 +426,12 @@ class Exports:
         about: Collection[Initiator] | None = None,
         *,
         certain: bool = False,
+        asked: bool = False,
     ) -> Export | None:
         """Make the export so, and keep it; give what the target must show by now."""
-        enforced = self._enforce(volume, known, ledger, about, certain=certain)
+        enforced = self._enforce(
+            volume, known, ledger, about, certain=certain, asked=asked
+        )
         self._keep(volume, known, ledger, enforced)
         return enforced.export
 
@@ -442,6 +445,7 @@ class Exports:
         hold: Hold | None = None,
         search: bool = False,
         certain: bool = False,
+        asked: bool = False,
         undone: Ledger | None = None,
     ) -> Enforced:
         """Make the export so; see ``Enforcement.ensure``, and ``leftovers.spared``.
@@ -456,7 +460,13 @@ class Exports:
             volume, known, ledger, about or (), self.target, hold, certain=certain
         )
         enforced = self.enforcement.ensure(
-            volume, known.target, known.record, granted, about, search=search
+            volume,
+            known.target,
+            known.record,
+            granted,
+            about,
+            search=search,
+            asked=asked,
         )
         if enforced.failure:
             # A reboot goes by the record, and must not let in who was cut off here.

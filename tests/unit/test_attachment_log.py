@@ -92,3 +92,12 @@ def test_what_a_client_says_stays_in_its_line(cloud, told):
     lines = told()
     assert lines
     assert not any("\n" in line for line in lines)
+
+
+@pytest.mark.parametrize("mode", ["rw", "ro"])
+def test_mode_that_cinder_writes_later_makes_no_second_line(cloud, told, mode):
+    volume = cloud.volume()
+    attached = cloud.attach_in_one(volume, A, mode)
+    cloud.watch()
+    assert attached.writes() is (mode == "rw")
+    assert len(told()) == 1
