@@ -63,10 +63,28 @@ def _read(program: str, arguments: Sequence[str]) -> None:
         CONF.set_override(option, 1, group="database")
     if not CONF.config_file and not CONF.config_dir:
         raise cfg.ConfigFilesNotFoundError(["/etc/cinder/cinder.conf"])
+    _log()
+    priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
+
+
+def _log() -> None:
+    """Begin to log as the configuration says; without a place there, to the stderr.
+
+    oslo.log would take the standard output, which is for answers. And what is logged
+    where an operator reads them is no more than warnings, unless there is ``--debug``.
+
+    Raises:
+        cfg.Error: the log cannot be written.
+    """
+    aside = not (CONF.log_file or CONF.log_dir or CONF.use_journal)
+    if aside:
+        CONF.set_override("use_stderr", True)
     try:
         logging.setup(CONF, "cinder")
     except OSError as error:
         raise cfg.Error(
             f"its log cannot be written ({error}); run this as cinder-volume's user"
         ) from None
-    priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
+    if aside and not CONF.debug:
+        for handler in logging.getLogger(None).logger.handlers:
+            handler.setLevel(logging.WARNING)

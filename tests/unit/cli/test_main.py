@@ -73,6 +73,16 @@ def test_a_broken_configuration_is_one_clear_line_and_a_status(call, text, words
     assert all(word in line for word in words), line
 
 
+def test_what_is_logged_is_no_part_of_the_answer(call):
+    driver = "taikun_cinder.driver.MultiattachLVMDriver"
+    text = f"[DEFAULT]\nenabled_backends = lvm\n[lvm]\nvolume_driver = {driver}\n"
+    done = call("--debug", "volume", "list", "-f", "json", cinder=text)
+    assert "DEBUG" in done.stderr
+    assert "DEBUG" not in done.stdout
+    quiet = call("volume", "list", "-f", "json", cinder=text)
+    assert "INFO" not in quiet.stderr + quiet.stdout
+
+
 def test_a_missing_configuration_is_one_clear_line_and_a_status(call):
     done = call("--config-file", "/nowhere/cinder.conf", "restore")
     assert done.returncode == 2
