@@ -9,6 +9,7 @@ Cinder's, or a row that Cinder has marked as deleted, needs none of this.
 """
 
 import dataclasses
+import enum
 from collections.abc import Callable, Collection
 
 from oslo_log import log as logging
@@ -36,6 +37,27 @@ class Revocation:
         return f"volume {self.volume} for {self.initiator}"
 
 
+class Reason(enum.StrEnum):
+    """Why a pass left revocations undone."""
+
+    MISSING_ONCE = "missing_once"
+    DATABASE_UNKNOWN = "database_unknown"
+    OVER_LIMIT = "over_limit"
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """The revocations that a pass has left undone.
+
+    Attributes:
+        revocations: they; none as a rule.
+        reason: why they were left.
+    """
+
+    revocations: tuple[Revocation, ...] = ()
+    reason: Reason = Reason.MISSING_ONCE
+
+
 class Brake:
     """Holds such revocations of one back end back until they may be.
 
@@ -45,7 +67,9 @@ class Brake:
     """
 
     def __init__(self, limit: int, trusted: Callable[[], bool]) -> None:
-        self._limit = limit
+        self.limit = limit
+        #: What the last pass has left undone.
+        self.held = Held()
         self._trusted = trusted
         self._before: frozenset[Revocation] = frozenset()
         self._now: set[Revocation] = set()
@@ -93,6 +117,7 @@ class Brake:
         once = sorted(self._now - self._before)
         missing = sorted(self._now)
         self._before = frozenset(self._now)
+        self.held = Held(tuple(once))
         if once:
             LOG.warning(
                 "Attachments of hosts that are logged in are missing in the database, "
@@ -103,6 +128,7 @@ class Brake:
         if not twice:
             return frozenset()
         if not self._trusted():
+            self.held = Held(tuple(missing), Reason.DATABASE_UNKNOWN)
             LOG.error(
                 "%(count)d accesses of hosts that are logged in have no attachment in "
                 "the database, and it does not have the row of this service either, so "
@@ -112,14 +138,15 @@ class Brake:
             )
             return frozenset()
         # Also if most of them are missing for the first time: a loss can go on.
-        if len(missing) > self._limit:
+        if len(missing) > self.limit:
+            self.held = Held(tuple(missing), Reason.OVER_LIMIT)
             LOG.error(
                 "%(count)d accesses of hosts that are logged in have no attachment in "
                 "the database, more than the %(limit)d that taikun_max_revocations "
                 "lets a reconcile end. All of them stay: %(words)s. %(cure)s.",
                 {
                     "count": len(missing),
-                    "limit": self._limit,
+                    "limit": self.limit,
                     "words": _words(missing),
                     "cure": _CURE,
                 },

@@ -251,6 +251,7 @@ class Exports:
         search: bool = False,
         hold: Hold | None = None,
         missed: Missed | None = None,
+        seen: Callable[[str, Export | None, Result], object] | None = None,
     ) -> tuple[str, ...]:
         """Make the export agree with Cinder; give the initiators that have access.
 
@@ -265,6 +266,7 @@ class Exports:
             hold: tells which live initiators without an attachment keep their access,
                 see ``brake``. None for a request of Cinder's.
             missed: tells which attachments are missing for good, see ``brake``.
+            seen: is told the volume's id, the export, and what came of it.
         """
         with self.locked(volume) as known:
             if known.closed(volume) or self.enforcement.shows_another(
@@ -277,6 +279,8 @@ class Exports:
             ledger = self.swept(known, ledger, sweep)
             enforced = self._enforce(volume, known, ledger, hold=hold, search=search)
             export = enforced.export
+            if seen:
+                seen(volume["id"], export, enforced.result)
             if sweep and export:
                 ledger = ledger.look(
                     export.grant_of, enforced.result.connected, self._clock()

@@ -12,7 +12,7 @@ group, and its target is named by that volume.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from oslo_log import log as logging
@@ -93,21 +93,25 @@ class Orphans:
             users = self._users(found, found.export, state)
             return not users or bool(found.export.grant_of.keys() - users)
 
-    def settle(self, name_id: str, hold: Hold) -> None:
+    def settle(self, name_id: str, hold: Hold) -> Sequence[str]:
         """Remove what nobody owns of one volume.
 
         Args:
             name_id: of the volume.
             hold: tells which initiators keep their access for now, see ``brake``.
+
+        Returns:
+            the kinds of the differences that were put right, see ``Result``.
         """
         with self._lock(name_id):
             found = self._left(name_id)
             if found is None:
-                return
+                return ()
             if found.export is not None:
-                self._settle(name_id, found, found.export, hold)
-            elif found.record is not None and not found.owners:
+                return self._settle(name_id, found, found.export, hold)
+            if found.record is not None and not found.owners:
                 self._forget(name_id, found.record)
+            return ()
 
     def _left(self, name_id: str) -> _Left | None:
         """Give what there is of a volume that is not this back end's; None for nothing.
@@ -184,16 +188,15 @@ class Orphans:
         found: _Left,
         export: Export,
         hold: Hold,
-    ) -> None:
+    ) -> Sequence[str]:
         owners = found.owners
         state = self._target.read(export.target)
         hosts = {*export.grant_of, *state.hosts}
         users = self._users(found, export, state)
         kept = users.union(hold(name_id, state.connected & hosts - users))
         if kept:
-            self._keep(name_id, owners, found.record, export, kept)
-            return
-        changes = self._target.ensure(export.target, None).changes
+            return self._keep(name_id, owners, found.record, export, kept)
+        done = self._target.ensure(export.target, None)
         self._records.forget(name_id)
         LOG.warning(
             "Nobody owns the export %(target)s of back end %(backend)s any more: "
@@ -204,9 +207,10 @@ class Orphans:
                 "backend": self._backend,
                 "why": _why(owners),
                 "hosts": _words(hosts),
-                "changes": "; ".join(changes) or "there was only its record",
+                "changes": "; ".join(done.changes) or "there was only its record",
             },
         )
+        return done.put_right
 
     def _users(
         self, found: _Left, export: Export, state: ExportState
@@ -242,7 +246,7 @@ class Orphans:
         record: Record | None,
         export: Export,
         kept: Collection[Initiator],
-    ) -> None:
+    ) -> Sequence[str]:
         LOG.warning(
             "The export %(target)s is kept for %(hosts)s, though %(why)s. If this back "
             "end was renamed, give it its volumes with cinder-manage volume "
@@ -255,10 +259,11 @@ class Orphans:
             },
         )
         if record is None or not export.grant_of.keys() - kept:
-            return
+            return ()
         rest = export.only(kept)
-        self._target.ensure(export.target, rest)
+        done = self._target.ensure(export.target, rest)
         self._records.save(name_id, dataclasses.replace(record, export=rest))
+        return done.put_right
 
 
 def _cinders_own(record: Record) -> frozenset[Initiator]:

@@ -18,6 +18,7 @@ from oslo_log import log as logging
 from taikun_cinder.brake import Brake
 from taikun_cinder.exception import DatabaseUnknown, StepUnfinished, TargetBusy
 from taikun_cinder.exports import Exports
+from taikun_cinder.passes import Pass
 from taikun_cinder.progress import Progress
 
 LOG = logging.getLogger(__name__)
@@ -49,6 +50,11 @@ class Reconcile:
         trusted: says whether the database knows at least this service.
         grace: how long Cinder may need to write down what was answered, in seconds.
         limit: how many live hosts a pass may cut off, see ``brake``.
+        ended: is told each pass that has ended, and None if one has failed.
+
+    Attributes:
+        last: the last pass that has ended; None if there was none.
+        current: the one under way; None if there is none.
     """
 
     def __init__(
@@ -59,15 +65,17 @@ class Reconcile:
         trusted: Callable[[], bool] = lambda: True,
         grace: float = 120,
         limit: int = 3,
+        ended: Callable[[Pass | None], None] = lambda _: None,
     ) -> None:
         self._exports = exports
         self._volumes = volumes
         self._attached = attached
         self._trusted = trusted
         self._grace = grace
-        self._brake = Brake(limit, trusted)
-        #: The exports that a pass could not look at, as the kernel hangs there.
-        self._busy: list[str] = []
+        self.brake = Brake(limit, trusted)
+        self._told = ended
+        self.last: Pass | None = None
+        self.current: Pass | None = None
         self._interval: float = 0
         self._periodic: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -183,34 +191,50 @@ class Reconcile:
         """
         if confirmed and not self.is_trusted():
             raise DatabaseUnknown
-        failed = 0
-        self._busy.clear()
-        self._brake.begin(confirmed=confirmed)
+        before = self.last.accesses if self.last else None
+        self.current = current = Pass(before)
+        try:
+            if self._pass(current, confirmed=confirmed):
+                current.end(self.brake.held)
+                self.last = current
+                self._told(current)
+        except Exception:
+            self._told(None)
+            raise
+        finally:
+            self.current = None
+        return len(current.failed)
+
+    def _pass(self, current: Pass, *, confirmed: bool) -> bool:
+        """Make a pass; say whether it came to its end."""
+        self.brake.begin(confirmed=confirmed)
         everything = list(self._volumes())
+        current.volumes = len(everything)
         exported = self._exports.target.names("")
         ours = self._concerned(everything, exported)
-        orphans = self._orphans(everything, exported)
+        current.trusted = self._trusted()
+        orphans = self._orphans(everything, exported, trusted=current.trusted)
         group = self._exports.layout.group
         progress = Progress(f"Exports of {group} are compared with attachments")
-        for work in (*self._looks(ours), *self._settlements(orphans)):
+        for work in self._works(current, ours, orphans):
             if self._ends():
-                return failed
-            failed += not work()
+                return False
+            work()
             progress.step(lambda: len(ours) + len(orphans))
-        released = self._brake.end()
+        released = self.brake.end()
         again = [volume for volume in ours if volume["id"] in released]
-        for work in (*self._looks(again), *self._settlements(released & orphans)):
-            failed += not work()
+        for work in self._works(current, again, released & orphans):
+            work()
         progress.end()
-        if self._busy:
+        if current.busy:
             LOG.warning(
                 "%d exports of %s are left until the next reconcile, since the kernel "
                 "has not come back from them. %s",
-                len(self._busy),
+                len(current.busy),
                 group,
-                " ".join(self._busy),
+                " ".join(f"volume {name}: {why}" for name, why in current.busy.items()),
             )
-        return failed
+        return True
 
     def one(self, volume: Any) -> int:
         """Put one volume right, as an operator has confirmed.
@@ -223,8 +247,11 @@ class Reconcile:
         """
         if not self.is_trusted():
             raise DatabaseUnknown
-        self._brake.begin(confirmed=True)
-        return int(not self._guarded(self._ensure, volume, volume["id"]))
+        self.brake.begin(confirmed=True)
+        current = Pass()
+        look = functools.partial(self._ensure, current, volume)
+        self._guarded(current, volume["id"], look)
+        return len(current.failed)
 
     def is_trusted(self) -> bool:
         """Say whether the database knows at least this service."""
@@ -247,9 +274,9 @@ class Reconcile:
         ]
 
     def _orphans(
-        self, everything: Iterable[Any], exported: Iterable[str]
+        self, everything: Iterable[Any], exported: Iterable[str], *, trusted: bool
     ) -> frozenset[str]:
-        if not self._trusted():
+        if not trusted:
             LOG.error(
                 "The database does not have the row of this service, so nothing is "
                 "removed that has no volume there. Look whether cinder-volume and "
@@ -259,41 +286,41 @@ class Reconcile:
         names = {volume["name_id"] for volume in everything}
         return self._exports.orphans.find(exported, names)
 
-    def _looks(self, volumes: Iterable[Any]) -> Iterator[Callable[[], bool]]:
+    def _works(
+        self, current: Pass, volumes: Iterable[Any], orphans: Iterable[str]
+    ) -> Iterator[Callable[[], None]]:
         for volume in volumes:
-            yield functools.partial(self._guarded, self._ensure, volume, volume["id"])
-
-    def _settlements(self, orphans: Iterable[str]) -> Iterator[Callable[[], bool]]:
+            look = functools.partial(self._ensure, current, volume)
+            yield functools.partial(self._guarded, current, volume["id"], look)
         for name_id in sorted(orphans):
-            yield functools.partial(self._guarded, self._settle, name_id, name_id)
+            settle = functools.partial(self._settle, current, name_id)
+            yield functools.partial(self._guarded, current, name_id, settle)
 
-    def _ensure(self, volume: Any) -> None:
+    def _ensure(self, current: Pass, volume: Any) -> None:
         self._exports.ensure(
             volume,
             sweep=self._grace,
             search=True,
-            hold=self._brake.hold,
-            missed=self._brake.missed,
+            hold=self.brake.hold,
+            missed=self.brake.missed,
+            seen=current.see,
         )
 
-    def _settle(self, name_id: str) -> None:
-        self._exports.orphans.settle(name_id, self._brake.hold)
+    def _settle(self, current: Pass, name_id: str) -> None:
+        current.correct(self._exports.orphans.settle(name_id, self.brake.hold))
 
-    def _guarded(self, work: Callable[[Any], None], what: Any, volume_id: str) -> bool:
-        """Do it; say whether it could be done."""
+    def _guarded(self, current: Pass, volume_id: str, work: Callable[[], None]) -> None:
         try:
-            work(what)
+            work()
         except (TargetBusy, StepUnfinished) as error:
-            self._busy.append(f"volume {volume_id}: {error.msg}")
-            return False
+            current.fail(volume_id, str(error.msg))
         except Exception:
+            current.fail(volume_id)
             LOG.exception(
                 "The export of volume %s could not be put right; the next reconcile "
                 "tries again",
                 volume_id,
             )
-            return False
-        return True
 
     def _ends(self) -> bool:
         """Say whether the service is being stopped: by then it gives no locks."""

@@ -90,6 +90,8 @@ class Result:
         connected: the initiators that were logged in before, of those that were looked
             at.
         without_readers_disk: the initiators that could not be shown that disk.
+        put_right: the kinds of the differences that there were, see ``Finding``: one
+            for each change.
     """
 
     changes: tuple[str, ...] = ()
@@ -101,6 +103,7 @@ class Result:
         default=frozenset(), compare=False
     )
     without_readers_disk: frozenset[Initiator] = frozenset()
+    put_right: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 class Target(Protocol):
@@ -108,6 +111,11 @@ class Target(Protocol):
 
     #: The key of a connector that names its host to this kind of target.
     connector_key: str
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kinds of findings that there can be."""
+        ...
 
     @property
     def capabilities(self) -> Mapping[str, Any]:

@@ -240,6 +240,12 @@ class Cloud:
         attached.session = self.target.log_in(volume, connector, information)
         return attached
 
+    def lose_rows(self, volume_id):
+        """Take a volume's attachments out of the database, as one restored has none."""
+        with db.main_context_manager.writer.using(self.context) as session:
+            rows = session.query(models.VolumeAttachment)
+            rows.filter_by(volume_id=volume_id).delete()
+
     def terminate(self, volume_id, attached):
         """End an attachment's connection as the manager does; give the answer."""
         row = objects.VolumeAttachment.get_by_id(self.context, attached.id)

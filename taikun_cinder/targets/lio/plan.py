@@ -28,12 +28,14 @@ class Plan:
         end: the state after them.
         left: the differences that no step can do away with as things are.
         desired: the export; None for nothing at all.
+        kinds: the kind of the difference that each step is against.
     """
 
     steps: tuple[Step, ...]
     end: LioState
     left: tuple[Difference, ...]
     desired: Export | None
+    kinds: tuple[Kind, ...] = ()
 
     @property
     def withheld(self) -> frozenset[Initiator]:
@@ -73,16 +75,18 @@ def plan(observed: LioState, desired: Export | None) -> Plan:
     """
     refuse_another(observed.name, desired)
     steps: list[Step] = []
+    kinds: list[Kind] = []
     while True:
         left: list[Difference] = []
         for difference in differences(observed, desired):
             if difference.step is not None:
                 steps.append(difference.step)
+                kinds.append(difference.kind)
                 observed = after(observed, difference.step)
                 break
             left.append(difference)
         else:
-            return Plan(tuple(steps), observed, tuple(left), desired)
+            return Plan(tuple(steps), observed, tuple(left), desired, tuple(kinds))
 
 
 def personal(

@@ -46,6 +46,7 @@ class LioTarget:
     """
 
     connector_key = iscsi.CONNECTOR_KEY
+    kinds: Sequence[str] = tuple(Kind)
 
     def __init__(self, kernel: Kernel | None = None) -> None:
         self._kernel: Kernel = kernel or NodesKernel()
@@ -214,6 +215,11 @@ class LioTarget:
             _logged_out(observed, desired),
             observed.sessions,
             whole.without_readers_disk,
+            tuple(
+                kind
+                for step, kind in zip(whole.steps, whole.kinds, strict=True)
+                if step in done
+            ),
         )
 
     def _is_about_readers(self, name: str, desired: Export) -> bool:
