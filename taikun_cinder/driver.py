@@ -33,6 +33,7 @@ from taikun_cinder.access.model import Mode
 from taikun_cinder.admission import AttachRequest
 from taikun_cinder.exception import VolumeHeld
 from taikun_cinder.layout import Layout
+from taikun_cinder.monitoring.monitor import Monitor
 from taikun_cinder.node import Node
 from taikun_cinder.progress import Progress
 from taikun_cinder.reconcile import Reconcile
@@ -80,6 +81,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self.host,
             self.configuration.taikun_login_patience,
         )
+        self._monitor = Monitor(str(self.host), self._target)
         self._failed = threading.local()
         self._restored = Progress(f"Exports of {self.host} are restored")
         self._reconcile = Reconcile(
@@ -108,6 +110,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         Cinder logs "Failed to initialize driver" with the message, shows the service
         as down, and tries again as often as reinit_driver_count says.
         """
+        self._monitor.start(self._reconcile)
         preflight.refuse_node(self.configuration, self.node)
         super().check_for_setup_error()
 
@@ -230,7 +233,8 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
         """Let the connector's host in, and tell it how to connect."""
         try:
-            return self._let_in(volume, connector)
+            with self._monitor.attach(volume, connector):
+                return self._let_in(volume, connector)
         except Exception:
             self._failed.volume = volume["id"]
             raise
@@ -271,13 +275,16 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             Whether others need the export still. It must be a bool: Cinder takes
             anything else for False (manager._connection_terminate).
         """
-        if connector is None:
-            return self._exports.detach_all(volume)
+        with self._monitor.detach(volume, connector):
+            if connector is None:
+                return self._exports.detach_all(volume)
+            return self._end(volume, connector, force=bool(kwargs.get("force")))
+
+    def _end(self, volume: Any, connector: Mapping[str, Any], *, force: bool) -> bool:
         began = time.monotonic()
         initiator = connectors.initiator_to_detach(
             volume["id"], connector, self._target.connector_key
         )
-        force = bool(kwargs.get("force"))
         export = self._exports.detach(volume, connector, initiator, force=force)
         seconds = time.monotonic() - began
         attachment_log.detached(volume, connector, initiator, export, seconds)

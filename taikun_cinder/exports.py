@@ -73,7 +73,7 @@ class Exports:
         self._records = records
         self.fences = records.fences
         self.enforcement = Enforcement(target, layout, activate)
-        self.orphans = Orphans(target, layout, records, backend, locks.of)
+        self.orphans = Orphans(target, layout, records, backend, locks.held)
         self._patience = patience
         self._clock = clock
         self._attaches = Batches[AttachRequest, tuple[Export, Grant, Admission]](
@@ -353,7 +353,7 @@ class Exports:
 
     def forget(self, volume: Any) -> None:
         """Forget a volume that is gone."""
-        with locks.of_volume(volume):
+        with locks.held(volume["name_id"]):
             others = {
                 row.id
                 for row in database.owners_of(volume["name_id"])
@@ -366,7 +366,7 @@ class Exports:
     @contextlib.contextmanager
     def locked(self, volume: Any) -> Iterator[Known]:
         """Have the volume's lock meanwhile, and all that is known about it."""
-        with locks.of_volume(volume):
+        with locks.held(volume["name_id"]):
             yield self._settled(volume, self.look(volume))
 
     def look(self, volume: Any) -> Known:

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lock that is held for all work on a volume, on every node."""
 
+import contextlib
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from cinder import coordination
+
+from taikun_cinder import waits
 
 
 def of_volume(volume: Any) -> Any:
@@ -15,6 +20,14 @@ def of_volume(volume: Any) -> Any:
 def of(name_id: str) -> Any:
     """Give the lock of what is named by a ``name_id``."""
     return coordination.COORDINATOR.get_lock(name(name_id))
+
+
+@contextlib.contextmanager
+def held(name_id: str) -> Iterator[None]:
+    """Hold a lock during the block; reports tell who waits for it, and who has it."""
+    with waits.noted(f"waits for the lock of volume {name_id}") as wait, of(name_id):
+        wait.what, wait.since = f"has the lock of volume {name_id}", time.monotonic()
+        yield
 
 
 def name(name_id: str) -> str:

@@ -15,6 +15,7 @@
 """
 
 import contextlib
+import dataclasses
 import functools
 import socket
 import threading
@@ -63,6 +64,28 @@ def impatient(seconds: float, over: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         _patience.seconds = _patience.over = None
+
+
+@dataclasses.dataclass(eq=False)
+class Unanswered:
+    """A call that has not been answered yet.
+
+    Attributes:
+        call: which one, with the target that it is about.
+        since: when it was made, by the deadline's clock.
+    """
+
+    call: str
+    since: float = dataclasses.field(default_factory=deadline.now)
+
+
+#: A report looks here in the handler of a signal, so without a lock.
+_unanswered: set[Unanswered] = set()
+
+
+def unanswered() -> list[Unanswered]:
+    """Give the calls of this process that have not been answered, the oldest first."""
+    return sorted(_unanswered, key=lambda call: call.since)
 
 
 class Context(priv_context.PrivContext):
@@ -147,6 +170,8 @@ def _send_recv(channel: Any, message: Any, timeout: float | None = None) -> Any:
     """
     number, answer = str(uuid.uuid4()), comm.Future(channel.lock)
     grace, over = _patience.seconds, _patience.over
+    call = Unanswered(_words(message))
+    _unanswered.add(call)
     with channel.lock:
         channel.outstanding_msgs[number] = answer
     try:
@@ -162,8 +187,18 @@ def _send_recv(channel: Any, message: Any, timeout: float | None = None) -> Any:
                 raise answer.error
             return answer.data
     finally:
+        _unanswered.discard(call)
         with channel.lock:
             del channel.outstanding_msgs[number]
+
+
+def _words(message: Any) -> str:
+    """Tell what a message asks for: its steps have passwords in them."""
+    if message[0] != comm.Message.CALL.value:
+        return comm.Message(message[0]).name.lower()
+    _, name, arguments, _ = message
+    about = [one for one in arguments[:1] if isinstance(one, str)]
+    return " ".join([name.rpartition(".")[2], *about])
 
 
 def _comes(answer: Any, timeout: float | None) -> bool:

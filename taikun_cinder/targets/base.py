@@ -291,6 +291,16 @@ class Target(Protocol):
         """
         ...
 
+    def waiting(self) -> Sequence[tuple[str, float]]:
+        """Tell what has been asked of the kernel and has not come back.
+
+        It blocks on nothing, not even on a lock: a report asks in a signal's handler.
+
+        Returns:
+            each in words, without a secret, and for how many seconds; the oldest first.
+        """
+        ...
+
     def names(self, prefix: str) -> frozenset[str]:
         """List the names with a prefix of all that exists, wholly or in part.
 

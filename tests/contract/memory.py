@@ -78,6 +78,10 @@ class MemoryKernel:
         with self._lock:
             return frozenset(name for name in self._exports if name.startswith(prefix))
 
+    def waiting(self) -> Sequence[tuple[str, float]]:
+        """Tell what has not been answered: here everything is, at once."""
+        return ()
+
     def lack_of_readers_disk(self) -> str:
         """Say what the kernel lacks for readers' disks; see ``lack``."""
         return self.lack

@@ -17,7 +17,7 @@ from taikun_cinder.exception import (
     TargetBusy,
     TargetUnreadable,
 )
-from taikun_cinder.privsep import checks, cipher, client
+from taikun_cinder.privsep import checks, cipher, client, deadline
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep.deadline import TooLate
 from taikun_cinder.privsep.refusal import Busy, KernelRefused
@@ -111,6 +111,10 @@ class Kernel(Protocol):
         """
         ...
 
+    def waiting(self) -> Sequence[tuple[str, float]]:
+        """Tell what has not been answered yet, see ``Target.waiting``."""
+        ...
+
     def lack_of_readers_disk(self) -> str:
         """Say what the kernel lacks for readers' disks; empty if it is nothing.
 
@@ -181,6 +185,11 @@ class NodesKernel:
     def names(self, prefix: str) -> frozenset[str]:
         """List the names with a prefix of all that has a target or a backstore."""
         return frozenset(_ask(prefix, privileged.names, prefix))
+
+    def waiting(self) -> Sequence[tuple[str, float]]:
+        """Tell what the privileged process has not answered yet."""
+        now = deadline.now()
+        return [(call.call, now - call.since) for call in client.unanswered()]
 
     def lack_of_readers_disk(self) -> str:
         """Say what the kernel lacks for readers' disks; empty if it is nothing."""

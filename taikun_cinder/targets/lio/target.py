@@ -173,6 +173,10 @@ class LioTarget:
         refuse_another(name, desired)
         return audit(self._kernel.read(name, search=desired is None), desired)
 
+    def waiting(self) -> Sequence[tuple[str, float]]:
+        """Tell what the kernel, or its privileged process, has not answered yet."""
+        return self._kernel.waiting()
+
     def names(self, prefix: str) -> frozenset[str]:
         """List the names with a prefix of all that exists, wholly or in part."""
         return self._kernel.names(prefix)
