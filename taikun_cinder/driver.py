@@ -81,7 +81,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self.host,
             self.configuration.taikun_login_patience,
         )
-        self._monitor = Monitor(str(self.host), self._target)
+        self._monitor = Monitor(str(self.host), self._target, self.configuration)
         self._failed = threading.local()
         self._restored = Progress(f"Exports of {self.host} are restored")
         self._reconcile = Reconcile(
@@ -91,6 +91,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             lambda: database.knows_service(self.host),
             self.configuration.taikun_database_patience,
             self.configuration.taikun_max_revocations,
+            self._monitor.end_pass,
         )
 
     @classmethod
@@ -117,6 +118,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def set_initialized(self) -> None:
         """Begin to reconcile, now that the volumes in use are exported."""
         super().set_initialized()
+        self._monitor.initialize()
         self._restored.end()
         self._reconcile.start(self.configuration.taikun_reconcile_interval)
 
@@ -183,9 +185,13 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def validate_connector(self, connector: Any) -> bool:
         """Refuse what the target or Cinder's database would; nothing is changed."""
-        self._target.initiator(connector)
-        connectors.check(connector)
-        modes.check(connector)
+        try:
+            self._target.initiator(connector)
+            connectors.check(connector)
+            modes.check(connector)
+        except Exception as error:
+            self._monitor.refuse(error)
+            raise
         return True
 
     def create_export(

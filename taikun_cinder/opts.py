@@ -129,6 +129,18 @@ BACKEND_OPTS: list[cfg.Opt] = [
         "what the kernel exports; only a detach that was under way may end late. "
         "Every back end of a node may have the same.",
     ),
+    cfg.StrOpt(
+        "taikun_metrics_folder",
+        help="Folder of node_exporter's textfile collector, in which the driver writes "
+        "metrics for Prometheus every 15 seconds: attaches and detaches with what came "
+        "of them and how long they took, corrections of the reconcile, hosts and "
+        "sessions, what it could not put right, and what the brake holds. Each back "
+        "end has a file of its own. Set it to the collector's folder (option "
+        "--collector.textfile.directory), and let the user of cinder-volume write "
+        "there. It has to be on a disk of this node: one that does not answer, such as "
+        "a dead NFS server's, could hold up the whole service. Without it there are no "
+        "metrics.",
+    ),
 ]
 
 

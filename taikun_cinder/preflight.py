@@ -15,6 +15,7 @@ from oslo_log import log as logging
 from taikun_cinder import option_faults, portals, state_folder, targets, volume_groups
 from taikun_cinder.access.model import Portal
 from taikun_cinder.exception import BackendRefused
+from taikun_cinder.monitoring import textfile
 from taikun_cinder.node import Node, Problem
 from taikun_cinder.records import Records
 from taikun_cinder.volume_groups import Hidden
@@ -98,6 +99,8 @@ def of_node(
     if option_faults.are_readable(configuration, "taikun_state_path"):
         folder = Path(configuration.taikun_state_path)
         yield from state_folder.problems(folder, node)
+    if not option_faults.unreadable(configuration, "taikun_metrics_folder"):
+        yield from textfile.problems(configuration.taikun_metrics_folder, node)
 
 
 def of_targets(configuration: Any, node: Node) -> Iterator[Problem]:

@@ -17,7 +17,8 @@ from taikun_cinder.node import Node, Problem
 _ROOM = 64 * 1024
 
 _IN_MEMORY = ("tmpfs", "ramfs")
-_SHARED = ("nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.glusterfs", "gfs2", "ocfs2")
+#: File systems that are other machines', as the kernel names them.
+SHARED = ("nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.glusterfs", "gfs2", "ocfs2")
 
 
 def problems(folder: Path, node: Node) -> Iterator[Problem]:
@@ -118,7 +119,7 @@ def _medium(folder: Path, real: Path, node: Node) -> Iterator[Problem]:
             "Set taikun_state_path to a folder on a disk.",
             tolerable=True,
         )
-    elif there.kind in _SHARED:
+    elif there.kind in SHARED:
         yield Problem(
             f"{folder} (option taikun_state_path) is on {there.kind}, and nodes must "
             "not share it",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.guest import service_user
 from lab.guest.disks import mount_state
-from lab.services.cinder_conf import ETC, STATE
+from lab.services.cinder_conf import ETC, METRICS, STATE
 from lab.workdir import INSIDE
 
 
@@ -30,7 +30,7 @@ def prepare_cinder(user: str = service_user.USER) -> None:
     etc, state = Path(ETC), Path(STATE)
     service_user.make(state, etc)
     service_user.install(INSIDE / "etc" / "cinder", etc)
-    service_user.own(state, state / "locks", user=user)
+    service_user.own(state, state / "locks", Path(METRICS), user=user)
     mount_state(state / "taikun_cinder")
     service_user.own(state / "taikun_cinder", user=user)
     (state / "taikun_cinder").chmod(0o700)

@@ -31,6 +31,9 @@ STATE = "/var/lib/cinder"
 #: sudo, which allows it with the configuration there.
 ETC = "/etc/cinder"
 
+#: Where node_exporter's textfile collector would look.
+METRICS = "/var/lib/node_exporter"
+
 BACKEND = "lvm-shared"
 
 #: A back end with several portals: IPv6 first, then IPv4, at a port of its own. Its
@@ -70,6 +73,7 @@ def backend(name: str, **options: str) -> dict[str, str]:
         # The node's disk is a sparse file in memory: zeroing a deleted volume would
         # fill the memory with zeroes, and take longer than most tests.
         "volume_clear": "none",
+        "taikun_metrics_folder": METRICS,
         **options,
     }
 

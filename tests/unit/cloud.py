@@ -107,6 +107,7 @@ class Cloud:
     def end_driver(self):
         """End the driver's threads, as the end of its process does."""
         self.driver._reconcile.stop()
+        self.driver._monitor.stop()
 
     @property
     def driver(self):

@@ -195,6 +195,7 @@ def make_driver(configure, node, monkeypatch):
     yield make
     for started in made:
         started._reconcile.stop()
+        started._monitor.stop()
 
 
 @pytest.fixture
