@@ -23,7 +23,7 @@ from oslo_log import log as logging
 from taikun_cinder import durable
 from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 from taikun_cinder.fences import Fences
-from taikun_cinder.volume_record import Record, of_plain, plain
+from taikun_cinder.volume_record import Record, UnknownFormError, of_plain, plain
 
 LOG = logging.getLogger(__name__)
 
@@ -141,6 +141,9 @@ class Records:
             return of_plain(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
+        except UnknownFormError as error:
+            cause = str(error)
+            raise RecordUnreadable(volume=volume_id, path=path, cause=cause) from None
         except _UNREADABLE as error:
             # Not the error's text: it may quote the file.
             cause = getattr(error, "strerror", None) or type(error).__name__

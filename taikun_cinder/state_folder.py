@@ -44,19 +44,33 @@ def problems(folder: Path, node: Node) -> Iterator[Problem]:
             durable.CURE,
         )
         return
-    yield from _access(folder, real.stat())
-    yield from _content(real)
+    yield from access_problems(folder, os.geteuid())
     for parent in real.parents:
         yield from _parent(folder, parent, parent.stat())
     yield from _medium(folder, real, node)
 
 
-def _access(folder: Path, status: os.stat_result) -> Iterator[Problem]:
-    if status.st_uid != os.geteuid():
+def access_problems(folder: Path, user: int) -> Iterator[Problem]:
+    """Tell who else can get at the folder, and what in it the user cannot use.
+
+    Args:
+        folder: it is there.
+        user: the number of cinder-volume's.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    real = folder.resolve(strict=True)
+    yield from _access(folder, real.stat(), user)
+    yield from _content(real, user)
+
+
+def _access(folder: Path, status: os.stat_result, user: int) -> Iterator[Problem]:
+    if status.st_uid != user:
         yield Problem(
             f"{folder} (option taikun_state_path) belongs to user {status.st_uid}, and "
-            f"cinder-volume runs as user {os.geteuid()}: who owns it can let hosts in",
-            f"Run chown -R {os.geteuid()} {folder}, as root.",
+            f"cinder-volume runs as user {user}: who owns it can let hosts in",
+            f"Run chown -R {user} {folder}, as root.",
         )
     if _is_open(status):
         yield Problem(
@@ -73,19 +87,18 @@ def _access(folder: Path, status: os.stat_result) -> Iterator[Problem]:
         )
 
 
-def _content(folder: Path) -> Iterator[Problem]:
+def _content(folder: Path, user: int) -> Iterator[Problem]:
     others = [
         path.name
         for path in folder.iterdir()
         # A file system of its own has this, and it is root's.
-        if path.name != "lost+found" and path.lstat().st_uid != os.geteuid()
+        if path.name != "lost+found" and path.lstat().st_uid != user
     ]
     if others:
         yield Problem(
             f"{len(others)} file(s) in {folder} (option taikun_state_path) belong to "
-            f"another user than {os.geteuid()}, such as {min(others)}, and cannot be "
-            "used",
-            f"Run chown -R {os.geteuid()} {folder}, as root.",
+            f"another user than {user}, such as {min(others)}, and cannot be used",
+            f"Run chown -R {user} {folder}, as root.",
             tolerable=True,
         )
 

@@ -26,6 +26,10 @@ from taikun_cinder.node import machine_id
 _FORM = 1
 
 
+class UnknownFormError(ValueError):
+    """A record has a form that this version does not know; its text says so."""
+
+
 @dataclasses.dataclass(frozen=True)
 class About:
     """What a record speaks of, beside the export itself.
@@ -183,10 +187,13 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
     """Give the record that :func:`plain` gave, or a version before.
 
     Raises:
+        UnknownFormError: another version wrote it.
         Exception: of any kind, if it is none.
     """
     if plain["form"] != _FORM:
-        raise ValueError(plain["form"])
+        raise UnknownFormError(
+            f"it has the form {int(plain['form'])}, and this version reads {_FORM}"
+        )
     export = plain["export"]
     connections = (
         Connection(

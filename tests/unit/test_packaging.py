@@ -19,8 +19,12 @@ import yaml
 from taikun_cinder import version
 from taikun_cinder.cli import main
 from taikun_cinder.driver import MultiattachLVMDriver
+from taikun_cinder.status.checks import Checks
 
 ROOT = Path(__file__).parents[2]
+
+#: The manual pages.
+PAGES = ("taikun-cinder.8", "taikun-cinder-status.8")
 
 
 #: Loads every entry point of the package, and tells from where.
@@ -121,7 +125,8 @@ def test_an_installed_wheel_brings_what_an_operator_copies(installed):
         "doc/install.rst",
     ):
         assert (share / name).is_file(), name
-    assert (installed / "share" / "man" / "man8" / "taikun-cinder.8").is_file()
+    for page in PAGES:
+        assert (installed / "share" / "man" / "man8" / page).is_file()
 
 
 def test_an_sdist_has_all_that_is_versioned(tmp_path):
@@ -193,10 +198,23 @@ def _either(words):
     return "(?:" + words.replace(",", "|") + ")"
 
 
-def test_the_manual_page_has_every_verb_and_draws_without_a_complaint():
+def test_the_manual_page_has_every_verb():
     page = ROOT / "doc" / "man" / "taikun-cinder.8"
     for verb in main.VERBS:
         assert f"\n.B {verb}" in page.read_text()
+
+
+def test_the_manual_page_of_the_checks_has_each_of_them():
+    page = (ROOT / "doc" / "man" / "taikun-cinder-status.8").read_text()
+    told = (ROOT / "doc" / "source" / "upgrade.rst").read_text()
+    for name, _ in Checks._upgrade_checks:
+        assert f"\n.B {name}\n" in page
+        assert f"* - {name}\n" in told
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_manual_page_draws_without_a_complaint(name):
+    page = ROOT / "doc" / "man" / name
     if shutil.which("groff") is None:
         pytest.skip("groff is not installed, as on a machine without manual pages")
     lint = ["groff", "-man", "-ww", "-z", "-Tutf8", str(page)]

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A check of the policies that decide about multi-attach volumes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from cinder import policy as cinder_policy  # noqa: F401 - registers the options
+from oslo_config import cfg
+from oslo_policy import policy
+
+from taikun_cinder.policies import RULES
+from taikun_cinder.status.found import Found
+
+_NAMES = tuple(rule.name for rule in RULES)
+
+
+def multiattach(files: Iterable[Path]) -> Found:
+    """Tell which rules are in force by some files, and whether they differ.
+
+    Args:
+        files: in the order in which they count.
+    """
+    found, rules = Found(), dict[str, tuple[Path, str]]()
+    for file in files:
+        try:
+            said = _rules(file)
+        except (OSError, ValueError) as error:
+            found += Found.failure(
+                f"{file} cannot be read as a policy file, so cinder-api may refuse to "
+                f"start: {error}"
+            )
+            continue
+        for name in said.keys() & rules.keys():
+            other, rule = rules[name]
+            if rule != said[name]:
+                found += Found.warning(
+                    f"{name} is '{rule}' in {other} and '{said[name]}' in {file}; the "
+                    "last one counts. Keep one of the profiles"
+                )
+        rules.update({name: (file, rule) for name, rule in said.items()})
+    notes = [f"{name} is '{rule}' ({file})" for name, (file, rule) in rules.items()]
+    if not found.failures and not rules:
+        notes = ["no file has a rule for them, so members may make and share them"]
+    return found + Found(notes=notes)
+
+
+def files_of(conf: cfg.ConfigOpts) -> Iterator[Path]:
+    """Give this node's policy files, in the order in which they count.
+
+    cinder-api goes by them, so they count where it runs.
+    """
+    for name in (conf.oslo_policy.policy_file, *conf.oslo_policy.policy_dirs):
+        found = conf.find_file(name)
+        if not found:
+            continue
+        path = Path(found)
+        yield from sorted(path.iterdir()) if path.is_dir() else [path]
+
+
+def _rules(file: Path) -> Mapping[str, str]:
+    said = policy.parse_file_contents(file.read_text()) or {}
+    return {name: str(said[name]) for name in _NAMES if name in said}
