@@ -31,6 +31,7 @@ VERBS: Mapping[str, str] = {
     "fence": "taikun_cinder.cli.fence:FenceVerb",
     "reconcile": "taikun_cinder.cli.reconcile:Reconcile",
     "restore": "taikun_cinder.cli.restore:RestoreVerb",
+    "topology": "taikun_cinder.cli.topology.verb:Topology",
     "volume list": "taikun_cinder.cli.volume_list:VolumeList",
     "volume show": "taikun_cinder.cli.volume_show:VolumeShow",
 }

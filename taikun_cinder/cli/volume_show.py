@@ -81,10 +81,9 @@ def _line(one: Mapping[str, Any]) -> str:
     )
 
 
-def _shown(backend: Backend, seen: Seen) -> dict[str, Any]:
-    shown, details = seen.shown, seen.details
-    uses = [dataclasses.asdict(use) for use in accesses(seen)]
-    differences = [
+def differences(seen: Seen) -> list[dict[str, str]]:
+    """Give all that differs, with its cause and what the reconcile does about it."""
+    return [
         {
             "initiator": str(finding.initiator or ""),
             "difference": finding.kind,
@@ -96,6 +95,11 @@ def _shown(backend: Backend, seen: Seen) -> dict[str, Any]:
         }
         for finding in seen.findings
     ]
+
+
+def _shown(backend: Backend, seen: Seen) -> dict[str, Any]:
+    shown, details = seen.shown, seen.details
+    uses = [dataclasses.asdict(use) for use in accesses(seen)]
     portals = [{"portal": str(one)} for one in sorted(details.portals, key=str)]
     return {
         "id": seen.volume.id,
@@ -107,7 +111,7 @@ def _shown(backend: Backend, seen: Seen) -> dict[str, Any]:
         "portals": Lines(portals),
         "uses": Lines(uses),
         "reservation": Lines(_reservation(details.reservation)),
-        "differences": Lines(differences),
+        "differences": Lines(differences(seen)),
         "under way": "an operation" if seen.is_busy else "nothing",
     }
 

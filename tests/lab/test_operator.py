@@ -59,9 +59,28 @@ def test_who_uses_a_volume_is_shown_as_cinder_and_the_kernel_have_it(
             if row["Volume"] == volume.id
         ]
         assert (row["Hosts"], row["Writing hosts"], row["Logged in"]) == (2, 1, 2)
+        _topology_has_both(cluster, volume, writer, reader)
         _edit_by_hand_is_told_and_put_right(cluster, volume)
         for host in writer, reader:
             volume.detach(host)
+
+
+def _topology_has_both(
+    cluster: Cluster, volume: Shared, *hosts: attachments.Attached
+) -> None:
+    graph = _call(cluster, "topology", "--shared")
+    names = {host["id"]: host["names"] for host in graph["hosts"]}
+    uses = [use for use in graph["edges"] if use["volume"] == volume.id]
+    for use, host, mode in zip(uses, hosts, ("rw", "ro"), strict=True):
+        assert use["host"] == host.node.plan.initiator
+        assert names[use["host"]] == [host.node.name]
+        assert (use["enforced"], use["logged_in"]) == (mode, True)
+    done, said, complaints = cluster.nodes["storage"].call(
+        _GUEST, "call", "topology", "--html", "-"
+    )
+    assert done == 0, complaints
+    assert said.startswith("<!doctype html>")
+    assert hosts[0].node.plan.initiator in said
 
 
 def _edit_by_hand_is_told_and_put_right(cluster: Cluster, volume: Shared) -> None:

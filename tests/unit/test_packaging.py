@@ -129,6 +129,22 @@ def test_an_installed_wheel_brings_what_an_operator_copies(installed):
         assert (installed / "share" / "man" / "man8" / page).is_file()
 
 
+def test_an_installed_wheel_brings_the_parts_of_the_topologys_page(installed):
+    script = (
+        "from cinder import objects; objects.register_all()\n"
+        "from taikun_cinder.cli.topology import page\n"
+        "print(page.of({'node': 'storage1'}))"
+    )
+    done = subprocess.run(
+        [installed / "bin" / "python", "-W", "ignore", "-c", script],
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("<!doctype html>")
+
+
 def test_an_sdist_has_all_that_is_versioned(tmp_path):
     sdist = _build("build_sdist", tmp_path)
     assert sdist.name == f"taikun_cinder-{version.text()}.tar.gz"
