@@ -142,7 +142,7 @@ def test_reconcile_that_comes_too_late_keeps_nothing_of_a_deleted_volume(cloud):
     loaded.status = "deleting"
     loaded.save()
     cloud.manager.delete_volume(cloud.context, loaded)
-    cloud.driver._reconcile._ensure(listed)
+    assert cloud.driver._reconcile.one(listed) == 0
     assert not cloud.record(volume).exists()
 
 
