@@ -20,6 +20,15 @@ class Secondary(enum.Enum):
     DENY = "deny"
 
 
+class Guard(enum.Enum):
+    """What becomes of a second writer, where what is on a volume is for one server."""
+
+    OFF = "off"
+    WARN = "warn"
+    RO = "ro"
+    DENY = "deny"
+
+
 @dataclasses.dataclass(frozen=True)
 class Rule:
     """The limits that a volume's type and its back end set.
@@ -28,14 +37,16 @@ class Rule:
         secondary: for a server that is not the first: what it asks for; only to read
             while another may write; or nothing.
         max_hosts: how many hosts may have the volume; 0 for any number.
+        guard: see ``guard.judge``.
     """
 
     secondary: Secondary = Secondary.RW
     max_hosts: int = 0
+    guard: Guard = Guard.OFF
 
     @property
     def limits(self) -> bool:
-        """Whether it forbids anything at all."""
+        """Whether it forbids anything, whatever is on the volume."""
         return self.secondary is not Secondary.RW or self.max_hosts > 0
 
 

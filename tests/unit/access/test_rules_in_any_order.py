@@ -18,15 +18,23 @@ from hypothesis.stateful import (
 )
 
 from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.contents import Content, Look
 from taikun_cinder.access.grants import grants
+from taikun_cinder.access.guard import LookFirst, judge
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Credentials, Initiator, Mode
-from taikun_cinder.access.rules import RefusedError, Rule, Secondary, decide
+from taikun_cinder.access.rules import Guard, RefusedError, Rule, Secondary, decide
 from taikun_cinder.access.servers import candidates, uses
 
 INITIATORS = tuple(Initiator(f"iqn.2026-11.com.example:{name}") for name in "abc")
 SERVERS = ("one", "two", "three")
 LIVE = ("granted", "shown", "told")
+LOOKS = (
+    Look(),
+    Look((Content("ocfs2"),)),
+    Look((Content("ext4"),)),
+    Look(failure="its disk did not answer"),
+)
 
 
 @dataclasses.dataclass
@@ -74,9 +82,14 @@ class Cinder(RuleBasedStateMachine):
         super().__init__()
         self.stories, self.ledger, self.now, self.made = [], Ledger(), 0, 0
 
-    @initialize(secondary=st.sampled_from(Secondary), hosts=st.integers(0, 2))
-    def begin(self, secondary, hosts):
-        self.rule = Rule(secondary, hosts)
+    @initialize(
+        secondary=st.sampled_from(Secondary),
+        hosts=st.integers(0, 2),
+        guard=st.sampled_from(Guard),
+        there=st.sampled_from(LOOKS),
+    )
+    def begin(self, secondary, hosts, guard, there):
+        self.rule, self.there = Rule(secondary, hosts, guard), there
 
     @property
     def attachments(self):
@@ -126,13 +139,7 @@ class Cinder(RuleBasedStateMachine):
         assert story.server in servers
         asked = None if story.in_one else story.asked
         try:
-            mode = decide(
-                self.rule,
-                initiator,
-                servers,
-                asked,
-                tuple(uses(attachments, self.ledger)),
-            )
+            mode = self._decide(initiator, servers, asked, attachments)
         except RefusedError:
             event("refused")
             self.stories.remove(story)
@@ -148,6 +155,19 @@ class Cinder(RuleBasedStateMachine):
             grant.initiator: grant.credentials
             for grant in grants(attachments, self.ledger)
         }[initiator]
+
+    def _decide(self, initiator, servers, asked, attachments):
+        others = tuple(uses(attachments, self.ledger))
+        mode = decide(self.rule, initiator, servers, asked, others)
+        guard = self.rule.guard
+        try:
+            return judge(guard, servers, mode, others, None).mode
+        except LookFirst:
+            event("looked at")
+            verdict = judge(guard, servers, mode, others, self.there)
+            assert guard is not Guard.OFF
+            assert verdict.look is self.there
+            return verdict.mode
 
     @precondition(lambda self: self._with("granted", "shown"))
     @rule(data=st.data())
@@ -182,6 +202,15 @@ class Cinder(RuleBasedStateMachine):
     def one_server_writes_where_one_may(self):
         writers = {story.server for story in self._live() if story.may is Mode.RW}
         if getattr(self, "rule", Rule()).secondary is not Secondary.RW:
+            assert len(writers) <= 1
+
+    @invariant()
+    def one_server_writes_where_what_is_there_is_for_one(self):
+        guard = getattr(self, "rule", Rule()).guard
+        if guard in (Guard.RO, Guard.DENY) and (
+            self.there.failure or self.there.for_one_server
+        ):
+            writers = {story.server for story in self._live() if story.may is Mode.RW}
             assert len(writers) <= 1
 
     @invariant()
