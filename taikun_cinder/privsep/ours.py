@@ -178,7 +178,38 @@ def node(path: str) -> str:
         ValueError: it is none.
     """
     real = Path(os.path.realpath(path))
-    found = real.stat()
+    _refuse_device(path, real, real.stat())
+    return str(real)
+
+
+def opened(path: str) -> int:
+    """Open a logical volume of ours, to read; give the descriptor.
+
+    It is looked at again when it is open: it cannot be exchanged any more.
+
+    Args:
+        path: ``/dev/GROUP/NAME``.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is none.
+    """
+    real = node(path)
+    file = os.open(real, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _refuse_device(path, Path(real), os.fstat(file))
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _refuse_device(path: str, real: Path, found: os.stat_result) -> None:
+    """Refuse what is no logical volume of ours, though a path leads there.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not stat.S_ISBLK(found.st_mode):
         raise ValueError(f"{path} is no block device")
     allowed = current().volume_groups
@@ -188,7 +219,6 @@ def node(path: str) -> str:
     wanted = "-".join(part.replace("-", "--") for part in named.groups())
     if mapped(real, found.st_rdev) != wanted:
         raise ValueError(f"{path} leads to {real}, which is not that logical volume")
-    return str(real)
 
 
 def mapped(_real: Path, number: int) -> str | None:

@@ -54,3 +54,7 @@ class Busy(Exception):  # noqa: N818 - it says what is so
             f"what was begun {self.since:.0f} s ago ({self.doing}) has not come back "
             "from the kernel"
         )
+
+
+class Unseen(Exception):  # noqa: N818 - it says what is so
+    """What is on a device could not be looked at; the text is the cause."""

@@ -2,6 +2,7 @@
 """Whose a name is, and not only its shape: root's file says (law 7)."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,28 @@ def test_a_device_that_is_exchanged_after_the_check_is_not_exported(
             f"{PREFIX}volume-1", [("create_backstore", "/dev/vg/volume-1", "serial")]
         )
     assert backstores.names() == []
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_a_device_is_looked_at_again_when_it_is_open(
+    file, monkeypatch, tmp_path, exchanged
+):
+    there = tmp_path / "dm-7"
+    there.touch()
+    names = iter(["cinder--volumes-a", "vg-b" if exchanged else "cinder--volumes-a"])
+    monkeypatch.setattr(os.path, "realpath", lambda path: str(there))
+    monkeypatch.setattr(stat, "S_ISBLK", lambda mode: True)
+    monkeypatch.setattr(ours, "mapped", lambda *_: next(names))
+    before = os.listdir("/proc/self/fd")
+    if exchanged:
+        with pytest.raises(ValueError, match="not that logical volume"):
+            ours.opened("/dev/cinder-volumes/a")
+    else:
+        opened = ours.opened("/dev/cinder-volumes/a")
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(opened, b"x")
+        os.close(opened)
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_the_kernel_says_whether_a_device_is_a_logical_volume(tmp_path, monkeypatch):
