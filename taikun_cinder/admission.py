@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
 from taikun_cinder import connectors, extra_specs
-from taikun_cinder.access import rules
+from taikun_cinder.access import guard, rules
 from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.contents import Look
+from taikun_cinder.access.guard import SILENT, GuardError, Verdict
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator, Mode
 from taikun_cinder.access.rules import Rule
@@ -29,6 +31,7 @@ class AttachRequest:
         initiator: the host's.
         mode: what is asked for; None if the attachment's row will say.
         rule: the volume's.
+        look: at what is on the volume; None as long as nobody needed one.
     """
 
     volume: Any
@@ -36,6 +39,7 @@ class AttachRequest:
     initiator: Initiator
     mode: Mode | None
     rule: Rule
+    look: Look | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Admission:
         candidates: the servers that it may be for, if there are several.
         inherited: whether it may write only because its server may elsewhere, and
             nobody said what was asked for. Then the row still has a word in it.
+        verdict: the guard's.
     """
 
     mode: Mode | None
@@ -58,6 +63,7 @@ class Admission:
     readers_disk: bool = False
     candidates: frozenset[str] = frozenset()
     inherited: bool = False
+    verdict: Verdict = SILENT
 
     @property
     def said(self) -> Mode | None:
@@ -103,8 +109,9 @@ def admit(
             host that may only read.
 
     Raises:
-        AttachmentRefused: the volume's rule forbids it.
+        AttachmentRefused: the volume's rule forbids it, or its guard does.
         InitiatorTaken: another machine has the volume by the same initiator.
+        LookFirst: somebody has to look at what is on the volume, and ask again.
     """
     _refuse_namesake(request, attachments, ledger)
     servers = candidates(attachments, ledger, request.initiator)
@@ -114,26 +121,31 @@ def admit(
     if not servers:
         # Cinder itself writes to read-only volumes, too, when it restores a backup.
         return Admission(Mode.RW, None, identity)
+    others = tuple(uses(attachments, ledger))
     try:
         mode = rules.decide(
-            request.rule,
-            request.initiator,
-            servers,
-            request.mode,
-            tuple(uses(attachments, ledger)),
+            request.rule, request.initiator, servers, request.mode, others
         )
+        verdict = guard.judge(request.rule.guard, servers, mode, others, request.look)
     except rules.RefusedError as error:
         raise AttachmentRefused(
             volume=request.volume["id"],
             host=connectors.host_of(request.connector),
             cause=error,
-            cure=extra_specs.cure_of_refusal(),
+            cure=_cure(error),
         ) from error
+    mode = verdict.mode
     several = servers if len(servers) > 1 else frozenset()
     server = identity if several else next(iter(servers))
     readers_disk = mode is Mode.RO and can_show_readers_disk()
     inherited = request.mode is None and mode is Mode.RW
-    return Admission(mode, server, identity, readers_disk, several, inherited)
+    return Admission(mode, server, identity, readers_disk, several, inherited, verdict)
+
+
+def _cure(error: rules.RefusedError) -> str:
+    if isinstance(error, GuardError):
+        return extra_specs.cure_of_guard(unseen=error.unseen)
+    return extra_specs.cure_of_refusal()
 
 
 def _refuse_namesake(

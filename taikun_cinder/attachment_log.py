@@ -16,6 +16,11 @@ from taikun_cinder.admission import Admission, AttachRequest
 
 LOG = logging.getLogger(__name__)
 
+_ONLY_A_CLUSTERS = (
+    "Several servers can write to a cluster file system only (OCFS2, GFS2); what is "
+    "just left over of another, wipefs removes"
+)
+
 
 def attached(
     request: AttachRequest, grant: Grant, admission: Admission, seconds: float
@@ -42,6 +47,8 @@ def attached(
             "milliseconds": seconds * 1000,
         },
     )
+    if admission.verdict.cause:
+        _warn(request, admission)
 
 
 def detached(
@@ -99,6 +106,33 @@ def stays(volume: Any, connector: Mapping[str, Any], initiator: Initiator) -> No
     )
 
 
+def _warn(request: AttachRequest, admission: Admission) -> None:
+    """Say what the guard is against, and the ways out."""
+    LOG.warning(
+        "Volume %(volume)s: host %(host)s may %(mode)s for %(server)s: %(cause)s. "
+        "%(cure)s.",
+        {
+            "volume": request.volume["id"],
+            "host": connectors.host_of(request.connector),
+            "mode": _mode(admission),
+            "server": _server(admission),
+            "cause": admission.verdict.cause,
+            "cure": _cure(admission),
+        },
+    )
+
+
+def _cure(admission: Admission) -> str:
+    if admission.mode is Mode.RO:
+        return f"{_ONLY_A_CLUSTERS}. Then attach it again"
+    if admission.verdict.is_unseen:
+        return "If that is for one server at a time, they destroy it: see what it is"
+    return (
+        "What both write destroys it. Detach one of them, or attach it with mode ro. "
+        f"{_ONLY_A_CLUSTERS}"
+    )
+
+
 def _server(admission: Admission) -> str:
     if admission.server is None:
         return "Cinder itself"
@@ -120,6 +154,14 @@ def _mode(admission: Admission) -> str:
 def _why(request: AttachRequest, admission: Admission) -> str:
     if admission.server is None:
         return "as for a copy or a backup"
+    guard = f"{extra_specs.FILESYSTEM_GUARD.name} is '{request.rule.guard.value}'"
+    if admission.verdict.cause and admission.mode is Mode.RO:
+        return f"since {admission.verdict.cause}, and {guard}"
+    look = admission.verdict.look
+    return f"{_asked(request, admission)}{f'; {guard}, found: {look}' if look else ''}"
+
+
+def _asked(request: AttachRequest, admission: Admission) -> str:
     if admission.mode is None:
         return "until its attachment says more"
     if admission.mode is request.mode:

@@ -249,6 +249,15 @@ def volumes_of(host: str) -> list[VolumeRow]:
     return list(map(_volume_row, _read(query)))
 
 
+def volume(volume_id: str) -> Any:
+    """Read a volume as Cinder has it, with its type.
+
+    Raises:
+        CinderException: it cannot be read.
+    """
+    return objects.Volume.get_by_id(context.get_admin_context(), volume_id)
+
+
 def count_volumes(host: str, **having: Any) -> int:
     """Count the volumes of a back end.
 
@@ -288,8 +297,9 @@ def change_status(volume_id: str, before: str, after: str) -> bool:
 
     The comparison and the change are one statement of the database.
     """
-    volume = objects.Volume.get_by_id(context.get_admin_context(), volume_id)
-    return bool(volume.conditional_update({"status": after}, {"status": before}))
+    return bool(
+        volume(volume_id).conditional_update({"status": after}, {"status": before})
+    )
 
 
 def readonly_flag(volume: Any) -> str | None:
@@ -319,5 +329,4 @@ def _read(query: Any, **values: str) -> Sequence[Any]:
 
 
 def _flag_of(volume_id: str) -> str | None:
-    admin = context.get_admin_context()
-    return readonly_flag(objects.Volume.get_by_id(admin, volume_id))
+    return readonly_flag(volume(volume_id))

@@ -17,6 +17,7 @@ from taikun_cinder import (
     capabilities,
     connection_info,
     connectors,
+    contents,
     database,
     exports,
     extension,
@@ -25,6 +26,7 @@ from taikun_cinder import (
     modes,
     opts,
     preflight,
+    shared_volumes,
     targets,
     version,
     volume_groups,
@@ -80,6 +82,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             lambda volume: self._group.activate(volume["name"]),
             self.host,
             self.configuration.taikun_login_patience,
+            look=contents.look,
         )
         self._monitor = Monitor(str(self.host), self._target, self.configuration)
         self._failed = threading.local()
@@ -92,6 +95,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self.configuration.taikun_database_patience,
             self.configuration.taikun_max_revocations,
             self._monitor.end_pass,
+            is_guarded=functools.partial(shared_volumes.is_guarded, self.configuration),
         )
 
     @classmethod

@@ -15,11 +15,21 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder import attachment_log, connectors, database, locks, modes
+from taikun_cinder import (
+    attachment_log,
+    connectors,
+    contents,
+    database,
+    locks,
+    modes,
+)
+from taikun_cinder.access.contents import Look
 from taikun_cinder.access.grants import grants
+from taikun_cinder.access.guard import LookFirst, writing
 from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Initiator
+from taikun_cinder.access.servers import uses
 from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
 from taikun_cinder.database import VolumeRow
@@ -43,6 +53,12 @@ from taikun_cinder.volume_record import About, Record
 
 LOG = logging.getLogger(__name__)
 
+#: The export, what a host has by all its connections, and what it has by a new one.
+_Attached = tuple[Export, Grant, Admission]
+
+#: Is told of a volume, and of the servers that may write to it.
+Note = Callable[[Any, frozenset[str]], None]
+
 
 class Exports:
     """The exports of one back end.
@@ -55,6 +71,7 @@ class Exports:
         backend: the back end's name in Cinder's database, as ``node@backend``.
         patience: how long a host without an attachment may need to log in, in seconds.
         clock: gives seconds, and only goes forward between two boots of the node.
+        look: tells what is on a block device, by its path.
     """
 
     def __init__(
@@ -66,6 +83,7 @@ class Exports:
         backend: str = "",
         patience: float = 300,
         clock: Callable[[], float] = time.monotonic,
+        look: Callable[[str], Look] = contents.look,
     ) -> None:
         self.target = target
         self.layout = layout
@@ -76,11 +94,13 @@ class Exports:
         self.orphans = Orphans(target, layout, records, backend, locks.held)
         self._patience = patience
         self._clock = clock
-        self._attaches = Batches[AttachRequest, tuple[Export, Grant, Admission]](
-            self._attach
+        self._look = look
+        self._attaches = Batches[AttachRequest, _Attached](self._attach)
+        self._looks = Batches[Any, Look](
+            lambda items: [self.contents_of(items[0])] * len(items)
         )
 
-    def attach(self, request: AttachRequest) -> tuple[Export, Grant, Admission]:
+    def attach(self, request: AttachRequest) -> _Attached:
         """Let a host in.
 
         Its connector is marked, so that its detach can be told from others', and what
@@ -98,11 +118,19 @@ class Exports:
         """
         # Those that wait for the same lock, and mean the same rows.
         volume = request.volume
-        return self._attaches.do((volume["id"], volume["name_id"]), request)
+        key = volume["id"], volume["name_id"]
+        try:
+            return self._attaches.do(key, request)
+        except LookFirst:
+            # Without the lock: a disk that is slow holds up nobody else.
+            look = self._looks.do(key, volume)
+        return self._attaches.do(key, dataclasses.replace(request, look=look))
 
-    def _attach(
-        self, requests: Sequence[AttachRequest]
-    ) -> list[tuple[Export, Grant, Admission]]:
+    def contents_of(self, volume: Any) -> Look:
+        """Look at what is on a volume that is active on this node."""
+        return self._look(self.layout.device(volume))
+
+    def _attach(self, requests: Sequence[AttachRequest]) -> list[_Attached]:
         """Let hosts in to one volume, in this order; all of them, or raise."""
         volume = requests[0].volume
         with self.locked(volume) as known:
@@ -252,6 +280,7 @@ class Exports:
         hold: Hold | None = None,
         missed: Missed | None = None,
         seen: Callable[[str, Export | None, Result], object] | None = None,
+        note: Note | None = None,
     ) -> tuple[str, ...]:
         """Make the export agree with Cinder; give the initiators that have access.
 
@@ -267,6 +296,7 @@ class Exports:
                 see ``brake``. None for a request of Cinder's.
             missed: tells which attachments are missing for good, see ``brake``.
             seen: is told the volume's id, the export, and what came of it.
+            note: is told of the volume, and of the servers that may write to it.
         """
         with self.locked(volume) as known:
             if known.closed(volume) or self.enforcement.shows_another(
@@ -287,6 +317,8 @@ class Exports:
                 )
             if missed:
                 ledger = accepted(volume, known, ledger, export, missed)
+            if note:
+                note(volume, writing(tuple(uses(known.attachments, ledger))))
             self._keep(volume, known, ledger, enforced)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
 

@@ -13,7 +13,7 @@ from cinder import exception
 from oslo_log import log as logging
 from oslo_utils import strutils
 
-from taikun_cinder.access.rules import Rule, Secondary
+from taikun_cinder.access.rules import Guard, Rule, Secondary
 from taikun_cinder.exception import InvalidExtraSpec
 
 LOG = logging.getLogger(__name__)
@@ -135,6 +135,16 @@ MAX_HOSTS = _spec(
     "integer",
     option="taikun_max_hosts",
 )
+FILESYSTEM_GUARD = _spec(
+    "filesystem_guard",
+    "Guard of file systems for one server",
+    "What a second server that would write gets, where the volume has a file system or "
+    "the like that is for one server at a time: off (nobody looks), warn (what it asks "
+    "for, with a warning in the log), ro (only to read) or deny (nothing).",
+    "string",
+    tuple(guard.value for guard in Guard),
+    option="taikun_filesystem_guard",
+)
 
 
 def value(spec: ExtraSpec, configuration: Any, volume: Any) -> Any:
@@ -187,9 +197,13 @@ def rule_of_type(configuration: Any, volume: Any, volume_type: Any | None) -> Ru
         name: value_of_type(spec, configuration, volume, volume_type)
         for name, spec in SPECS.items()
     }
+    # Cinder gives other volumes to one server only, and a repeated request of its old
+    # API could be taken for another server's.
+    guard = Guard(values[FILESYSTEM_GUARD.name])
     return Rule(
         secondary=Secondary(values[SECONDARY_MODE.name]),
         max_hosts=values[MAX_HOSTS.name],
+        guard=guard if volume["multiattach"] else Guard.OFF,
     )
 
 
@@ -201,6 +215,26 @@ def cure_of_refusal() -> str:
     return (
         f"change the rule: retype it to a type with other extra specs {names}, or set "
         f"options {options} of its back end"
+    )
+
+
+def cure_of_guard(*, unseen: bool) -> str:
+    """Say what can be done where the guard refused an attachment.
+
+    Args:
+        unseen: whether it did so because the volume could not be looked at.
+    """
+    first = (
+        "repeat the request when it can be looked at"
+        if unseen
+        else "make a cluster file system on it (OCFS2, GFS2; if what was found is only "
+        "left over, wipefs removes it)"
+    )
+    spec = FILESYSTEM_GUARD
+    return (
+        f"{first}, or attach it with mode ro, or let the guard be another: retype it "
+        f"to a type with another extra spec {spec.name}, or set option {spec.option} "
+        "of its back end"
     )
 
 

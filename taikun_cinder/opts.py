@@ -4,7 +4,7 @@
 from cinder.volume import configuration
 from oslo_config import cfg
 
-from taikun_cinder.access.rules import Secondary
+from taikun_cinder.access.rules import Guard, Secondary
 
 #: Options of a back end's section.
 BACKEND_OPTS: list[cfg.Opt] = [
@@ -91,6 +91,38 @@ BACKEND_OPTS: list[cfg.Opt] = [
         help="To how many hosts a volume can be attached at once; one more is refused. "
         "0 is no limit. The old host of a server that moves does not count. The extra "
         "spec taikun:max_hosts of a volume's type goes before this.",
+    ),
+    cfg.StrOpt(
+        "taikun_filesystem_guard",
+        default=Guard.OFF.value,
+        choices=[
+            (Guard.OFF.value, "nobody looks at what is on a volume"),
+            (
+                Guard.WARN.value,
+                "it may write, and a warning in the log says what was found",
+            ),
+            (
+                Guard.RO.value,
+                "it may only read, as long as it is attached",
+            ),
+            (
+                Guard.DENY.value,
+                "it is refused",
+            ),
+        ],
+        help="What a server gets that would be the second one to write to a "
+        "multi-attach volume, where a file system is on it that only one server may "
+        "use at a time (ext4, XFS, NTFS, swap, LVM and the like, on a partition too). "
+        "Two servers that write to such a volume destroy it. The driver looks at the "
+        "volume by libblkid, as an unprivileged user, when such a server attaches, "
+        "which takes some tens of milliseconds. A cluster file system passes (OCFS2, "
+        "GFS2), and what libblkid does not know. If the volume cannot be looked at, "
+        "ro and deny refuse. Leave it off for servers that hand such a disk over to "
+        "each other by themselves (Pacemaker, Windows failover clusters, KubeVirt). "
+        "The reconcile looks at volumes that several servers write "
+        "to now and then, too, and only warns. A server that moves to another host is "
+        "not another server. The extra spec taikun:filesystem_guard of a volume's type "
+        "goes before this.",
     ),
     cfg.BoolOpt(
         "taikun_multiattach_only",

@@ -12,8 +12,17 @@ from typing import Any
 from oslo_concurrency import processutils
 from oslo_log import log as logging
 
-from taikun_cinder import option_faults, portals, state_folder, targets, volume_groups
+from taikun_cinder import (
+    contents,
+    extra_specs,
+    option_faults,
+    portals,
+    state_folder,
+    targets,
+    volume_groups,
+)
 from taikun_cinder.access.model import Portal
+from taikun_cinder.access.rules import Guard
 from taikun_cinder.exception import BackendRefused
 from taikun_cinder.monitoring import textfile
 from taikun_cinder.node import Node, Problem
@@ -95,12 +104,33 @@ def of_node(
     """Tell what is wrong with the node, as far as the options can be read."""
     if option_faults.are_readable(configuration, *_LVM):
         yield from _volume_group(configuration, groups)
-    yield from of_targets(configuration, node)
+    found = list(of_targets(configuration, node))
+    yield from found
+    # Without the privileged process nobody can look.
+    if all(problem.tolerable for problem in found):
+        yield from _guard(configuration)
     if option_faults.are_readable(configuration, "taikun_state_path"):
         folder = Path(configuration.taikun_state_path)
         yield from state_folder.problems(folder, node)
     if not option_faults.unreadable(configuration, "taikun_metrics_folder"):
         yield from textfile.problems(configuration.taikun_metrics_folder, node)
+
+
+def _guard(configuration: Any) -> Iterator[Problem]:
+    """Tell why volumes cannot be looked at, if the back end wants them to be."""
+    option = extra_specs.FILESYSTEM_GUARD.option or ""
+    if not option_faults.are_readable(configuration, option):
+        return
+    if Guard(getattr(configuration, option)) is Guard.OFF:
+        return
+    if lack := contents.lack():
+        yield Problem(
+            f"{option} is {getattr(configuration, option)}, and what is on a volume "
+            f"cannot be looked at: {lack}",
+            "Put that right. Until then second servers are not let in to write where "
+            "the guard is ro or deny, and unseen where it is warn.",
+            tolerable=True,
+        )
 
 
 def of_targets(configuration: Any, node: Node) -> Iterator[Problem]:

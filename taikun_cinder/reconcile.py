@@ -15,11 +15,13 @@ from typing import Any
 from cinder import coordination
 from oslo_log import log as logging
 
+from taikun_cinder.access.contents import Look
 from taikun_cinder.brake import Brake
 from taikun_cinder.exception import DatabaseUnknown, StepUnfinished, TargetBusy
 from taikun_cinder.exports import Exports
 from taikun_cinder.passes import Pass
 from taikun_cinder.progress import Progress
+from taikun_cinder.shared_volumes import SharedVolumes
 
 LOG = logging.getLogger(__name__)
 
@@ -51,10 +53,13 @@ class Reconcile:
         grace: how long Cinder may need to write down what was answered, in seconds.
         limit: how many live hosts a pass may cut off, see ``brake``.
         ended: is told each pass that has ended, and None if one has failed.
+        is_guarded: says whether a volume, by its id, has a guard.
 
     Attributes:
         last: the last pass that has ended; None if there was none.
         current: the one under way; None if there is none.
+        shared: the volumes that several servers may write to, and what is wrong with
+            them.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Reconcile:
         grace: float = 120,
         limit: int = 3,
         ended: Callable[[Pass | None], None] = lambda _: None,
+        is_guarded: Callable[[str], bool] = lambda volume_id: False,
     ) -> None:
         self._exports = exports
         self._volumes = volumes
@@ -76,6 +82,8 @@ class Reconcile:
         self._told = ended
         self.last: Pass | None = None
         self.current: Pass | None = None
+        self.shared = SharedVolumes(self._look_at, is_guarded)
+        self._looking: threading.Thread | None = None
         self._interval: float = 0
         self._periodic: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -102,8 +110,9 @@ class Reconcile:
     def stop(self) -> None:
         """Finish the pass under way, and start no other."""
         self._stopped.set()
-        for thread in tuple(self._threads):
-            thread.join()
+        while threads := tuple(self._threads):  # one may begin another meanwhile
+            for thread in threads:
+                thread.join()
 
     def _begin(self, name: str, work: Callable[[], None]) -> threading.Thread:
         # A thread of Python's own: a green one where Cinder has monkey patched.
@@ -225,6 +234,7 @@ class Reconcile:
         again = [volume for volume in ours if volume["id"] in released]
         for work in self._works(current, again, released & orphans):
             work()
+        self.shared.keep({volume["id"] for volume in ours})
         progress.end()
         if current.busy:
             LOG.warning(
@@ -304,6 +314,7 @@ class Reconcile:
             hold=self.brake.hold,
             missed=self.brake.missed,
             seen=current.see,
+            note=self.shared.note,
         )
 
     def _settle(self, current: Pass, name_id: str) -> None:
@@ -332,9 +343,25 @@ class Reconcile:
                 self.once()
             except Exception:
                 LOG.exception("A reconcile failed; the next one tries again")
+            self._look_beside()
             if not self._interval:
                 return
             self._pause()
+
+    def _look_beside(self) -> None:
+        """Look at a few shared volumes; a disk that is slow holds up no pass."""
+        at_work = self._looking is not None and self._looking.is_alive()
+        if not at_work and self.shared.due():
+            self._looking = self._begin("taikun-look", self._look)
+
+    def _look(self) -> None:
+        try:
+            self.shared.look(self._ends)
+        except Exception:
+            LOG.exception("Shared volumes could not be looked at; that is tried again")
+
+    def _look_at(self, volume: Any) -> Look:
+        return self._exports.contents_of(volume)
 
     def _pause(self) -> None:
         """Wait for the next pass, or for the end of the service."""

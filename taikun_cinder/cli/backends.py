@@ -10,7 +10,13 @@ from typing import Any
 from cinder.volume import configuration, manager
 from oslo_config import cfg
 
-from taikun_cinder import database, option_faults, targets, volume_groups
+from taikun_cinder import (
+    database,
+    option_faults,
+    shared_volumes,
+    targets,
+    volume_groups,
+)
 from taikun_cinder.exports import Exports
 from taikun_cinder.layout import Layout
 from taikun_cinder.reconcile import Reconcile
@@ -98,6 +104,7 @@ class Backend:
             lambda: database.knows_service(self.host),
             self.options.taikun_database_patience,
             self.options.taikun_max_revocations,
+            is_guarded=functools.partial(shared_volumes.is_guarded, self.options),
         )
 
 

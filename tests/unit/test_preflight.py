@@ -8,7 +8,7 @@ import pytest
 from cinder.volume import configuration, manager
 from oslo_config import cfg
 
-from taikun_cinder import preflight, volume_groups
+from taikun_cinder import contents, preflight, volume_groups
 from taikun_cinder.access.model import Export
 from taikun_cinder.exception import BackendRefused
 from taikun_cinder.records import Records
@@ -40,6 +40,25 @@ def refusal(configure, node, monkeypatch):
 
 def test_node_that_has_all_is_accepted(configure, node):
     preflight.refuse_node(configure(), node, _ours)
+
+
+@pytest.mark.parametrize("guard", ["off", "warn", "ro", "deny"])
+def test_node_that_cannot_look_at_volumes_is_warned_of_where_it_should(
+    configure, node, monkeypatch, log, guard
+):
+    monkeypatch.setattr(contents, "lack", lambda: "there is no libblkid.so.1")
+    conf = configure(taikun_filesystem_guard=guard)
+    preflight.refuse_node(conf, node, _ours)
+    assert ("there is no libblkid.so.1" in log.text) is (guard != "off")
+    assert (f"taikun_filesystem_guard is {guard}" in log.text) is (guard != "off")
+
+
+def test_without_the_privileged_process_nobody_tries_to_look(
+    refusal, node, monkeypatch
+):
+    monkeypatch.setattr(contents, "lack", lambda: pytest.fail("it was tried"))
+    (node.proc / "mounts").write_text("")
+    assert "configfs" in refusal(taikun_filesystem_guard="deny")
 
 
 def test_missing_volume_group_names_the_option_the_section_and_what_there_is(
