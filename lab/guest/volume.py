@@ -286,6 +286,12 @@ class Backend:
         reference = objects.VolumeAttachment.get_by_id(self.context, attachment_id)
         self.volume(reference.volume_id).finish_detach(attachment_id)
 
+    def forget_reserved(self, volume_id: str) -> None:
+        """Delete the rows of attachments that never came about, as Nova does."""
+        for row in self.rows(volume_id):
+            if row["status"] != fields.VolumeAttachStatus.ATTACHED:
+                self.forget_attachment(row["id"])
+
     def legacy_detach(self, volume_id: str, attachment_id: str) -> None:
         """Detach by the old volume action (POST /volumes/ID/action os-detach)."""
         self.manager.detach_volume(self.context, volume_id, attachment_id)

@@ -68,6 +68,26 @@ def test_the_only_server_moves_and_writes_on(cluster: Cluster) -> None:
         volume.detach(after)
 
 
+def test_a_file_system_for_one_is_guarded(cluster: Cluster) -> None:
+    with shared.volume(cluster, filesystem_guard="deny") as volume:
+        writer = volume.attach("compute1")
+        writer.node.run(f"mkfs.ext4 -q -F {writer.path}")
+        with pytest.raises(exceptions.ClientException) as refused:
+            volume.let_in("compute3")
+        for word in (volume.id, "compute3", writer.server, "it has ext4", "mode ro"):
+            assert word in str(refused.value)
+        _forget_the_refused(cluster, volume)
+        reader = volume.attach("compute2", "ro")
+        assert reader.information["access_mode"] == "ro"
+        volume.detach(reader)
+        writer.node.call("tests.lab.guest.contents", "fill", writer.path, "OCFS2")
+        second = volume.attach("compute2")
+        second.write(5000, "beside the first")
+        assert writer.read(5000) == "beside the first"
+        volume.detach(second)
+        volume.detach(writer)
+
+
 def _forget_the_refused(cluster: Cluster, volume: shared.Shared) -> None:
     """Delete what was only reserved, as Nova does when an attach fails."""
     cinder = cluster.clients.volume(USER)

@@ -132,7 +132,7 @@ def calls(requests: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, Any]:
 
     Args:
         requests: each a method and its arguments. The method ``lose`` is ours: it has
-            the privileged process killed.
+            the privileged process killed; and ``look`` looks at a device.
 
     Returns:
         ``results``: of each call its result, or the exception's text; ``seconds`` and
@@ -193,6 +193,7 @@ def _serve() -> dict[str, Any]:
     from oslo_log import log  # noqa: PLC0415
     from oslo_privsep import priv_context  # noqa: PLC0415
 
+    from taikun_cinder import contents  # noqa: PLC0415
     from taikun_cinder.targets.lio.target import LioTarget  # noqa: PLC0415
 
     log.register_options(cfg.CONF)
@@ -204,8 +205,8 @@ def _serve() -> dict[str, Any]:
     for method, arguments in pickle.load(sys.stdin.buffer):  # noqa: S301
         before, start = _started(), time.monotonic()
         try:
-            own = _lose if method == "lose" else getattr(LioTarget(), method)
-            result = own(*arguments)
+            own: Any = {"lose": _lose, "look": contents.look}.get(method)
+            result = (own or getattr(LioTarget(), method))(*arguments)
         except Exception as error:
             result = f"{type(error).__name__}: {error}"
         told["seconds"].append(time.monotonic() - start)
