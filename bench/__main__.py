@@ -11,12 +11,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import attach, churn, data_path, database, goals
+from bench import attach, churn, data_path, database, goals, guard
 from bench.report import Report
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
 
-SECTIONS = ("data", "attach", "churn")
+SECTIONS = ("data", "attach", "churn", "guard")
 
 #: What is measured unless it is said: half an hour. The churn alone takes as long.
 USUAL = ("data", "attach")
@@ -73,6 +73,9 @@ def _sections(quick: bool) -> dict[str, Callable[[SingleNode, Report], Any]]:
     return {
         "data": lambda node, report: data_path.DataPath(node, report, data).run(),
         "churn": lambda node, report: churn.Churn(node, report, coming).run(),
+        "guard": lambda node, report: guard.Guard(
+            node, report, guard.QUICK if quick else guard.DEFAULT
+        ).run(),
         "attach": lambda node, report: attach.Attach(node, report, attaches).run(),
     }
 

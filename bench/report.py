@@ -16,7 +16,7 @@ class Record:
     Attributes:
         operation: what was done.
         driver: ``in-tree``, ``ours``, ``rtslib``, ``configfs``, or ``none``: a driver
-            that does nothing.
+            that does nothing. For the guard, a case of ours, see ``bench.guard``.
         exports: how many volumes were exported beside it, with two hosts each.
         hosts: how many hosts it served.
         runs: how many times.
