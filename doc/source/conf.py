@@ -17,6 +17,7 @@ extensions = [
     "oslo_policy.sphinxext",
     "reno.sphinxext",
     "extra_specs",
+    "shareable",
 ]
 
 
