@@ -88,7 +88,7 @@ def _of_attachment(seen: Seen, attachment: Attachment) -> Access:
 def _is_fenced(seen: Seen, attachment: Attachment) -> bool:
     return any(
         fence.initiator == attachment.initiator
-        and (fence.attachments is None or attachment.id in fence.attachments)
+        and (not fence.settled or attachment.id in fence.attachments)
         for fence in seen.known.fences
     )
 

@@ -190,7 +190,7 @@ class Exports:
                 raise HostFenced(
                     volume=request.volume["id"],
                     host=connectors.host_of(request.connector),
-                    attachments=", ".join(sorted(fence.attachments or ["unknown yet"])),
+                    attachments=", ".join(sorted(fence.attachments or {"unknown yet"})),
                 )
         return admission, made
 
@@ -327,7 +327,7 @@ class Exports:
 
         Args:
             volume: its row, or what its record says of it.
-            initiator: the host's. It is among ``fences`` already.
+            initiator: the host's. It was set among ``fences`` already.
             blind: whether Cinder's database cannot be read. Then the others keep what
                 the record says.
         """
@@ -336,6 +336,10 @@ class Exports:
             "attachment is made for it.",
             {"volume": volume.id, "initiator": initiator},
         )
+        fences = self.fences.of(volume.name_id)
+        if initiator not in {fence.initiator for fence in fences}:
+            # Its older one was over, and forgotten just when it was set anew.
+            self.fences.set(volume.name_id, initiator)
         if not blind:
             known = self._settled(volume, self.look(volume))
             if not known.moved(volume):
@@ -415,8 +419,8 @@ class Exports:
         ids = frozenset(attachment.id for attachment in known.attachments)
         left = []
         for fence in known.fences:
-            settled = fence.settled(known.attachments, before)
-            if settled.is_over(ids, known.deleted):
+            settled = fence.settle(known.attachments, before)
+            if settled.is_over(ids, known.deleted, before):
                 self.fences.forget(volume["name_id"], fence.initiator)
                 continue
             if settled != fence and not self.fences.keep(volume["name_id"], settled):

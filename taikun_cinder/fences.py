@@ -5,6 +5,7 @@ They are no part of the records, since a fence must be set while an operation ho
 volume's lock and hangs: it would write the record that it has read before.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -45,6 +46,15 @@ class Fences:
         files = (Path(folder, name) for name in names if name.endswith(_SUFFIX))
         return tuple(fence for fence in map(_read, files) if fence is not None)
 
+    def set(self, name_id: str, initiator: Initiator) -> bool:
+        """Fence a host for all that it has now, and had when it was fenced before.
+
+        Returns:
+            as ``keep``.
+        """
+        before = (one for one in self.of(name_id) if one.initiator == initiator)
+        return self.keep(name_id, next(before, Fence(initiator)).renewed())
+
     def keep(self, name_id: str, fence: Fence) -> bool:
         """Write a fence; one of the same host is replaced.
 
@@ -54,8 +64,10 @@ class Fences:
         """
         path = self._path(name_id, fence.initiator)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            durable.replace(path, json.dumps(_plain(fence)).encode())
+            try:
+                _write(path, fence)
+            except FileNotFoundError:  # the volume's last fence was forgotten just then
+                _write(path, fence)
         except OSError as error:
             LOG.error(
                 "The fence of host %(initiator)s cannot be written to %(path)s: "
@@ -74,17 +86,21 @@ class Fences:
         """Delete the fence of a host, or all of a volume; a file that stays is told."""
         folder = self._folder / name_id
         try:
-            if initiator is not None:
-                self._path(name_id, initiator).unlink(missing_ok=True)
-            if initiator is None or not os.listdir(folder):
+            if initiator is None:
                 shutil.rmtree(folder)
+                return
+            path = self._path(name_id, initiator)
+            for file in (path, durable.draft(path)):
+                file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another host's may have come
+                folder.rmdir()
         except FileNotFoundError:
             return
         except OSError as error:
             LOG.warning(
-                "A fence of volume %(volume)s is over, and its file in %(folder)s "
-                "cannot be deleted: %(cause)s. It lets nobody in, and keeps nobody "
-                "out who is attached anew.",
+                "A fence of volume %(volume)s is over or lifted, and its file in "
+                "%(folder)s cannot be deleted: %(cause)s. It keeps nobody out who is "
+                "attached anew.",
                 {"volume": name_id, "folder": folder, "cause": error.strerror},
             )
 
@@ -94,12 +110,18 @@ class Fences:
         return self._folder / name_id / f"{digest}{_SUFFIX}"
 
 
+def _write(path: Path, fence: Fence) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.replace(path, json.dumps(_plain(fence)).encode())
+
+
 def _plain(fence: Fence) -> dict[str, Any]:
-    ids = fence.attachments
     return {
         "form": _FORM,
         "initiator": fence.initiator.name,
-        "attachments": None if ids is None else sorted(ids),
+        "attachments": sorted(fence.attachments),
+        "connections": sorted(fence.connections),
+        "settled": fence.settled,
     }
 
 
@@ -108,10 +130,11 @@ def _read(path: Path) -> Fence | None:
         plain = json.loads(path.read_bytes())
         if plain["form"] != _FORM:
             raise ValueError(plain["form"])
-        ids = plain["attachments"]
         return Fence(
             Initiator(plain["initiator"]),
-            None if ids is None else frozenset(map(str, ids)),
+            frozenset(map(str, plain["attachments"])),
+            frozenset(map(str, plain["connections"])),
+            settled=bool(plain["settled"]),
         )
     except FileNotFoundError:
         return None

@@ -32,8 +32,8 @@ class Known:
         record: as it is on disk, None if there is none.
         deleted: the ids of attachments that Cinder has marked as deleted, of those that
             hosts had, or that an answer of the driver's may have been for.
-        fences: those that are set, as they were before the rows were read. The ledger
-            has no connection, and has ended each attachment, that they keep out.
+        fences: those that are set. The ledger has no connection, and has ended each
+            attachment, that they keep out.
     """
 
     target: str
@@ -77,6 +77,12 @@ class Known:
         """Those of all hosts."""
         before = self.record.ledger.attachments if self.record else {}
         return frozenset().union(*before.values())
+
+    @property
+    def fenced(self) -> frozenset[Initiator]:
+        """The initiators that have nothing but what a fence has ended."""
+        before = self.record.ledger if self.record else self.ledger
+        return frozenset(one.initiator for one in self.fences if one.keeps_out(before))
 
     def keep(self, ledger: Ledger, initiators: Collection[Initiator]) -> Ledger:
         """Let a ledger keep the pairs that some of them were let in with."""
@@ -169,7 +175,7 @@ def _deleted(
 ) -> frozenset[str]:
     there = {attachment.id for attachment in attachments}
     meant = (one.rows for one in ledger.connections)
-    fenced = (fence.attachments or frozenset() for fence in fences)
+    fenced = (fence.attachments for fence in fences)
     gone = frozenset().union(*meant, *ledger.attachments.values(), *fenced) - there
     return database.deleted(gone) if gone else frozenset()
 
@@ -181,8 +187,7 @@ def _may_be_old_apis(rows: Rows) -> bool:
     another that waits for the one that is meant.
     """
     attaching = rows.volume is not None and rows.volume.status == "attaching"
-    nameless = (one.connected and one.initiator is None for one in rows.attachments)
-    return attaching or any(nameless)
+    return attaching or any(one.is_nameless for one in rows.attachments)
 
 
 def _name(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from taikun_cinder.access.attachment import Connection
+from taikun_cinder.access.fence import unfenced
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Initiator
@@ -33,8 +34,9 @@ def spared(
 ) -> frozenset[Grant]:
     """Give what is granted, with what nothing asks for any more and that stays for now.
 
-    A request ends what it is about, and what Cinder says that it has deleted. All else
-    that is only missing is left to the reconcile and its brake.
+    A request ends what it is about, and what Cinder says that it has deleted. A fence
+    ends all that its host has. All else that is only missing is left to the reconcile
+    and its brake.
 
     Args:
         volume: Cinder's.
@@ -48,6 +50,7 @@ def spared(
     """
     asked = {grant.initiator: grant for grant in grants(known.attachments, ledger)}
     lost = {had.initiator: had for had in known.had if _loses(had, asked)}
+    lost = {one: had for one, had in lost.items() if one not in known.fenced}
     doubtful = {
         one
         for one in lost
@@ -230,7 +233,7 @@ def holders(known: Known, target: Target) -> Iterator[str]:
         target: what exports it.
     """
     written = dataclasses.replace(
-        known.ledger,
+        unfenced(known.ledger),  # one that was cut off has its attachment all the same
         connections=tuple(
             connection for connection in known.ledger.connections if connection.shown
         ),

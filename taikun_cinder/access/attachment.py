@@ -57,6 +57,11 @@ class Attachment:
         return self.instance_uuid or f"attachment {self.id}"
 
     @property
+    def is_nameless(self) -> bool:
+        """Whether a host may be using the volume by it, and it does not say which."""
+        return self.connected and self.initiator is None
+
+    @property
     def key(self) -> tuple[str, str | None]:
         """A key that changes when the attachment gets another connector."""
         return self.id, self.identity
@@ -136,11 +141,7 @@ def read_only_by_nameless(
     """
     attachments = tuple(attachments)
     servers = {attachment.server for attachment in attachments}
-    nameless = [
-        attachment
-        for attachment in attachments
-        if attachment.connected and attachment.initiator is None
-    ]
+    nameless = [attachment for attachment in attachments if attachment.is_nameless]
     loose = [
         connection
         for connection in connections

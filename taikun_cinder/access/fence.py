@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts that an operator has cut off from a volume, whatever Cinder says.
 
-A fence is about the attachments that its host had when it was made: they give the host
-nothing any more, until they are gone. An attachment that is made after it does. Cinder
-may be down when the fence is made, so which attachments these are is found out when its
-rows are read next. Until then nothing of the host's counts.
+A fence is about what its host had when it was made: attachments, and connections that
+no attachment shows. They give the host nothing any more, until they are gone. An
+attachment that is made after it does. Cinder may be down when the fence is made, so
+which attachments these are is found out when its rows are read next. Until then nothing
+of the host's counts.
+
+What a fence is about is written down before anything else is done by it, and the record
+of the volume later, or never, if that fails or the process is killed. So nobody may
+conclude from a settled fence that the record does not say the contrary still.
 """
 
 import dataclasses
@@ -31,41 +36,72 @@ class Fence:
 
     Attributes:
         initiator: the host's.
-        attachments: the ids of those that give it nothing any more; None as long as
-            nobody has read Cinder's rows.
+        attachments: the ids of those that give it nothing any more.
+        connections: the identities of those that give it nothing any more.
+        settled: whether that is all. It is not as long as nobody has read Cinder's
+            rows.
     """
 
     initiator: Initiator
-    attachments: frozenset[str] | None = None
+    attachments: frozenset[str] = frozenset()
+    connections: frozenset[str] = frozenset()
+    settled: bool = False
 
-    def settled(self, attachments: Iterable[Attachment], ledger: Ledger) -> "Fence":
+    def renewed(self) -> "Fence":
+        """Give the fence for what the host has now, too."""
+        return dataclasses.replace(self, settled=False)
+
+    def settle(self, attachments: Iterable[Attachment], ledger: Ledger) -> "Fence":
         """Give the fence with what it is about, by the rows as they are now."""
-        if self.attachments is not None:
+        if self.settled:
             return self
+        attachments = tuple(attachments)
         own = {one.id for one in attachments if one.initiator == self.initiator}
         own |= ledger.attachments.get(self.initiator, frozenset())
-        for connection in self._of(ledger.connections):
+        connections = self._of(ledger)
+        for connection in connections:
             # One that was answered gets its row's connector later.
             own |= connection.rows
-        return dataclasses.replace(self, attachments=frozenset(own))
+        if any(one.server == one.identity for one in connections):
+            # Of Cinder's old API, whose rows have no connector ever.
+            own |= {one.id for one in attachments if one.is_nameless}
+        identities = {one.identity for one in connections}
+        return Fence(
+            self.initiator,
+            self.attachments | own,
+            self.connections | identities,
+            settled=True,
+        )
 
     def applied(self, attachments: Iterable[Attachment], ledger: Ledger) -> Ledger:
         """Give the ledger without what the host had when it was fenced."""
-        known = self.settled(attachments, ledger).attachments or frozenset()
+        attachments = tuple(attachments)
+        fence = self.settle(attachments, ledger)
         ended: Mapping[tuple[str, str | None], float] = {
             one.key: _FOR_EVER
             for one in attachments
-            if one.initiator == self.initiator and one.id in known
+            if one.initiator == self.initiator and one.id in fence.attachments
         }
-        left = ledger.connections
-        if self.attachments is None:
-            gone = self._of(left)
-            left = tuple(one for one in left if one not in gone)
+        left = tuple(
+            one for one in ledger.connections if one.identity not in fence.connections
+        )
         return dataclasses.replace(
             ledger, connections=left, ended={**ledger.ended, **ended}
         )
 
-    def is_over(self, present: Collection[str], deleted: Collection[str]) -> bool:
+    def keeps_out(self, ledger: Ledger) -> bool:
+        """Say whether its host has had nothing since.
+
+        Args:
+            ledger: as it was recorded last, perhaps before the fence.
+        """
+        had = ledger.attachments.get(self.initiator, frozenset())
+        since = {one.identity for one in self._of(ledger)} - self.connections
+        return not self.settled or (had <= self.attachments and not since)
+
+    def is_over(
+        self, present: Collection[str], deleted: Collection[str], ledger: Ledger
+    ) -> bool:
         """Say whether nothing is left that it is about.
 
         An attachment that is only missing may be in the next copy of the database.
@@ -73,9 +109,15 @@ class Fence:
         Args:
             present: the ids of the attachments that there are.
             deleted: those that Cinder has deleted.
+            ledger: as it was recorded last.
         """
-        known = self.attachments
-        return known is not None and known.isdisjoint(present) and known <= {*deleted}
+        there = {one.identity for one in self._of(ledger)}
+        return (
+            self.settled
+            and self.attachments.isdisjoint(present)
+            and self.attachments <= {*deleted}
+            and self.connections.isdisjoint(there)
+        )
 
     def refuses(self, connection: Connection) -> bool:
         """Say whether a new connection is for an attachment that gives nothing.
@@ -85,7 +127,8 @@ class Fence:
         """
         if connection.grant.initiator != self.initiator:
             return False
-        return self.attachments is None or connection.rows <= self.attachments
+        return not self.settled or connection.rows <= self.attachments
 
-    def _of(self, connections: Iterable[Connection]) -> list[Connection]:
-        return [one for one in connections if one.grant.initiator == self.initiator]
+    def _of(self, ledger: Ledger) -> list[Connection]:
+        own = self.initiator
+        return [one for one in ledger.connections if one.grant.initiator == own]

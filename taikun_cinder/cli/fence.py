@@ -11,7 +11,6 @@ from pathlib import Path
 from cinder.exception import CinderException
 
 from taikun_cinder import database, locks
-from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import ExportState, Initiator
 from taikun_cinder.cli.audit import unknown
@@ -129,7 +128,7 @@ class FenceVerb(ListVerb):
     def _cut_off(self, place: "_Place", initiator: Initiator) -> Row:
         began = time.monotonic()
         # First of all, so that whoever looks from now on lets the host in no more.
-        if not place.backend.exports.fences.keep(place.name_id, Fence(initiator)):
+        if not place.backend.exports.fences.set(place.name_id, initiator):
             self.wrong(
                 "the fence cannot be written down (see the log), so the next reconcile "
                 "lets the host in again. It is cut off all the same"

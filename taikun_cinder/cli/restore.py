@@ -134,7 +134,7 @@ class Restore:
                 if backend is None or self._is_strange(volume_id, record, backend):
                     return
                 backend.group.activate(device.name)
-                export = _without_fenced(records, volume_id, record.export)
+                export = _without_fenced(records, volume_id, record, record.export)
                 self._export(backend.target, volume_id, export)
                 self._exported += 1
         except Exception as error:
@@ -182,15 +182,14 @@ class Restore:
             self._say(f"volume {volume_id} is exported again to {hosts}")
 
 
-def _without_fenced(records: Records, volume_id: str, export: Export) -> Export:
-    """Give an export without hosts that were fenced since it was recorded.
+def _without_fenced(
+    records: Records, volume_id: str, record: Record, export: Export
+) -> Export:
+    """Give a record's export without hosts that were fenced since it was recorded.
 
-    A host may have been let in again since, by a new attachment. But then the fence
-    was settled before.
+    A host may have been let in again since, by a new attachment.
     """
-    fenced = {
-        fence.initiator
-        for fence in records.fences.of(volume_id)
-        if fence.attachments is None
-    }
-    return export.without(fenced)
+    fences = records.fences.of(volume_id)
+    return export.without(
+        {one.initiator for one in fences if one.keeps_out(record.ledger)}
+    )
