@@ -55,6 +55,8 @@ class Admission:
         inherited: whether it may write only because its server may elsewhere, and
             nobody said what was asked for. Then the row still has a word in it.
         verdict: the guard's.
+        doubtful: whether it may be for an attachment that gives its host nothing, as
+            the host is fenced and others have no connector yet. Its row will say.
     """
 
     mode: Mode | None
@@ -64,6 +66,7 @@ class Admission:
     candidates: frozenset[str] = frozenset()
     inherited: bool = False
     verdict: Verdict = SILENT
+    doubtful: bool = False
 
     @property
     def said(self) -> Mode | None:
@@ -73,10 +76,11 @@ class Admission:
     def is_final(self, grant: Grant) -> bool:
         """Say whether no attachment's row can change what the host may do.
 
-        A row can change it in three cases:
+        A row can change it in four cases:
 
         - no row names the connection;
         - the row does not say the connection's mode yet;
+        - the connection may be for an attachment that a fence has ended;
         - the host has more than this connection gives it, perhaps only because of what
           the row said before.
 
@@ -85,7 +89,7 @@ class Admission:
         """
         if self.server is None:
             return True
-        if self.inherited:
+        if self.inherited or self.doubtful:
             return False
         own = (None, True) if self.readers_disk else (self.mode, False)
         return self.server != self.identity and own == (grant.mode, grant.readers_disk)

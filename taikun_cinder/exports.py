@@ -192,6 +192,8 @@ class Exports:
                     host=connectors.host_of(request.connector),
                     attachments=", ".join(sorted(fence.attachments or {"unknown yet"})),
                 )
+            if fence.initiator == request.initiator:
+                admission = dataclasses.replace(admission, doubtful=True)
         return admission, made
 
     def refresh(self, volume: Any) -> frozenset[str]:

@@ -17,6 +17,7 @@ from taikun_cinder.cli.restore import Restore
 from taikun_cinder.exception import RecordNotWritten, TargetBusy, VolumeHeld
 from taikun_cinder.fences import Fences
 from taikun_cinder.targets.lio.states import LioState
+from tests.contract.memory import LoginRefusedError
 from tests.unit.cli.conftest import backend_of
 from tests.unit.cloud import A, B, move
 
@@ -223,6 +224,18 @@ def test_old_api_lets_the_host_in_when_its_attachment_is_gone(cloud, fence):
     assert not cloud.acls(volume)
     cloud.os_detach(volume, attached)
     assert cloud.os_attach(volume, A).session.alive
+
+
+def test_fenced_attachment_taken_for_a_reserved_one_ends_at_once(cloud, fence):
+    """The driver does not learn which one a request is for before its row is written."""
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A, "rw")
+    fence(volume)
+    cloud.reserve(volume, "rw")  # as for the standby's host
+    with contextlib.suppress(LoginRefusedError):  # it may be over already
+        cloud.connect(volume, A, attached)
+    cloud.watch()
+    assert not cloud.acls(volume)
 
 
 @pytest.mark.parametrize("volume_is_gone", [False, True])
