@@ -37,7 +37,7 @@ def attachment(
     initiator = Initiator(str(name)) if name else None
     return Attachment(
         id=row.id,
-        host=row.attached_host or connectors.host_of(known),
+        host=connectors.printable(row.attached_host or connectors.host_of(known)),
         initiator=initiator,
         connected=initiator is not None or row.attach_status in _IN_USE,
         identity=identity(known) if known else None,
