@@ -9,10 +9,9 @@ lose their access at once (see ``brake``).
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from taikun_cinder.cli import status
 from taikun_cinder.cli.audit import COLUMNS, Audit, Row
 from taikun_cinder.cli.backends import Backend
-from taikun_cinder.cli.verb import coordinated, name_of
+from taikun_cinder.cli.verb import coordinated, filled, name_of
 
 
 class Reconcile(Audit):
@@ -34,7 +33,10 @@ class Reconcile(Audit):
         """Make what reads the verb's arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            "--volume", default="", metavar="ID", help="only the export of this volume"
+            "--volume",
+            type=filled,
+            metavar="ID",
+            help="only the export of this volume",
         )
         parser.add_argument(
             "--yes", action="store_true", help="do it; without this nothing is changed"
@@ -44,16 +46,17 @@ class Reconcile(Audit):
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Tell the differences, and put them right if that is wanted."""
         found = self.backends(parsed_args.backend)
+        left_out = self.status  # a back end that cannot be told how it is
         with coordinated():
-            rows = list(self.rows(found, parsed_args.volume))
+            rows = list(self.rows(found, parsed_args.volume or ""))
             if parsed_args.yes:
-                self.status = status.RIGHT
+                self.status = left_out
                 for backend in found:
                     with self.guarded(backend):
                         self._put_right(backend, parsed_args.volume)
         return COLUMNS, rows
 
-    def _put_right(self, backend: Backend, only: str) -> None:
+    def _put_right(self, backend: Backend, only: str | None) -> None:
         if only:
             volume = backend.survey(self.wrong).find(only)
             if volume is None:

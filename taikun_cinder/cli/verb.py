@@ -7,7 +7,12 @@ is down when an operator needs a verb must not be what the verb needs.
 """
 
 import contextlib
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -154,10 +159,22 @@ def words(error: Exception) -> str:
     return " ".join(str(said).split())
 
 
+def filled(text: str) -> str:
+    """Refuse an argument that is empty, as of a script whose variable is not set.
+
+    Raises:
+        ArgumentTypeError: it is.
+    """
+    if not text.strip():
+        raise ArgumentTypeError("it is empty")
+    return text
+
+
 def add_backend(parser: ArgumentParser) -> None:
     """Let a verb be told for which back ends it is."""
     parser.add_argument(
         "--backend",
+        type=filled,
         action="append",
         default=[],
         metavar="SECTION",

@@ -8,7 +8,14 @@ from typing import Any
 from taikun_cinder.access.model import Mode
 from taikun_cinder.accesses import Access, accesses
 from taikun_cinder.cli.backends import Backend
-from taikun_cinder.cli.verb import ListVerb, add_backend, coordinated, name_of, words
+from taikun_cinder.cli.verb import (
+    ListVerb,
+    add_backend,
+    coordinated,
+    filled,
+    name_of,
+    words,
+)
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.survey import Seen, Survey
 
@@ -45,7 +52,7 @@ class VolumeList(ListVerb):
         add_backend(parser)
         parser.add_argument(
             "--host",
-            default="",
+            type=filled,
             metavar="NAME",
             help="only the volumes that this host can reach or has attached, by its "
             "name or its initiator's",

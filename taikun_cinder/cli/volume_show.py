@@ -16,6 +16,7 @@ from taikun_cinder.cli.verb import (
     ShowVerb,
     add_backend,
     coordinated,
+    filled,
     name_of,
 )
 from taikun_cinder.survey import Seen
@@ -47,6 +48,7 @@ class VolumeShow(ShowVerb):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "volume",
+            type=filled,
             metavar="VOLUME",
             help="its id, or the name of its target or its logical volume",
         )

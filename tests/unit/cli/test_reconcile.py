@@ -15,7 +15,7 @@ from taikun_cinder.exception import DatabaseUnknown, TargetBusy
 from taikun_cinder.records import Records
 from taikun_cinder.targets.lio.steps import RemoveAcl
 from tests.unit.cli.conftest import backend_of
-from tests.unit.cloud import A, B, Cloud
+from tests.unit.cloud import A, B, Cloud, lose
 from tests.unit.memory import name_of
 
 
@@ -149,6 +149,26 @@ def test_volume_that_is_not_here_is_told_and_nothing_is_done(cloud, command):
     assert done.status == 2
     assert "there is no volume gone" in done.complaints
     assert attached.session.alive
+
+
+def test_empty_name_of_a_volume_does_not_stand_for_all(cloud, command):
+    """As of a script whose variable is not set."""
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    cloud.reconcile()
+    lose(attached)
+    with pytest.raises(SystemExit) as ended:
+        command("reconcile", "--yes", "--volume", "", found=[backend_of(cloud)])
+    assert ended.value.code == 2
+    assert attached.session.alive
+
+
+def test_back_end_that_cannot_be_told_is_no_success(cloud, command):
+    complaints = ["back end [lvm9]: it has no volume_group"]
+    found = [backend_of(cloud)]
+    done = command("reconcile", "--yes", found=found, complaints=complaints)
+    assert "reconciled" in done.complaints
+    assert done.status == 1
 
 
 def test_row_that_cannot_be_read_is_no_difference(cloud, command):
