@@ -5,6 +5,7 @@ No other module of the volume service talks to the database.
 """
 
 import dataclasses
+import threading
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -15,12 +16,15 @@ from cinder.common import constants
 from cinder.objects.fields import VolumeAttachStatus
 from oslo_config import cfg
 from oslo_db import exception as db_exception
+from oslo_log import log as logging
 
 from taikun_cinder import attachment_rows
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.cinder_db import models
 from taikun_cinder.targets.base import Target
+
+LOG = logging.getLogger(__name__)
 
 #: The admin metadata of a volume that all hosts may only read.
 READONLY = "readonly"
@@ -190,6 +194,25 @@ def _service(host: str) -> Any:
         return objects.Service.get_by_args(admin, host, constants.VOLUME_BINARY)
     except exception.ServiceNotFound:
         return None
+
+
+def answers(seconds: float) -> bool:
+    """Say whether the database answers in time, be it by an error.
+
+    One whose host does not say a word any more would keep its readers for ever.
+    """
+    done = threading.Event()
+
+    def ask() -> None:
+        try:
+            _read(sqlalchemy.select(sqlalchemy.literal(1)))
+        except Exception as error:  # who reads next meets it, and tells it
+            LOG.debug("The database answers with an error: %s", error)
+        finally:
+            done.set()
+
+    threading.Thread(target=ask, name="taikun-database", daemon=True).start()
+    return done.wait(seconds)
 
 
 def is_down(error: Exception) -> bool:

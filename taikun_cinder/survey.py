@@ -6,7 +6,7 @@ cannot be read, the record and the kernel are compared with each other.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from oslo_log import log as logging
@@ -26,6 +26,12 @@ LOG = logging.getLogger(__name__)
 #: How long to wait for a volume's lock, in seconds. Who holds it for longer hangs, and
 #: that is what an operator may be looking for.
 _PATIENCE = 5.0
+
+#: How long to wait for those of all others, when one was held for longer.
+_PATIENCE_THEN = 0.1
+
+#: How long to wait for a database that does not say a word, in seconds.
+DATABASE_PATIENCE = 10.0
 
 #: The status of a volume whose row cannot be read.
 UNKNOWN = "unknown"
@@ -70,6 +76,10 @@ class Seen:
         if self.shown.device is None and not self.shown.hosts:
             return "the kernel has lost the export: by a boot, or by targetcli"
         initiator = finding.initiator
+        if initiator in self.known.fenced:
+            return (
+                "an operator has fenced this host off, and it could not be cut off yet"
+            )
         if initiator and self._is_as_recorded(record.export, initiator):
             return (
                 "Cinder's attachments have changed, and no request told the driver: a "
@@ -111,9 +121,12 @@ class Survey:
         self._patience = patience
         self._complain = complain
         self._is_blind = False
+        self._lock_patience = _PATIENCE
 
     def volumes(self) -> list[VolumeRow]:
         """List the volumes that are attached, exported or recorded, by their ids."""
+        if not self._is_blind and not database.answers(DATABASE_PATIENCE):
+            self._go_blind(f"it has not answered for {DATABASE_PATIENCE:.0f} s")
         exported = self._exports.target.names("")
         recorded = {row.name_id: row for row in self._recorded()}
         rows = self._read(
@@ -130,6 +143,8 @@ class Survey:
             or row.name_id in recorded
             or layout.target(row) in exported
         ]
+        if self._is_blind:
+            found.extend(self._exported_only(exported))
         return sorted(found, key=lambda row: row.id)
 
     def find(self, volume: str) -> VolumeRow | None:
@@ -147,7 +162,9 @@ class Survey:
             CinderException: the kernel could not be asked.
         """
         lock = locks.of_volume(volume)
-        held = lock.acquire(blocking=_PATIENCE)
+        held = lock.acquire(blocking=self._lock_patience)
+        if not held:  # as on a sick disk, where the operations on all its volumes hang
+            self._lock_patience = min(self._lock_patience, _PATIENCE_THEN)
         try:
             seen = self._of(volume)
         finally:
@@ -200,7 +217,9 @@ class Survey:
         seen = dataclasses.replace(self._shown(volume, known), is_blind=True)
         if known.record is None:
             return seen
-        findings = self._exports.target.findings(known.target, known.record.export)
+        export = known.record.export
+        wanted = export.without(known.fenced) if export else None
+        findings = self._exports.target.findings(known.target, wanted)
         return dataclasses.replace(seen, findings=findings)
 
     def _shown(self, row: VolumeRow, known: Known) -> Seen:
@@ -217,6 +236,17 @@ class Survey:
                 found.append(VolumeRow(about.volume, name_id, about.backend, UNKNOWN))
         return found
 
+    def _exported_only(self, exported: Iterable[str]) -> Iterator[VolumeRow]:
+        """Give the volumes of the back end that only the kernel tells of."""
+        layout, backend = self._exports.layout, self._exports.backend
+        for name in exported:
+            name_id = layout.name_id(name)
+            if name_id is None or self._records.load(name_id) is not None:
+                continue
+            row = VolumeRow(name_id, name_id, backend, UNKNOWN)
+            if self._exports.target.read(name).device == layout.device(row):
+                yield row
+
     def _read(self, ask: Callable[[], Any], otherwise: Any) -> Any:
         if self._is_blind:
             return otherwise
@@ -228,7 +258,7 @@ class Survey:
             self._go_blind(error)
             return otherwise
 
-    def _go_blind(self, error: Exception) -> None:
+    def _go_blind(self, error: object) -> None:
         self._is_blind = True
         self._complain(
             "Cinder's database cannot be read, so what follows is the driver's own "

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command, called in this process, for the back ends of a small cloud."""
 
+import contextlib
 import dataclasses
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 import pytest
 from cinder import coordination
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 
+from taikun_cinder import database
 from taikun_cinder.cli import backends, configuration
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.main import Application
@@ -46,6 +50,26 @@ def backend_of(cloud: Cloud) -> Backend:
     )
 
 
+@contextlib.contextmanager
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let Cinder's database say nothing meanwhile, not even no."""
+    ends = threading.Event()
+
+    def read(*_query: Any, **_values: Any) -> Any:
+        assert ends.wait(60)
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_read", read)
+        try:
+            yield
+        finally:
+            ends.set()
+            for thread in threading.enumerate():
+                if thread.name == "taikun-database":
+                    thread.join()
+
+
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Done]]:
     """Return a function that calls the command for some back ends."""
@@ -68,3 +92,26 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Done]]:
 
     yield call
     cfg.CONF.clear_override("host")
+
+
+@pytest.fixture
+def fence(cloud: Cloud, command: Callable[..., Done]) -> Callable[..., Done]:
+    """Return a function that fences a host, and what came of it."""
+
+    def fence(volume: str, host: str, *more: str) -> Done:
+        return command(
+            "fence", volume, host, "-f", "json", *more, found=[backend_of(cloud)]
+        )
+
+    return fence
+
+
+@pytest.fixture
+def down(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Return a function that takes Cinder's database away, or gives it back."""
+
+    def read(*_query: Any, **_values: Any) -> None:
+        raise db_exception.DBConnectionError(OSError("no route to it"))
+
+    real = database._read
+    return lambda away: monkeypatch.setattr(database, "_read", read if away else real)

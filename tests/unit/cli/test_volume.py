@@ -11,7 +11,7 @@ from taikun_cinder import database, locks
 from taikun_cinder.access.model import Initiator
 from taikun_cinder.targets.inspection import Reservation
 from taikun_cinder.targets.lio.steps import RemoveAcl, SetWriteProtect
-from tests.unit.cli.conftest import backend_of
+from tests.unit.cli.conftest import backend_of, silent
 from tests.unit.cloud import A, B, lose
 from tests.unit.memory import name_of
 
@@ -104,6 +104,18 @@ def test_reservation_is_shown_with_its_holder_and_who_is_registered(cloud, show)
     assert registered == [{"registered": str(holder)}, {"registered": str(other)}]
 
 
+@pytest.mark.parametrize("form", ["table", "json", "shell", "yaml", "value"])
+def test_name_of_a_host_does_nothing_to_the_terminal(cloud, command, form):
+    volume = cloud.volume()
+    cloud.attach(volume, {**A, "host": "compute\x1b[2J\x1b]0;\x07\x9b1"})
+    for arguments in ("show", volume), ("list", "--host", "compute"):
+        if arguments[0] == "list" and form == "shell":
+            continue
+        done = command("volume", *arguments, "-f", form, found=[backend_of(cloud)])
+        said = done.out + done.complaints
+        assert said.replace("\n", "").isprintable()
+
+
 def test_volume_is_shown_for_people_too(cloud, command):
     volume = cloud.volume()
     cloud.attach(volume, A)
@@ -173,6 +185,60 @@ def test_without_the_database_the_records_and_the_kernel_are_shown(
     assert (row["Hosts"], row["Attachments"], row["Status"]) == (1, None, "unknown")
     assert listed.status == 1
     assert down
+
+
+def test_export_without_a_record_is_shown_without_the_database_too(
+    cloud, command, monkeypatch
+):
+    """As of the in-tree driver, or where the record was lost."""
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    cloud.record(volume).unlink()
+    _down(monkeypatch)
+    listed = command("volume", "list", "-f", "json", found=[backend_of(cloud)])
+    (row,) = listed.json
+    assert (row["Volume"], row["Hosts"]) == (volume, 1)
+    shown = command("volume", "show", volume, "-f", "json", found=[backend_of(cloud)])
+    (use,) = shown.json["uses"]
+    assert use["enforced"] == "rw"
+
+
+def test_database_that_says_nothing_is_one_that_is_down(cloud, command, monkeypatch):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    monkeypatch.setattr("taikun_cinder.survey.DATABASE_PATIENCE", 0.1)
+    for arguments in ("list",), ("show", volume):
+        with silent(monkeypatch):
+            done = command("volume", *arguments, found=[backend_of(cloud)])
+        assert "has not answered" in done.complaints
+        assert volume in done.out
+
+
+def test_sick_disk_with_many_volumes_is_waited_for_once(cloud, command, monkeypatch):
+    waited = []
+
+    class Held:
+        def acquire(self, blocking):
+            waited.append(blocking)
+            return False
+
+    for _ in range(3):
+        cloud.attach(cloud.volume(), A)
+    with monkeypatch.context() as patch:
+        patch.setattr("taikun_cinder.survey.locks.of_volume", lambda volume: Held())
+        done = command("volume", "list", "-f", "json", found=[backend_of(cloud)])
+    assert len(done.json) == 3
+    assert sum(waited) < 6
+
+
+def test_fence_that_waits_for_the_kernel_is_told_as_the_cause(cloud, command):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    backend = backend_of(cloud)
+    backend.exports.fences.set(volume, Initiator(A["initiator"]))
+    done = command("audit", "-f", "json", found=[backend])
+    (row,) = (row for row in done.json if row["Initiator"])
+    assert "an operator has fenced this host off" in row["Cause"]
 
 
 def test_edit_by_hand_is_found_without_the_database_too(cloud, command, monkeypatch):
