@@ -81,8 +81,9 @@ class HostFenced(exception.VolumeDriverException):
         "Volume %(volume)s cannot be attached to host %(host)s: an operator has cut "
         "the host off from the volume (taikun-cinder fence), and these attachments of "
         "the host's let it in no more: %(attachments)s. Detach the volume from its "
-        "server and attach it anew: a new attachment lets the host in. Nothing was "
-        "changed."
+        "server and attach it anew: a new attachment lets the host in. Cinder's own "
+        "connections and those of its old API name no attachment: delete these first, "
+        "or take the fence back (taikun-cinder fence --lift). Nothing was changed."
     )
 
 

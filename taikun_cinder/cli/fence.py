@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cinder.exception import CinderException
@@ -13,6 +13,7 @@ from cinder.exception import CinderException
 from taikun_cinder import database, locks
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import ExportState, Initiator
+from taikun_cinder.cli import status
 from taikun_cinder.cli.audit import unknown
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.verb import (
@@ -20,34 +21,46 @@ from taikun_cinder.cli.verb import (
     NothingDoneError,
     add_backend,
     coordinated,
+    filled,
     words,
 )
 from taikun_cinder.database import VolumeRow
-from taikun_cinder.survey import UNKNOWN
+from taikun_cinder.survey import DATABASE_PATIENCE, UNKNOWN
 from taikun_cinder.volume_record import Record
 
-#: Whether the host had access and a session; with --lift, whether it has now.
+#: Whether the host had access and a session, None if that could not be seen; with
+#: --lift, whether it has now.
 COLUMNS = ("Volume", "Initiator", "Access", "Logged in", "Seconds")
 
-Row = tuple[str, str, bool, bool, float]
+Row = tuple[str, str, bool | None, bool | None, float]
 
 _MEANWHILE = (
-    "If that is an attachment of this host, it may let the host in once more: repeat "
+    "If the host is being attached just now, that may let it in once more: repeat "
     "this, and look with 'volume show'"
 )
 
 #: What an operator does next; each line is a step.
 _NEXT = (
-    "What to do next: the host's servers get input/output errors from this volume, so "
-    "stop or evacuate them (openstack server evacuate) if the host is not trusted. "
-    "Delete the attachments that it has (openstack --os-volume-api-version 3.27 volume "
-    "attachment list --volume-id {volume} --all-projects; ... volume attachment delete "
-    "ID). A new attachment of the volume lets the host in again"
+    "What to do next: the host's servers get input/output errors from this volume. "
+    "Evacuate them if the host is down (openstack server evacuate), or else detach the "
+    "volume from them (openstack server remove volume SERVER {volume}): both delete "
+    "the attachment. See which are left by openstack --os-volume-api-version 3.27 "
+    "volume attachment list --volume-id {volume} --all-projects; to delete one of a "
+    "server's in Cinder takes a service token. A new attachment of the volume lets the "
+    "host in again"
 )
 
 #: How long to wait for an operation on the volume, in seconds. The host is cut off
 #: before.
 _PATIENCE = 10.0
+
+_UNDER_WAY = "an operation on the volume has been under way for some seconds"
+
+_SILENT = "Cinder's database does not answer"
+
+_ROWS_SAY = "A fence is lifted by what Cinder's database and the kernel have"
+
+_STAYS_OUT = "The host is fenced all the same, and stays out when the database is back"
 
 
 class FenceVerb(ListVerb):
@@ -72,11 +85,13 @@ class FenceVerb(ListVerb):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "volume",
+            type=filled,
             metavar="VOLUME",
             help="its id, or the name of its target or its logical volume",
         )
         parser.add_argument(
             "host",
+            type=filled,
             metavar="HOST",
             help="the host's name, as 'volume show' tells it, or its initiator's",
         )
@@ -94,15 +109,18 @@ class FenceVerb(ListVerb):
         place = self._place(found, parsed_args.volume)
         if place is None:
             raise NothingDoneError(unknown(parsed_args.volume, found))
-        initiators = _initiators(place, parsed_args.host)
+        # What is wrong with other back ends is no matter of this host's.
+        self.status = status.RIGHT
+        initiators = _initiators(place, parsed_args.host, self.complain)
         if parsed_args.lift:
-            return COLUMNS, self._lift(place, initiators)
+            with coordinated():
+                return COLUMNS, self._lift(place, initiators)
         rows = [self._cut_off(place, initiator) for initiator in initiators]
         try:
             with coordinated():
                 self._remember(place, initiators)
         except NothingDoneError as error:
-            self.wrong(f"the host is cut off, but {error}. {_MEANWHILE}")
+            self.wrong(f"the host is fenced, but {error}. {_MEANWHILE}")
         self.complain(_NEXT.format(volume=place.volume.id))
         return COLUMNS, rows
 
@@ -114,14 +132,27 @@ class FenceVerb(ListVerb):
         return None
 
     def _lift(self, place: "_Place", initiators: Sequence[Initiator]) -> list[Row]:
+        began = time.monotonic()
         exports = place.backend.exports
-        for initiator in initiators:
-            exports.fences.forget(place.name_id, initiator)
-        with coordinated():
-            exports.ensure(place.volume)
-        hosts = exports.target.read(place.target).hosts
+        if not database.answers(DATABASE_PATIENCE):
+            raise NothingDoneError(f"{_SILENT}. {_ROWS_SAY}")
+        with _locked(place) as has_lock:
+            if not has_lock:
+                raise NothingDoneError(_UNDER_WAY)
+            try:
+                exports.look(place.volume)
+            except Exception as error:
+                raise NothingDoneError(f"{words(error)}. {_ROWS_SAY}") from error
+            for initiator in initiators:
+                exports.fences.forget(place.name_id, initiator)
+        exports.ensure(place.volume)
+        fenced = {fence.initiator for fence in exports.fences.of(place.name_id)}
+        for initiator in fenced.intersection(initiators):
+            self.wrong(f"the fence of {initiator} cannot be deleted (see the log)")
+        now = exports.target.read(place.target)
+        seconds = round(time.monotonic() - began, 2)
         return [
-            (place.volume.id, one.name, one in hosts, one in place.shown.connected, 0.0)
+            (place.volume.id, one.name, one in now.hosts, one in now.connected, seconds)
             for one in initiators
         ]
 
@@ -133,7 +164,6 @@ class FenceVerb(ListVerb):
                 "the fence cannot be written down (see the log), so the next reconcile "
                 "lets the host in again. It is cut off all the same"
             )
-        before = place.shown.hosts.get(initiator)
         try:
             place.backend.target.revoke(place.target, initiator)
         except CinderException as error:
@@ -142,47 +172,62 @@ class FenceVerb(ListVerb):
                 "it as soon as the kernel lets it. If the host must not write, cut its "
                 "power or its network now"
             )
-        return (
-            place.volume.id,
-            initiator.name,
-            before is not None,
-            before is not None and before.connected,
-            round(time.monotonic() - began, 2),
-        )
+        else:
+            self.complain(f"{initiator} is cut off from volume {place.volume.id}")
+        shown, seconds = place.shown, round(time.monotonic() - began, 2)
+        if shown is None:
+            return place.volume.id, initiator.name, None, None, seconds
+        had, was_logged_in = initiator in shown.hosts, initiator in shown.connected
+        return place.volume.id, initiator.name, had, was_logged_in, seconds
 
     def _remember(self, place: "_Place", initiators: Sequence[Initiator]) -> None:
         """Let the record say it too, and see that nobody lets the host in meanwhile."""
-        exports = place.backend.exports
-        lock = locks.of_volume(place.volume)
-        if not lock.acquire(blocking=_PATIENCE):
-            self.wrong(
-                f"an operation on the volume has been under way for {_PATIENCE:.0f} s. "
-                f"{_MEANWHILE}"
-            )
-            return
-        try:
-            for initiator in initiators:
-                self._end(place, initiator)
-        finally:
-            lock.release()
-        for initiator in exports.target.read(place.target).hosts.keys() & {*initiators}:
+        is_silent = not database.answers(DATABASE_PATIENCE)
+        if is_silent:
+            self.complain(f"{_SILENT}. {_STAYS_OUT}")
+        with _locked(place) as has_lock:
+            if not has_lock:
+                self.wrong(f"{_UNDER_WAY}. {_MEANWHILE}")
+                return
+            try:
+                for initiator in initiators:
+                    self._end(place, initiator, blind=is_silent)
+            except CinderException as error:
+                self.wrong(
+                    "the host is fenced, but the volume's export could not be brought "
+                    f"up to date: {words(error)} The next reconcile does it"
+                )
+                return
+        now = place.backend.target.read(place.target).hosts
+        for initiator in now.keys() & {*initiators}:
             self.wrong(
                 f"{initiator} has access all the same: a new attachment was made for "
                 "it. Repeat this to end that too"
             )
 
-    def _end(self, place: "_Place", initiator: Initiator) -> None:
+    def _end(self, place: "_Place", initiator: Initiator, *, blind: bool) -> None:
         exports = place.backend.exports
         try:
-            exports.fence(place.volume, initiator, blind=False)
+            exports.fence(place.volume, initiator, blind=blind)
         except Exception as error:
-            if not database.is_down(error):
+            if blind or not database.is_down(error):
                 raise
             self.complain(
-                f"Cinder's database cannot be read ({words(error)}). The host is cut "
-                "off, and stays out when the database is back"
+                f"Cinder's database cannot be read ({words(error)}). {_STAYS_OUT}"
             )
             exports.fence(place.volume, initiator, blind=True)
+
+
+@contextlib.contextmanager
+def _locked(place: "_Place") -> Iterator[bool]:
+    """Have the volume's lock meanwhile, unless somebody else has it for too long."""
+    lock = locks.of_volume(place.volume)
+    has_lock = bool(lock.acquire(blocking=_PATIENCE))
+    try:
+        yield has_lock
+    finally:
+        if has_lock:
+            lock.release()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +238,7 @@ class _Place:
     name_id: str
     target: str
     record: Record | None
-    shown: ExportState
+    shown: ExportState | None
 
     @property
     def volume(self) -> VolumeRow:
@@ -217,35 +262,50 @@ def _place(backend: Backend, volume: str) -> _Place | None:
         named = layout.name(name_id)
         name = export.target if export else exported.get(name_id, layout.prefix + named)
         about = record.about if record else None
-        if volume not in (name_id, name, named, about.volume if about else name_id):
+        named_by_id = volume in (name_id, about.volume if about else name_id)
+        if not named_by_id and not volume.endswith(named):
             continue
-        shown = ExportState(name)
+        shown = None
         with contextlib.suppress(CinderException):
             shown = target.read(name)
-        device = Path(shown.device or (export.device if export else ""))
+        device = Path((shown and shown.device) or (export.device if export else ""))
         is_ours = about is not None and about.backend == backend.host
         if is_ours or device.parent == backend.group.folder:
             return _Place(backend, name_id, name, record, shown)
     return None
 
 
-def _initiators(place: _Place, host: str) -> list[Initiator]:
+def _initiators(
+    place: _Place, host: str, complain: Callable[[str], object]
+) -> list[Initiator]:
     """Give the initiators of a host, by its name or by one of theirs.
+
+    Args:
+        place: the volume.
+        host: the name.
+        complain: told if it is an initiator's that nobody knows.
 
     Raises:
         NothingDoneError: nobody of that name is known.
     """
     ledger = place.record.ledger if place.record else Ledger()
-    known = {*place.shown.hosts, *ledger.machines, *ledger.attachments}
+    fences = place.backend.exports.fences.of(place.name_id)
+    shown = place.shown.hosts if place.shown else ()
+    fenced = (fence.initiator for fence in fences)
+    known = {*shown, *ledger.machines, *ledger.attachments, *fenced}
     named = Initiator(host)
-    if named in known or named.name.startswith(("iqn.", "eui.", "naa.")):
+    if named in known:
         return [named]
     names = {one: ledger.machines[one].host for one in known if one in ledger.machines}
     found = sorted(one for one, name in names.items() if name.lower() == host.lower())
     if found:
         return found
     told = [f"{names[one]} ({one})" if names.get(one) else str(one) for one in known]
-    raise NothingDoneError(
+    others = (
         f"no host {host} is known to volume {place.volume.id}; it knows "
         f"{', '.join(sorted(told)) or 'none'}"
     )
+    if not named.name.startswith(("iqn.", "eui.", "naa.")):
+        raise NothingDoneError(others)
+    complain(f"{others}. It is fenced all the same; look whether the name is right")
+    return [named]

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 from cinder import exception
-from oslo_db import exception as db_exception
 
-from taikun_cinder import database
 from taikun_cinder.access.model import Initiator
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.cinder_db import models
@@ -34,10 +32,6 @@ def _kill(*_arguments, **_more):
 
 def _busy(name, *_more, **_other):
     raise TargetBusy(target=name, cause="the disk hangs")
-
-
-def _down(*_arguments, **_more):
-    raise db_exception.DBConnectionError(OSError("no route to it"))
 
 
 def _full(_self, volume_id, _record):
@@ -68,12 +62,6 @@ def interrupted(cloud, command, monkeypatch):
             command("fence", volume, A["host"], found=[backend_of(cloud)])
 
     return fence
-
-
-@pytest.fixture
-def fence(cloud, command):
-    """Return a function that fences a host, and what came of it."""
-    return lambda volume: command("fence", volume, A["host"], found=[backend_of(cloud)])
 
 
 def _boot(cloud):
@@ -129,7 +117,7 @@ def test_host_that_cinder_connects_for_itself_stays_out(
 def test_new_attachment_keeps_its_disk_though_the_fence_is_there(cloud, fence, boots):
     volume = cloud.volume()
     cloud.attach(volume, A)
-    assert fence(volume).status == 0
+    assert fence(volume, A["host"]).status == 0
     new = cloud.attach(volume, A)
     if boots:
         _boot(cloud)
@@ -142,7 +130,7 @@ def test_new_attachment_keeps_its_disk_though_the_fence_is_there(cloud, fence, b
 def test_new_attachment_that_is_only_missing_is_left_to_the_brake(cloud, fence):
     volume, elsewhere = cloud.volume(), cloud.volume()
     cloud.attach(volume, A)
-    fence(volume)
+    fence(volume, A["host"])
     new = cloud.attach(volume, A)
     cloud.reconcile()
     move(new, elsewhere)
@@ -150,15 +138,13 @@ def test_new_attachment_that_is_only_missing_is_left_to_the_brake(cloud, fence):
     assert new.session.alive
 
 
-def test_refused_request_settles_a_fence_and_lets_nobody_in_again(
-    cloud, fence, monkeypatch
-):
+def test_refused_request_settles_a_fence_and_lets_nobody_in_again(cloud, fence, down):
     volume = cloud.volume()
     cloud.attach(volume, B)
     cloud.connect_only(cloud.load(volume), A)
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "_read", _down)
-        assert fence(volume).status == 0
+    down(True)
+    assert fence(volume, A["host"]).status == 0
+    down(False)
     with pytest.raises(VolumeHeld):
         cloud.driver.delete_volume(cloud.load(volume))
     cloud.reconcile()
@@ -194,10 +180,10 @@ def test_second_fence_forgets_nothing_of_the_first(cloud, fence):
     volume, elsewhere = cloud.volume(), cloud.volume()
     attached = cloud.attach(volume, A)
     cloud.attach(volume, B)
-    fence(volume)
+    fence(volume, A["host"])
     move(attached, elsewhere)
     cloud.reconcile()
-    fence(volume)
+    fence(volume, A["host"])
     cloud.reconcile()
     move(attached, volume)
     cloud.pass_often()
@@ -209,7 +195,7 @@ def test_volume_with_an_attachment_is_not_deleted_though_its_host_is_fenced(
 ):
     volume = cloud.volume()
     cloud.attach(volume, A)
-    fence(volume)
+    fence(volume, A["host"])
     with pytest.raises(VolumeHeld):
         cloud.driver.delete_volume(cloud.load(volume))
 
@@ -217,7 +203,7 @@ def test_volume_with_an_attachment_is_not_deleted_though_its_host_is_fenced(
 def test_old_api_lets_the_host_in_when_its_attachment_is_gone(cloud, fence):
     volume = cloud.volume()
     attached = cloud.os_attach(volume, A)
-    assert fence(volume).status == 0
+    assert fence(volume, A["host"]).status == 0
     with pytest.raises(exception.CinderException):
         cloud.connect_only(cloud.load(volume), A)
     cloud.pass_often()
@@ -227,11 +213,11 @@ def test_old_api_lets_the_host_in_when_its_attachment_is_gone(cloud, fence):
 
 
 def test_fenced_attachment_taken_for_a_reserved_one_ends_at_once(cloud, fence):
-    """The driver does not learn which one a request is for before its row is written."""
+    """The driver does not learn which one a request is for until its row says so."""
     volume = cloud.volume()
     attached = cloud.attach(volume, A, "rw")
-    fence(volume)
-    cloud.reserve(volume, "rw")  # as for the standby's host
+    fence(volume, A["host"])
+    cloud.reserve(volume, "rw")  # as for the standby
     with contextlib.suppress(LoginRefusedError):  # it may be over already
         cloud.connect(volume, A, attached)
     cloud.watch()
