@@ -85,13 +85,14 @@ class Topology(VolumeList):
                 for backend in found
                 for seen, uses in self.volumes(backend)
             ]
-        chosen = graph(seen).chosen(host=parsed_args.host, shared=parsed_args.shared)
+        host = parsed_args.host or ""
+        chosen = graph(seen).chosen(host=host, shared=parsed_args.shared)
         self._topology: dict[str, Any] = {
             "made": made.isoformat(timespec="seconds"),
             "node": socket.gethostname(),
             "version": version.text(),
             "back_ends": [name_of(backend) for backend in found],
-            "only": {"host": parsed_args.host, "shared": parsed_args.shared},
+            "only": {"host": host, "shared": parsed_args.shared},
             "unseen": self._unseen,
             **as_dict(chosen),
         }
