@@ -106,7 +106,7 @@ class Audit(ListVerb):
                 backend,
                 volume.id,
                 str(finding.initiator or ""),
-                finding.kind,
+                str(finding.kind),  # not an enum's, which YAML cannot have
                 finding.found,
                 finding.wanted,
                 finding.means,

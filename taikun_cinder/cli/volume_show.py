@@ -88,7 +88,7 @@ def differences(seen: Seen) -> list[dict[str, str]]:
     return [
         {
             "initiator": str(finding.initiator or ""),
-            "difference": finding.kind,
+            "difference": str(finding.kind),  # not an enum's, which YAML cannot have
             "found": finding.found,
             "wanted": finding.wanted,
             "means": finding.means,

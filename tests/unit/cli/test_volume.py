@@ -134,11 +134,13 @@ def test_no_secret_is_shown(cloud, command, secret, form):
     cloud.target.kernel.take(
         name_of(cloud.load(volume)), RemoveAcl(Initiator(A["initiator"]))
     )
-    for arguments in (
-        ("volume", "show", volume, "-f", form),
-        ("audit", "-f", "csv" if form == "shell" else form),
+    for arguments, status in (
+        (("volume", "show", volume, "-f", form), 0),
+        (("audit", "-f", "csv" if form == "shell" else form), 1),
     ):
         done = command(*arguments, found=[backend_of(cloud)])
+        assert (done.status, done.complaints) == (status, "")
+        assert A["initiator"] in done.out
         assert attached.information[secret] not in done.out + done.complaints
 
 
