@@ -179,7 +179,7 @@ class Survey:
             except Exception as error:
                 if not database.is_down(error):
                     raise
-                self._go_blind(error)
+                self._go_blind(database.cause(error))
         return self._without_rows(volume)
 
     def orphans(self) -> frozenset[str]:
@@ -255,13 +255,13 @@ class Survey:
         except Exception as error:
             if not database.is_down(error):
                 raise
-            self._go_blind(error)
+            self._go_blind(database.cause(error))
             return otherwise
 
-    def _go_blind(self, error: object) -> None:
+    def _go_blind(self, why: str) -> None:
         self._is_blind = True
         self._complain(
             "Cinder's database cannot be read, so what follows is the driver's own "
             "records beside the kernel, without Cinder's attachments: "
-            f"{' '.join(str(error).split())}"
+            f"{why}"
         )

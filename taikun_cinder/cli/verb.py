@@ -21,6 +21,7 @@ from cliff import command, lister, show
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from taikun_cinder import database
 from taikun_cinder.cli import backends, status
 from taikun_cinder.cli.backends import Backend
 
@@ -155,7 +156,8 @@ def name_of(backend: Backend) -> str:
 
 def words(error: Exception) -> str:
     """Give what an error says, in one line."""
-    said = getattr(error, "msg", None) or f"{type(error).__name__}: {error}"
+    told = database.cause(error)
+    said = getattr(error, "msg", None) or f"{type(error).__name__}: {told}"
     return " ".join(str(said).split())
 
 

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from oslo_db import exception as db_exception
+from sqlalchemy.exc import ArgumentError
 
 from taikun_cinder import database, locks
 from taikun_cinder.access.model import Initiator
@@ -142,6 +143,27 @@ def test_no_secret_is_shown(cloud, command, secret, form):
         assert (done.status, done.complaints) == (status, "")
         assert A["initiator"] in done.out
         assert attached.information[secret] not in done.out + done.complaints
+
+
+def test_no_password_of_the_database_is_shown(cloud, command, monkeypatch):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+
+    def read(*_query, **_values):
+        url = "mysql+pymysql//cinder:secret@db/cinder"
+        raise ArgumentError(f"Could not parse SQLAlchemy URL from string '{url}'")
+
+    monkeypatch.setattr(database, "_read", read)
+    for arguments in (
+        ("volume", "list"),
+        ("volume", "show", volume),
+        ("fence", volume, A["host"]),
+        ("fence", volume, A["host"], "--lift"),
+        ("reconcile", "--yes"),
+    ):
+        done = command(*arguments, found=[backend_of(cloud)])
+        assert "section [database]" in done.complaints
+        assert "secret" not in done.out + done.complaints
 
 
 def test_list_counts_by_the_kernel_and_by_cinder(cloud, command):
