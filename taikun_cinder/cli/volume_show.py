@@ -8,6 +8,7 @@ from typing import Any
 
 from cliff import columns
 
+from taikun_cinder.access.fence import Fence
 from taikun_cinder.accesses import accesses
 from taikun_cinder.cli.audit import outlook, unknown
 from taikun_cinder.cli.backends import Backend
@@ -113,8 +114,17 @@ def _shown(backend: Backend, seen: Seen) -> dict[str, Any]:
         "portals": Lines(portals),
         "uses": Lines(uses),
         "reservation": Lines(_reservation(details.reservation)),
+        "fences": Lines([_fence(fence) for fence in seen.known.fences]),
         "differences": Lines(differences(seen)),
         "under way": "an operation" if seen.is_busy else "nothing",
+    }
+
+
+def _fence(fence: Fence) -> dict[str, Any]:
+    left = ", ".join(sorted(fence.attachments))
+    return {
+        "initiator": str(fence.initiator),
+        "until deleted": left if fence.settled else "all attachments that it has",
     }
 
 

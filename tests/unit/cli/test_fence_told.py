@@ -5,6 +5,7 @@ import pytest
 from cinder import coordination
 
 from taikun_cinder import locks
+from taikun_cinder.access.model import Initiator
 from taikun_cinder.exception import TargetBusy
 from tests.unit.cli.conftest import backend_of, silent
 from tests.unit.cloud import A, B
@@ -154,6 +155,21 @@ def test_other_back_end_that_is_broken_is_no_failure_of_the_fence(cloud, command
     done = command("fence", volume, A["host"], found=found, complaints=complaints)
     assert "lvm9" in done.complaints
     assert done.status == 0
+
+
+def test_it_is_shown_as_long_as_it_is_there(cloud, fence, command):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    backend = backend_of(cloud)
+    arguments = "volume", "show", volume, "-f", "json"
+    assert command(*arguments, found=[backend]).json["fences"] == []
+    backend.exports.fences.set(volume, Initiator(A["initiator"]))
+    (shown,) = command(*arguments, found=[backend]).json["fences"]
+    assert shown["initiator"] == A["initiator"]
+    assert "all" in shown["until deleted"]
+    cloud.reconcile()
+    (shown,) = command(*arguments, found=[backend]).json["fences"]
+    assert shown["until deleted"] == attached.id
 
 
 def test_volume_is_found_by_the_path_of_its_device(cloud, fence):
