@@ -38,8 +38,28 @@ def replace(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)  # it may have passwords
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path.parent)
+
+
+def make(folder: Path) -> None:
+    """Make a folder, and those above it, so that they outlive a power failure.
+
+    Nobody but their owner can look into them.
+
+    Raises:
+        OSError: it is not there.
+    """
+    if folder.is_dir():
+        return
+    make(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    """See that the names in a folder outlive a power failure."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)

@@ -111,7 +111,7 @@ class Fences:
 
 
 def _write(path: Path, fence: Fence) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.make(path.parent)
     durable.replace(path, json.dumps(_plain(fence)).encode())
 
 

@@ -247,6 +247,23 @@ def test_fence_that_is_set_while_the_last_one_is_forgotten_stays(tmp_path, monke
     assert [one.initiator for one in fences.of("volume")] == [HOSTS[1]]
 
 
+def test_fence_outlives_a_power_failure_with_the_folders_that_it_is_in(
+    tmp_path, monkeypatch
+):
+    synced = []
+    real = os.fsync
+
+    def fsync(file):
+        synced.append(Path(os.readlink(f"/proc/self/fd/{file}")))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    fences = tmp_path / "state" / "fences"
+    assert Fences(fences).set("volume", HOSTS[0])
+    assert {tmp_path, tmp_path / "state", fences, fences / "volume"} <= {*synced}
+    assert fences.stat().st_mode & 0o77 == 0
+
+
 def test_folder_that_goes_while_a_fence_is_written_is_made_anew(tmp_path, monkeypatch):
     fences = Fences(tmp_path / "fences")
     _at(monkeypatch, Path, "mkdir", (tmp_path / "fences" / "volume").rmdir)
