@@ -7,7 +7,7 @@ every counter is there from the start, at 0, and its first step can be seen.
 
 import functools
 import platform
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from cinder import version as cinder_version
@@ -62,6 +62,12 @@ class Metrics:
             "Whether the driver has started and serves requests.",
             registry=always,
         )
+        self._endangered = Gauge(
+            "taikun_cinder_endangered_volumes",
+            "Volumes that several servers may write to, though what is on them is for "
+            "one, as far as the guard of file systems has looked.",
+            registry=always,
+        )
         self._written = Gauge(
             "taikun_cinder_metrics_timestamp_seconds",
             "When these metrics were written, in seconds since 1970.",
@@ -73,9 +79,14 @@ class Metrics:
         self._written.set_to_current_time()
         return bytes(generate_latest(self._shown))
 
-    def start(self) -> None:
-        """Take note of the start of the service."""
+    def start(self, endangered: Callable[[], int]) -> None:
+        """Take note of the start of the service.
+
+        Args:
+            endangered: counts the volumes in danger; it is asked at each look.
+        """
         self._started.set_to_current_time()
+        self._endangered.set_function(endangered)
 
     def initialize(self) -> None:
         """Take note that the driver serves requests by now."""

@@ -49,7 +49,7 @@ class Monitor:
         if self._started:
             return
         self._started = True
-        self._metrics.start()
+        self._metrics.start(lambda: len(reconcile.shared.endangered))
         report.register(self._backend, self._target, reconcile)
         if self._file:
             self._file.start()

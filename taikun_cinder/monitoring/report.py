@@ -71,6 +71,13 @@ def _lines(backend: str, target: Target, reconcile: Reconcile) -> Iterator[str]:
         f"{reconcile.brake.limit}{reason})",
         map(str, held.revocations),
     )
+    yield from _listed(
+        "Volumes with several writers, though what is on them is for one",
+        (
+            f"volume {volume}: {it.found}, servers {', '.join(sorted(it.writers))}"
+            for volume, it in sorted(reconcile.shared.endangered.items())
+        ),
+    )
     if reconcile.last is not None:
         yield from _seen(reconcile.last)
 

@@ -16,6 +16,7 @@ from lab.single import SingleNode
 from tests import alerts
 from tests.lab import shared
 from tests.lab.stories import OURS, Story
+from tests.lab.test_filesystem_guard import CONTENTS
 from tests.lab.test_hanging import HANGING, TIMEOUT, _Volumes
 from tests.lab.writers import undisturbed
 
@@ -109,6 +110,27 @@ def test_disk_that_does_not_answer_is_shown_reported_and_raises_its_alert(
     alerts.need_promtool()
     for text, firing in (sick, ["TaikunCinderTargetBusy"]), (healed, []):
         alerts.assert_firing(alerts.series_of(text), firing, tmp_path)
+
+
+def test_file_system_with_two_writers_is_shown_and_raises_its_alert(
+    node: SingleNode, folder: None, tmp_path: Path
+) -> None:
+    options = {**OPTIONS, "taikun_filesystem_guard": "warn"}
+    with node.backend(OURS, options) as backend:
+        story = Story(node, backend)
+        disks = [story.attach(host) for host in "ab"]
+        story.guest(CONTENTS, "fill", disks[0], "ext4")
+        story.inside(CONTENTS, "look_again")
+        assert story.inside(CONTENTS, "endangered")
+        danger = _metrics(node.node, r"_endangered_volumes\{.*\} 1")
+        for host in "ab":
+            story.detach(host)
+        assert not story.inside(CONTENTS, "endangered")
+        over = _metrics(node.node, r"_endangered_volumes\{.*\} 0")
+    alerts.need_promtool()
+    firing = ["TaikunCinderVolumeEndangered"]
+    alerts.assert_firing(alerts.series_of(danger), firing, tmp_path)
+    alerts.assert_firing(alerts.series_of(over), [], tmp_path)
 
 
 def _until_detached(story: Story, attachment: str) -> None:

@@ -143,6 +143,7 @@ FAULTS = {
         "reconcile_busy_targets": _steady(1),
         "reconcile_failed_volumes": _steady(1),
     },
+    "TaikunCinderVolumeEndangered": {"endangered_volumes": _steady(1)},
     "TaikunCinderSessionsLost": {
         'accesses mode="rw"': _steady(8),
         'accesses mode="ro"': _steady(2),

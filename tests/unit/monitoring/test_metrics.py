@@ -16,6 +16,7 @@ from taikun_cinder.monitoring.request_metrics import (
     DETACH_ERRORS,
     outcome_of,
 )
+from taikun_cinder.shared_volumes import Endangered
 from taikun_cinder.targets.lio.kinds import Kind
 from taikun_cinder.targets.lio.steps import RemoveAcl, SetAttribute
 from tests.unit.cloud import A, B, Host
@@ -221,6 +222,16 @@ def test_volumes_that_fail_are_shown(cloud, monkeypatch):
     monkeypatch.setattr(cloud.driver._exports, "ensure", ensure)
     cloud.reconcile()
     assert shown.of(cloud.driver).value("reconcile_failed_volumes") == 1
+
+
+def test_volumes_in_danger_are_shown_as_they_are_now(cloud):
+    reconcile = cloud.driver._reconcile
+    assert shown.of(cloud.driver).value("endangered_volumes") == 0
+    cloud.driver._monitor.start(reconcile)
+    reconcile.shared.endangered = {"v": Endangered("ext4", frozenset({"a", "b"}))}
+    assert shown.of(cloud.driver).value("endangered_volumes") == 1
+    reconcile.shared.endangered = {}
+    assert shown.of(cloud.driver).value("endangered_volumes") == 0
 
 
 def test_series_do_not_grow_with_volumes_hosts_and_errors(cloud):

@@ -14,6 +14,7 @@ from oslo_reports import guru_meditation_report
 from taikun_cinder import locks
 from taikun_cinder.monitoring import report
 from taikun_cinder.privsep import client
+from taikun_cinder.shared_volumes import Endangered
 from tests.unit.cloud import A, B
 
 
@@ -56,6 +57,12 @@ def test_what_the_brake_holds_is_told(cloud):
     told = _section(cloud)
     assert "(taikun_max_revocations is 0, reason: over_limit)" in told
     assert f"  volume {volume} for {A['initiator']}\n" in told
+
+
+def test_volumes_in_danger_are_told_with_their_servers(cloud):
+    danger = Endangered("ext4", frozenset({"server-2", "server-1"}))
+    cloud.driver._reconcile.shared.endangered = {"v": danger}
+    assert "  volume v: ext4, servers server-1, server-2\n" in _section(cloud)
 
 
 def test_pass_is_told_while_it_goes_on(cloud, monkeypatch):
