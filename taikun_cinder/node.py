@@ -96,6 +96,30 @@ class Node:
                 found = FileSystem(where, kind, "ro" in options.split(","))
         return found
 
+    def volume_of_container(self, path: Path) -> Path | None:
+        """Give the folder that the host has for a path, if it is of another name there.
+
+        A container's volume with a name is such a folder, below /var/lib/docker/volumes
+        on the host. A file system of its own tells nothing of the host's folder.
+        """
+        if not self.in_container:
+            return None
+        shown = Path("/")
+        with contextlib.suppress(OSError):
+            best = 0
+            for line in (self.proc / "self/mountinfo").read_text().splitlines():
+                _, _, _, root, folder, *_ = line.split()
+                where = Path(_unescaped(folder))
+                inside = path == where or where in path.parents
+                if inside and len(where.parts) >= best:
+                    best = len(where.parts)
+                    shown = Path(_unescaped(root)) / path.relative_to(where)
+        # The host may have it on a file system, or in a subvolume, of its own.
+        parts, wanted = shown.parts[1:], path.parts[1:]
+        shorter = min(len(parts), len(wanted))
+        same = shorter == 0 or parts[-shorter:] == wanted[-shorter:]
+        return None if same else shown
+
     def has_module(self, name: str) -> bool:
         """Say whether the kernel has a module: loaded, built in, or to be loaded."""
         return (self.sys / "module" / name).exists() or name in self._available()

@@ -159,6 +159,22 @@ def _unshared(node: Node) -> Iterator[Problem]:
                 f"Mount the folder of the host there: --volume {place}:{place}.",
                 tolerable=True,
             )
+    yield from _another(node, _reservations(node))
+
+
+def _another(node: Node, place: Path) -> Iterator[Problem]:
+    """Warn of a volume in the place of a folder that the kernel has on the host."""
+    if volume := node.volume_of_container(place):
+        yield Problem(
+            f"{place} is a volume of this container, {volume} on the host: the kernel "
+            f"keeps persistent reservations in {place} of the host, and refuses those "
+            "that are to outlive a power failure (APTPL) if it is not there",
+            f"Mount the folder of the host there: --volume {place}:{place}. With "
+            "kolla-ansible, stop the container, remove its volume and make it anew: "
+            f"docker volume create --opt type=none --opt o=bind --opt device={place} "
+            "target_config.",
+            tolerable=True,
+        )
 
 
 def _reservations(node: Node) -> Path:

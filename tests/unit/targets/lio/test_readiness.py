@@ -157,6 +157,37 @@ def test_container_is_told_which_folders_belong_to_the_node(told, node, mark):
     assert not any("/etc/target" in text for text in told())
 
 
+@pytest.mark.parametrize(
+    ("root", "warned"),
+    [
+        ("/var/lib/docker/volumes/target_config/_data", True),
+        ("/etc/target", False),
+        # The host's root is a subvolume of Btrfs, or /etc a file system of its own.
+        ("/@/etc/target", False),
+        ("/target", False),
+        # A file system of its own: it does not tell where the host has it.
+        ("/", False),
+    ],
+)
+def test_container_whose_volume_is_not_the_nodes_folder_is_told(
+    told, node, root, warned
+):
+    node.root.mkdir()
+    (node.root / ".dockerenv").touch()
+    with (node.proc / "mounts").open("a") as mounts:
+        mounts.write("/dev/sda1 /etc/target ext4 rw 0 0\n")
+    (node.proc / "self").mkdir()
+    (node.proc / "self/mountinfo").write_text(
+        "1 0 0:1 / / rw - overlay overlay rw\n"
+        f"2 1 8:1 {root} /etc/target rw - ext4 /dev/sda1 rw\n"
+    )
+    said = [text for text in told() if "is a volume of this container" in text]
+    assert bool(said) == warned
+    assert all(f"{root} on the host" in text for text in said)
+    (node.root / ".dockerenv").unlink()
+    assert not any("volume" in text for text in told())
+
+
 def test_node_that_is_no_container_is_told_nothing_of_them(told, node):
     (node.proc / "self/ns").mkdir(parents=True)
     (node.proc / "self/ns/pid").symlink_to("pid:[4026531836]")
