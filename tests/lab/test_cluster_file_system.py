@@ -32,6 +32,11 @@ def _join(volume: Shared, name: str) -> Attached:
     return host
 
 
+def _files(host: Attached, function: str, *arguments: Any) -> Any:
+    with host.node.session(timeout=_PATIENCE) as session:
+        return session("tests.lab.guest.shared_files", function, *arguments)
+
+
 def _names(*writers: str) -> set[str]:
     return {f"{writer}-{index}" for writer in writers for index in range(_FILES)}
 
@@ -60,16 +65,16 @@ def test_ocfs2_on_both_hosts_goes_on_when_one_of_them_dies(cluster: Cluster) -> 
         hosts = [_join(volume, name) for name in _NODES]
         _ocfs2(hosts[0], "make", hosts[0].path)
         for host in hosts:
-            _ocfs2(host, "mount", host.path)
+            _files(host, "mount", "ocfs2", host.path)
 
         # Both write into one folder at the same time, and see the same.
         def write(host: Attached) -> None:
             cluster.sandbox.join_network()
-            _ocfs2(host, "write", "shared", host.node.name, _FILES)
+            _files(host, "write", "shared", host.node.name, _FILES)
 
         with ThreadPoolExecutor() as pool:
             list(pool.map(write, hosts))
-        seen = [_ocfs2(host, "digests", "shared") for host in hosts]
+        seen = [_files(host, "digests", "shared") for host in hosts]
         assert seen[0] == seen[1]
         assert seen[0].keys() == _names(*_NODES)
 
@@ -78,17 +83,17 @@ def test_ocfs2_on_both_hosts_goes_on_when_one_of_them_dies(cluster: Cluster) -> 
         volume.end(lost.attachment)
         assert volume.initiators() == {left.node.plan.initiator}
         # This waits until the file system takes the other node for dead.
-        _ocfs2(left, "write", "shared", "after", _FILES)
-        now = _ocfs2(left, "digests", "shared")
+        _files(left, "write", "shared", "after", _FILES)
+        now = _files(left, "digests", "shared")
         assert now.keys() == _names(*_NODES, "after")
         assert now.items() >= seen[0].items()
 
         lost.node.boot_anew(image)
         back = _join(volume, lost.node.name)
-        _ocfs2(back, "mount", back.path)
-        assert _ocfs2(back, "digests", "shared") == now
-        _ocfs2(back, "write", "shared", "back", _FILES)
-        assert _ocfs2(left, "digests", "shared").keys() >= _names("back")
+        _files(back, "mount", "ocfs2", back.path)
+        assert _files(back, "digests", "shared") == now
+        _files(back, "write", "shared", "back", _FILES)
+        assert _files(left, "digests", "shared").keys() >= _names("back")
         for host in (back, left):
-            _ocfs2(host, "unmount")
+            _files(host, "unmount")
             volume.detach(host)

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """OCFS2 with its own cluster stack, o2cb, as ocfs2-tools' documentation sets it up."""
 
-import hashlib
 from pathlib import Path
 
 from lab.guest.system import run
 from lab.plan import NodePlan
 
 NAME = "lab"
-MOUNTED = Path("/mnt")
 
 _CLUSTER = Path("/sys/kernel/config/cluster", NAME)
 
@@ -57,31 +55,3 @@ def make(path: str) -> None:
     """Make a file system for two nodes on a disk."""
     stack = ("--cluster-stack=o2cb", f"--cluster-name={NAME}")
     run("mkfs.ocfs2", "-q", "-N", "2", "-J", "size=8M", *stack, path)
-
-
-def mount(path: str) -> None:
-    """Mount the file system; the heartbeat on the disk begins by itself."""
-    run("mount", "-t", "ocfs2", path, str(MOUNTED))
-
-
-def unmount() -> None:
-    """Unmount it."""
-    run("umount", str(MOUNTED))
-
-
-def write(folder: str, prefix: str, number: int) -> None:
-    """Write a number of files of different contents into a folder, each to the disk."""
-    into = MOUNTED / folder
-    into.mkdir(exist_ok=True)
-    for index in range(number):
-        text = f"{prefix} {index}\n" * (1000 + index)
-        (into / f"{prefix}-{index}").write_text(text)
-    run("sync", "-f", str(into))
-
-
-def digests(folder: str) -> dict[str, str]:
-    """Give the digests of the files in a folder by their names."""
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted((MOUNTED / folder).iterdir())
-    }
