@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that the documents name exists."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -44,3 +45,49 @@ def test_every_capability_of_a_pool_is_explained():
     page = (SOURCE / "capabilities.rst").read_text()
     for name in stats["pools"][0]:
         assert f"\n``{name}``" in page
+
+
+#: What a message has in the place of a value, and a page in the place of that.
+_VALUE = re.compile(r"%(?:\(\w+\))?[.\d]*[sdf]|\{\}")
+
+
+def _messages():
+    """Give all texts of the code, with {} or %s for what differs."""
+    for file in sorted((ROOT / "taikun_cinder").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    part.value if isinstance(part, ast.Constant) else "{}"
+                    for part in node.values
+                )
+
+
+def _quoted(page):
+    """Give the lines in the literal blocks of a page."""
+    block = re.compile(r"::\n\n((?:    .*\n|\n)+)")
+    for lines in block.findall(page):
+        yield from (line.strip() for line in lines.splitlines() if line.strip())
+
+
+def _is_of(line, message):
+    """Say whether a quoted line is of a message, where ... stands for anything."""
+    at = 0
+    for part in filter(None, re.split(r"\s*\.\.\.\s*", line)):
+        at = message.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def test_log_lines_that_troubleshooting_quotes_are_in_the_code():
+    messages = [_VALUE.sub("", message) for message in _messages()]
+    page = (SOURCE / "troubleshooting.rst").read_text()
+    named = re.findall(r"^``([A-Z][^`]+ [^`]+)``$", page, re.MULTILINE)
+    lines = [*_quoted(page), *named]
+    assert len(lines) > 20
+    assert [
+        line for line in lines if not any(_is_of(line, text) for text in messages)
+    ] == []
