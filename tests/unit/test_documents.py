@@ -59,7 +59,7 @@ def _messages():
                 yield node.value
             elif isinstance(node, ast.JoinedStr):
                 yield "".join(
-                    part.value if isinstance(part, ast.Constant) else "{}"
+                    str(part.value) if isinstance(part, ast.Constant) else "{}"
                     for part in node.values
                 )
 
