@@ -55,9 +55,13 @@ def _allow_rootwrap(conf: Path) -> None:
 
 
 def _open_the_interpreter() -> None:
-    """Let everybody get at the lab's interpreter, which may lie in root's home."""
+    """Let everybody get at the lab's interpreter, which may lie in root's home.
+
+    A virtual environment may have a copy of it, whose library stays where it was.
+    """
     executable = Path(sys.executable)
-    for path in (executable, executable.resolve(), PROJECT / "lab"):
+    library = Path(sys.base_prefix, "lib")
+    for path in (executable, executable.resolve(), library, PROJECT / "lab"):
         for folder in path.parents:
             folder.chmod(folder.stat().st_mode | 0o111)
 

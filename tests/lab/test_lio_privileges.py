@@ -24,6 +24,11 @@ def as_user(
     return dict(process("tests.lab.guest.plain_user", "calls", whole))
 
 
+def test_a_plain_user_runs_the_python_of_the_lab(process: Call) -> None:
+    """And not the machine's, whose library a copy of the interpreter may find."""
+    assert len(process("tests.lab.guest.plain_user", "interpreters")) == 1
+
+
 def test_a_plain_user_exports_by_one_process_with_one_capability(
     process: Call, lab: NodeLab
 ) -> None:

@@ -76,6 +76,13 @@ def prepare() -> None:
     (ETC / "rootwrap.conf").write_text(_ROOTWRAP_CONF)
 
 
+def interpreters() -> set[str]:
+    """Give what root's Python and the user's say that they are."""
+    prepare()
+    ask = [sys.executable, "-c", "import os, sys; print(sys.version, os.__file__)"]
+    return {run(*ask), run("runuser", "-u", USER, "--", *ask)}
+
+
 def close() -> str:
     """Let the user start our privileged process and no other, as ``SUDOERS`` says.
 
