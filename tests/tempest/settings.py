@@ -10,9 +10,9 @@ from lab.services.cinder_conf import BACKEND, PATHS_BACKEND
 from lab.services.files import Settings
 
 #: The longest that one request, or one wait for a status, may take in seconds. Nodes
-#: share a processor, and many requests copy a gigabyte.
+#: share a processor, and many requests copy a gigabyte. What cannot pass waits as long.
 _REQUEST = "300"
-_STATUS = "1800"
+_STATUS = "300"
 
 
 @dataclasses.dataclass(frozen=True)
