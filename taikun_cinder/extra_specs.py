@@ -203,7 +203,7 @@ def rule_of_type(configuration: Any, volume: Any, volume_type: Any | None) -> Ru
     return Rule(
         secondary=Secondary(values[SECONDARY_MODE.name]),
         max_hosts=values[MAX_HOSTS.name],
-        guard=guard if volume["multiattach"] else Guard.OFF,
+        guard=guard if volume.get("multiattach") else Guard.OFF,
     )
 
 
