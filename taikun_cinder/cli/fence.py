@@ -79,6 +79,7 @@ class FenceVerb(ListVerb):
         "runuser -u cinder -- taikun-cinder fence "
         "a3c1e5d2-7e2a-4c0e-9b7f-0d5a6a0f4f11 compute1"
     )
+    FIT = False
 
     def get_parser(self, prog_name: str) -> ArgumentParser:
         """Make what reads the verb's arguments."""

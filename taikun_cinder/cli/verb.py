@@ -187,10 +187,14 @@ def add_backend(parser: ArgumentParser) -> None:
 class ListVerb(Verb, lister.Lister):
     """A verb whose answer is a table."""
 
+    #: Whether lines are broken so that the table fits a terminal. Sentences bear it; a
+    #: volume's id that is broken cannot be copied.
+    FIT = True
+
     def get_parser(self, prog_name: str) -> ArgumentParser:
         """Make what reads the verb's arguments."""
         parser = super().get_parser(prog_name)
-        parser.set_defaults(fit_width=True)  # of a terminal, if it is one
+        parser.set_defaults(fit_width=self.FIT)
         return parser
 
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], Any]:

@@ -45,6 +45,7 @@ class VolumeList(ListVerb):
     """
 
     EXAMPLE = "runuser -u cinder -- taikun-cinder volume list --host compute1"
+    FIT = False
 
     def get_parser(self, prog_name: str) -> ArgumentParser:
         """Make what reads the verb's arguments."""
