@@ -16,6 +16,9 @@ _FIRST_NAMESPACE = "pid:[4026531836]"
 #: What Docker and Podman leave in a container (systemd-detect-virt goes by them, too).
 _MARKS = (".dockerenv", "run/.containerenv")
 
+#: Where systemd has units, and the links that say which it starts.
+_UNITS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
+
 
 @functools.cache  # each request writes it into a record
 def machine_id(root: Path = Path("/")) -> str:
@@ -119,6 +122,24 @@ class Node:
         shorter = min(len(parts), len(wanted))
         same = shorter == 0 or parts[-shorter:] == wanted[-shorter:]
         return None if same else shown
+
+    def starts(self, service: str) -> bool:
+        """Say whether systemd starts a service, as its links say: they are everybody's.
+
+        Args:
+            service: its unit, such as ``target.service``.
+        """
+        folders = [self.root / units for units in _UNITS]
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                if os.readlink(folder / service) == os.devnull:
+                    return False  # masked
+        return any(
+            os.path.lexists(wishes / service)
+            for folder in folders
+            for kind in ("wants", "requires")
+            for wishes in folder.glob(f"*.{kind}")
+        )
 
     def has_module(self, name: str) -> bool:
         """Say whether the kernel has a module: loaded, built in, or to be loaded."""

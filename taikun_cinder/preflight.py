@@ -27,6 +27,7 @@ from taikun_cinder.exception import BackendRefused
 from taikun_cinder.monitoring import textfile
 from taikun_cinder.node import Node, Problem
 from taikun_cinder.records import Records
+from taikun_cinder.targets.looks import Place
 from taikun_cinder.volume_groups import Hidden
 
 LOG = logging.getLogger(__name__)
@@ -103,12 +104,12 @@ def of_node(
 ) -> Iterator[Problem]:
     """Tell what is wrong with the node, as far as the options can be read."""
     if option_faults.are_readable(configuration, *_LVM):
-        yield from _volume_group(configuration, groups)
+        yield from of_volume_group(configuration, groups)
     found = list(of_targets(configuration, node))
     yield from found
     # Without the privileged process nobody can look.
     if all(problem.tolerable for problem in found):
-        yield from _guard(configuration)
+        yield from of_guard(configuration)
     if option_faults.are_readable(configuration, "taikun_state_path"):
         folder = Path(configuration.taikun_state_path)
         yield from state_folder.problems(folder, node)
@@ -116,7 +117,7 @@ def of_node(
         yield from textfile.problems(configuration.taikun_metrics_folder, node)
 
 
-def _guard(configuration: Any) -> Iterator[Problem]:
+def of_guard(configuration: Any) -> Iterator[Problem]:
     """Tell why volumes cannot be looked at, if the back end wants them to be."""
     option = extra_specs.FILESYSTEM_GUARD.option or ""
     if not option_faults.are_readable(configuration, option):
@@ -135,18 +136,26 @@ def _guard(configuration: Any) -> Iterator[Problem]:
 
 def of_targets(configuration: Any, node: Node) -> Iterator[Problem]:
     """Tell what keeps the node from exporting."""
-    named = _portals(configuration)
     chosen = targets.kind_of(configuration)
-    where = [portal for _, portal in named]
-    prefixes: list[str] = []
-    group = None
-    if option_faults.are_readable(configuration, *_OURS):
-        group = configuration.volume_group
-        recorded = Records(Path(configuration.taikun_state_path)).prefixes(group)
-        prefixes = [configuration.target_prefix, *sorted(recorded)]
+    place = place_of(configuration, node)
     for kind in [chosen] if chosen else targets.all_kinds():
-        yield from kind.problems(node, where, prefixes, group)
-    for option, portal in named:
+        yield from kind.problems(node, place.portals, place.prefixes, place.group)
+    yield from of_addresses(configuration, node)
+
+
+def place_of(configuration: Any, node: Node) -> Place:
+    """Give where the targets are to be, as far as the options can be read."""
+    where = tuple(portal for _, portal in _portals(configuration))
+    if not option_faults.are_readable(configuration, *_OURS):
+        return Place(node, where)
+    group = configuration.volume_group
+    recorded = Records(Path(configuration.taikun_state_path)).prefixes(group)
+    return Place(node, where, (configuration.target_prefix, *sorted(recorded)), group)
+
+
+def of_addresses(configuration: Any, node: Node) -> Iterator[Problem]:
+    """Tell of addresses of targets that the node does not have."""
+    for option, portal in _portals(configuration):
         if not (
             portals.floats(configuration, portal) or node.network.has(portal.address)
         ):
@@ -174,9 +183,11 @@ def _portals(configuration: Any) -> list[tuple[str, Portal]]:
         return []
 
 
-def _volume_group(
-    configuration: Any, groups: Callable[[Any], Sequence[str]]
+def of_volume_group(
+    configuration: Any,
+    groups: Callable[[Any], Sequence[str]] = volume_groups.names,
 ) -> Iterator[Problem]:
+    """Tell of a volume group that LVM does not show, and why it does not."""
     name = configuration.volume_group
     try:
         found = groups(configuration)

@@ -4,6 +4,7 @@
 It has the passwords of hosts, and what a boot gives hosts their disks back by.
 """
 
+import errno
 import os
 import stat
 import tempfile
@@ -21,8 +22,15 @@ _IN_MEMORY = ("tmpfs", "ramfs")
 SHARED = ("nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.glusterfs", "gfs2", "ocfs2")
 
 
-def problems(folder: Path, node: Node) -> Iterator[Problem]:
-    """Tell what is wrong with the folder, which is made if it is not there."""
+def problems(folder: Path, node: Node, *, make: bool = True) -> Iterator[Problem]:
+    """Tell what is wrong with the folder.
+
+    Args:
+        folder: of the records.
+        node: that it is on.
+        make: whether to make it, if it is not there. Otherwise it is told if nobody
+            could.
+    """
     if not folder.is_absolute():
         yield Problem(
             f"'{folder}' (option taikun_state_path) is another folder wherever a "
@@ -31,7 +39,11 @@ def problems(folder: Path, node: Node) -> Iterator[Problem]:
         )
         return
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if make:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not folder.exists():
+            _refuse_unwritable(next(filter(Path.exists, folder.parents)))
+            return
         real = folder.resolve(strict=True)
         with tempfile.TemporaryFile(dir=real) as file:
             file.write(bytes(_ROOM))
@@ -48,6 +60,20 @@ def problems(folder: Path, node: Node) -> Iterator[Problem]:
     for parent in real.parents:
         yield from _parent(folder, parent, parent.stat())
     yield from _medium(folder, real, node)
+
+
+def _refuse_unwritable(parent: Path) -> None:
+    """Refuse a folder in which nothing can be made.
+
+    Raises:
+        OSError: it is one.
+    """
+    if not parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if os.statvfs(parent).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def access_problems(folder: Path, user: int) -> Iterator[Problem]:

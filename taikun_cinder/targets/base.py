@@ -39,6 +39,7 @@ from taikun_cinder.access.model import (
 )
 from taikun_cinder.node import Node, Problem
 from taikun_cinder.targets.inspection import Inspection
+from taikun_cinder.targets.looks import Look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +142,11 @@ class Target(Protocol):
                 those of all that are recorded.
             group: whose logical volumes are to be exported; None if it is not known.
         """
+        ...
+
+    @staticmethod
+    def looks() -> Sequence[Look]:
+        """Give what the operator's check looks at a node for, thing by thing."""
         ...
 
     def initiator(self, connector: Any) -> Initiator:

@@ -2,7 +2,6 @@
 """The checks whether a node can export by LIO, each fault with its cure."""
 
 import contextlib
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,6 @@ _CONFIGFS = Path("/sys/kernel/config")
 
 #: The services that restore LIO from rtslib's file at the boot, by distribution.
 _SERVICES = ("target.service", "rtslib-fb-targetctl.service")
-_UNITS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 
 
 def problems(
@@ -42,7 +40,7 @@ def problems(
         group: whose logical volumes are to be exported; None if it is not known.
     """
     if prefixes:
-        yield from _name(prefixes[0])
+        yield from of_name(prefixes[0])
     missing = missing_modules(node, MODULES)
     yield from missing
     ports = {portal.port for portal in portals}
@@ -52,14 +50,14 @@ def problems(
     )
     yield from found
     if all(problem.tolerable for problem in found):
-        yield from _configfs(node)
-    yield from _taken(node, portals)
-    yield from _restored_by_others(node)
+        yield from of_configfs(node)
+    yield from of_portals(node, portals)
+    yield from of_services(node)
     if node.in_container:
-        yield from _unshared(node)
+        yield from of_container(node)
 
 
-def _name(prefix: str) -> Iterator[Problem]:
+def of_name(prefix: str) -> Iterator[Problem]:
     """Tell of targets' names that rtslib does not take.
 
     The kernel takes them. But then rtslib, and with it targetcli, target.service and
@@ -81,15 +79,21 @@ def _name(prefix: str) -> Iterator[Problem]:
         )
 
 
-def _configfs(node: Node) -> Iterator[Problem]:
+def has_configfs(node: Node) -> bool:
+    """Say whether configfs is mounted at its place."""
     there = node.file_system(_CONFIGFS)
-    if there.folder != _CONFIGFS or there.kind != "configfs":
+    return there.folder == _CONFIGFS and there.kind == "configfs"
+
+
+def of_configfs(node: Node) -> Iterator[Problem]:
+    """Tell of a configfs that is not mounted, or cannot be written."""
+    if not has_configfs(node):
         yield Problem(
             f"configfs is not mounted at {_CONFIGFS}, so LIO cannot be set up",
             "Mount it with systemctl start sys-kernel-config.mount, or with mount "
             f"-t configfs configfs {_CONFIGFS}.",
         )
-    elif there.read_only:
+    elif node.file_system(_CONFIGFS).read_only:
         yield Problem(
             f"configfs is mounted read-only at {_CONFIGFS}, so LIO cannot be changed",
             f"Make it writable with mount -o remount,rw {_CONFIGFS} (with bind before "
@@ -98,7 +102,7 @@ def _configfs(node: Node) -> Iterator[Problem]:
         )
 
 
-def _taken(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
+def of_portals(node: Node, portals: Sequence[Portal]) -> Iterator[Problem]:
     """Tell of portals where LIO cannot listen, since somebody does already."""
     # Where LIO listens already, all its targets share the port.
     taken = [
@@ -141,7 +145,7 @@ def _portals_of_lio(node: Node) -> Iterator[tuple[str, Portal]]:
                 yield folder.parents[2].name, Portal(address, int(port))
 
 
-def _unshared(node: Node) -> Iterator[Problem]:
+def of_container(node: Node) -> Iterator[Problem]:
     """Warn of what a container keeps for itself, though the whole node goes by it."""
     places = {
         _reservations(node): "the kernel keeps persistent reservations there on the "
@@ -184,10 +188,10 @@ def _reservations(node: Node) -> Path:
         return Path("/etc/target")
 
 
-def _restored_by_others(node: Node) -> Iterator[Problem]:
+def of_services(node: Node) -> Iterator[Problem]:
     """Tell of a service that clears LIO, and restores what rtslib's file says."""
     for service in _SERVICES:
-        if _is_enabled(node.root, service):
+        if node.starts(service):
             yield Problem(
                 f"{service} is enabled: it clears LIO at the boot and when it stops, "
                 "so hosts lose their disks, and it restores the exports of an old "
@@ -196,18 +200,3 @@ def _restored_by_others(node: Node) -> Iterator[Problem]:
                 f"{service}. Do not stop it while hosts are attached: that clears LIO.",
                 tolerable=True,
             )
-
-
-def _is_enabled(root: Path, service: str) -> bool:
-    """Say whether systemd starts a service, as its links say: they are everybody's."""
-    folders = [root / units for units in _UNITS]
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            if os.readlink(folder / service) == os.devnull:
-                return False  # masked
-    return any(
-        os.path.lexists(wishes / service)
-        for folder in folders
-        for kind in ("wants", "requires")
-        for wishes in folder.glob(f"*.{kind}")
-    )

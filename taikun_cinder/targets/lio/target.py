@@ -19,7 +19,7 @@ from taikun_cinder.exception import StepFailed, StepUnfinished, TargetUnreadable
 from taikun_cinder.node import Node, Problem
 from taikun_cinder.targets.base import Finding, Result, refuse_another
 from taikun_cinder.targets.inspection import Inspection
-from taikun_cinder.targets.lio import iscsi, readiness
+from taikun_cinder.targets.lio import iscsi, looks, readiness
 from taikun_cinder.targets.lio.audit import audit, refused, remaining
 from taikun_cinder.targets.lio.disk_steps import ReadersStep
 from taikun_cinder.targets.lio.kernel import Kernel, LostError, NodesKernel
@@ -27,6 +27,7 @@ from taikun_cinder.targets.lio.kinds import Difference, Kind
 from taikun_cinder.targets.lio.plan import personal, plan
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import AddPortal, RemoveAcl, Step
+from taikun_cinder.targets.looks import Look
 
 LOG = logging.getLogger(__name__)
 
@@ -73,6 +74,11 @@ class LioTarget:
     ) -> Iterator[Problem]:
         """Tell what the node lacks to serve such targets, each with its cure."""
         yield from readiness.problems(node, portals, prefixes, group)
+
+    @staticmethod
+    def looks() -> Sequence[Look]:
+        """Give what the operator's check looks at a node for, thing by thing."""
+        return looks.LOOKS
 
     def initiator(self, connector: Any) -> Initiator:
         """Give the initiator that a connector asks access for."""

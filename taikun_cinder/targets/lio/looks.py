@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node is looked at for LIO, by the operator's check; nothing is changed."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+
+from taikun_cinder.node import Problem, missing_modules
+from taikun_cinder.targets.lio import readiness, start
+from taikun_cinder.targets.looks import Look, Place
+
+#: The back end for files, by which readers have a disk of their own.
+_READERS = "target_core_file"
+
+#: The first Linux whose fileio reads past all caches.
+_PAST_CACHES = (4, 18)
+
+
+def _modules(place: Place) -> Iterator[Problem]:
+    yield from missing_modules(place.node, readiness.MODULES)
+
+
+def _readers_disk(place: Place) -> Iterator[Problem]:
+    for problem in missing_modules(place.node, (_READERS,)):
+        yield _without_readers_disk(problem.fault)
+    release = place.node.release
+    version = re.match(r"(\d+)\.(\d+)", release)
+    if version and tuple(map(int, version.groups())) < _PAST_CACHES:
+        yield _without_readers_disk(
+            f"The running kernel is {release}, and cannot read a disk of LIO's fileio "
+            "past all caches"
+        )
+
+
+def _without_readers_disk(cause: str) -> Problem:
+    return Problem(
+        f"{cause}. So hosts that may only read get the main disk, write-protected, and "
+        "some crafted commands get past that",
+        f"Boot a kernel from Linux 4.18 on that has the module {_READERS}, and attach "
+        "those hosts again.",
+        tolerable=True,
+    )
+
+
+def _privileged_process(place: Place) -> Iterator[Problem]:
+    ports = {portal.port for portal in place.portals}
+    yield from start.problems(
+        ports, prefixes=place.prefixes, group=place.group, prepare=False
+    )
+
+
+def _names(place: Place) -> Iterator[Problem]:
+    for prefix in place.prefixes[:1]:
+        yield from readiness.of_name(prefix)
+
+
+def _configfs(place: Place) -> Iterator[Problem]:
+    for problem in readiness.of_configfs(place.node):
+        mounted = readiness.has_configfs(place.node)
+        # What is not mounted the driver mounts at its start.
+        yield dataclasses.replace(problem, tolerable=not mounted)
+
+
+def _portals(place: Place) -> Iterator[Problem]:
+    yield from readiness.of_portals(place.node, place.portals)
+
+
+def _restored_by_others(place: Place) -> Iterator[Problem]:
+    yield from readiness.of_services(place.node)
+
+
+def _container(place: Place) -> Iterator[Problem]:
+    if place.node.in_container:
+        yield from readiness.of_container(place.node)
+
+
+LOOKS: Sequence[Look] = (
+    Look(
+        "kernel-modules",
+        "The running kernel has the modules of LIO: loaded, built in, or to be loaded.",
+        f"{', '.join(readiness.MODULES)}: loaded, or a start loads them",
+        _modules,
+    ),
+    Look(
+        "readers-disk",
+        "The kernel can show read-only hosts a disk of their own (:doc:`modes`).",
+        "The kernel can show read-only hosts a disk of their own",
+        _readers_disk,
+    ),
+    Look(
+        "configfs",
+        "configfs is mounted at its place and can be written.",
+        "configfs is mounted, and can be written",
+        _configfs,
+    ),
+    Look(
+        "privileged-process",
+        "The privileged process really starts by sudo and cinder-rootwrap, is root "
+        "with the capabilities that it needs, and is allowed this back end's volume "
+        "group and ``target_prefix``.",
+        "It starts, is root, and may export this back end",
+        _privileged_process,
+        # What it is given to start, twice, and to answer.
+        seconds=2 * start.PATIENCE + 30,
+        as_service=True,
+    ),
+    Look(
+        "target-prefix",
+        "rtslib, and so targetcli and the in-tree driver, take the targets' names.",
+        "rtslib takes the names of the targets",
+        _names,
+    ),
+    Look(
+        "portals",
+        "No other program, and no target of somebody else's, keeps LIO from an address "
+        "and port.",
+        "Nobody else listens there",
+        _portals,
+    ),
+    Look(
+        "lio-restore",
+        "No service clears LIO at the boot or when it stops, and restores an old "
+        "``saveconfig.json`` (:doc:`restore`).",
+        "No service clears or restores LIO",
+        _restored_by_others,
+    ),
+    Look(
+        "container-folders",
+        "A container has the folders of the node that it must share (:doc:`install`).",
+        "This is no container, or it has the folders of its node",
+        _container,
+    ),
+)
