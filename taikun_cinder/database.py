@@ -185,10 +185,15 @@ def knows_service(host: str) -> bool:
 
     One that is empty, or another cloud's, has not.
     """
-    return _service(host) is not None
+    return service(host) is not None
 
 
-def _service(host: str) -> Any:
+def service(host: str) -> Any:
+    """Give the row of a back end's own service; None if there is none.
+
+    Args:
+        host: the back end's, as ``node@backend``.
+    """
     admin = context.get_admin_context()
     try:
         return objects.Service.get_by_args(admin, host, constants.VOLUME_BINARY)
@@ -319,8 +324,8 @@ def service_uuid(host: str) -> str | None:
     Args:
         host: the back end's, as ``node@backend``.
     """
-    service = _service(host)
-    return None if service is None else str(service.uuid)
+    found = service(host)
+    return None if found is None else str(found.uuid)
 
 
 def change_status(volume_id: str, before: str, after: str) -> bool:

@@ -46,6 +46,13 @@ class Fences:
         files = (Path(folder, name) for name in names if name.endswith(_SUFFIX))
         return tuple(fence for fence in map(_read, files) if fence is not None)
 
+    def volumes(self) -> list[str]:
+        """List the volumes that have any, by their ``name_id``."""
+        try:
+            return sorted(os.listdir(self._folder))
+        except OSError:
+            return []
+
     def set(self, name_id: str, initiator: Initiator) -> bool:
         """Fence a host for all that it has now, and had when it was fenced before.
 

@@ -6,6 +6,8 @@ enforces. What does is a file in its ``policy.d``; ``etc/policy.d`` has three to
 from. This module serves oslopolicy-sample-generator.
 """
 
+from collections.abc import Mapping
+
 from oslo_policy import policy
 
 #: Cinder's default for both (cinder.policies.base.SYSTEM_ADMIN_OR_PROJECT_MEMBER).
@@ -32,6 +34,19 @@ RULES = (
         operations=[{"method": "POST", "path": "/attachments"}],
     ),
 )
+
+_MULTIATTACH, _BOOTABLE = (rule.name for rule in RULES)
+
+#: The profiles of ``etc/policy.d``, by name: each policy with its rule.
+PROFILES: Mapping[str, Mapping[str, str]] = {
+    "open": {_MULTIATTACH: _DEFAULT, _BOOTABLE: _DEFAULT},
+    "controlled": {
+        _MULTIATTACH: "rule:admin_api or "
+        "(role:multiattach and project_id:%(project_id)s)",
+        _BOOTABLE: "rule:admin_api",
+    },
+    "closed": {_MULTIATTACH: "!", _BOOTABLE: "!"},
+}
 
 
 def list_rules() -> tuple[policy.DocumentedRuleDefault, ...]:

@@ -23,7 +23,7 @@ def multiattach(files: Iterable[Path]) -> Found:
     found, rules = Found(), dict[str, tuple[Path, str]]()
     for file in files:
         try:
-            said = _rules(file)
+            said = rules_of(file)
         except (OSError, ValueError) as error:
             found += Found.failure(
                 f"{file} cannot be read as a policy file, so cinder-api may refuse to "
@@ -54,9 +54,23 @@ def files_of(conf: cfg.ConfigOpts) -> Iterator[Path]:
         if not found:
             continue
         path = Path(found)
-        yield from sorted(path.iterdir()) if path.is_dir() else [path]
+        yield from _files(path) if path.is_dir() else [path]
 
 
-def _rules(file: Path) -> Mapping[str, str]:
+def _files(folder: Path) -> list[Path]:
+    """List the files of a folder that oslo.policy reads: no folders, none hidden."""
+    files = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in files if path.is_file())
+
+
+def rules_of(file: Path) -> Mapping[str, str]:
+    """Give the rules of a file that are about multi-attach volumes.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no policy file.
+    """
     said = policy.parse_file_contents(file.read_text()) or {}
+    if not isinstance(said, Mapping):
+        raise ValueError("it has no names with rules")
     return {name: str(said[name]) for name in _NAMES if name in said}

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The check of the clock, by which Cinder tells whether a service lives."""
+
+import ctypes
+from collections.abc import Iterator
+
+from oslo_config import cfg
+
+from taikun_cinder.checks.check import NodeCheck
+from taikun_cinder.checks.facts import Facts, Unanswered
+from taikun_cinder.checks.findings import Finding, failed, ok, warning
+
+#: How far two clocks may be apart, in seconds.
+_APART = 2
+
+#: STA_UNSYNC of linux/timex.h: nobody has set the clock for long.
+_UNSYNCHRONISED = 0x40
+
+
+class _Timex(ctypes.Structure):
+    """struct timex of linux/timex.h, as far as it is read."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_long * 64),
+    )
+
+
+def synchronised() -> bool | None:
+    """Say whether somebody keeps the kernel's clock; None if it does not tell."""
+    state = _Timex()
+    if ctypes.CDLL(None).adjtimex(ctypes.byref(state)) < 0:
+        return None
+    return not state.status & _UNSYNCHRONISED
+
+
+def _clock(facts: Facts) -> Iterator[Finding]:
+    ahead = _ahead(facts)
+    found = [*_apart(ahead), *_kept()]
+    yield from found or [ok(_fine(ahead))]
+
+
+def _ahead(facts: Facts) -> float | None:
+    try:
+        return facts.database.get().ahead
+    except Unanswered:
+        return None
+
+
+def _fine(ahead: float | None) -> str:
+    kept = "It is synchronised" if synchronised() else "The kernel does not tell of it"
+    if ahead is None:
+        return kept
+    return f"{kept}, and {abs(ahead) * 1000:.0f} ms from that of the database's server"
+
+
+def _apart(ahead: float | None) -> Iterator[Finding]:
+    if ahead is None or abs(ahead) <= _APART:
+        return
+    patience = cfg.CONF.service_down_time - cfg.CONF.report_interval
+    kind = failed if abs(ahead) >= patience else warning
+    yield kind(
+        f"The clock of this node is {abs(ahead):.0f} s "
+        f"{'behind' if ahead > 0 else 'ahead of'} that of the database's server. From "
+        f"{patience} s on Cinder takes a service for down that is up, or the other way "
+        "round (service_down_time)",
+        "Synchronise both by NTP. chronyc tracking or timedatectl shows whether it "
+        "works.",
+    )
+
+
+def _kept() -> Iterator[Finding]:
+    if synchronised() is False:
+        yield warning(
+            "The kernel says that nobody synchronises its clock",
+            "Run chronyd or another NTP client on this node (in a container, on its "
+            "host); chronyc tracking or timedatectl shows whether it works. chronyd "
+            "tells the kernel of it with rtcsync in chrony.conf.",
+        )
+
+
+CHECKS = (
+    NodeCheck(
+        "clock",
+        "The clock is synchronised, and agrees with that of the database's server: by "
+        "the clocks Cinder tells whether a service is up.",
+        _clock,
+    ),
+)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What LIO needs is looked at as at a start, thing by thing, and nothing is changed."""
+
+import shutil
+
+import pytest
+
+from taikun_cinder import contents
+from taikun_cinder.checks import catalogue, target
+from taikun_cinder.checks.facts import Unanswered
+from taikun_cinder.checks.findings import Outcome
+from taikun_cinder.node import Problem
+from taikun_cinder.targets.lio import start
+
+NAMES = [check.name for check in target.CHECKS]
+
+
+@pytest.fixture(autouse=True)
+def _readers(node):
+    (node.sys / "module/target_core_file").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_node_that_has_all_is_right(is_right, backend, name):
+    is_right(name, backend())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_back_end_whose_options_name_no_kind_is_looked_at_too(is_right, backend, name):
+    is_right(name, backend(target_helper="tgtadm"))
+
+
+def test_missing_module_is_told(only, backend, node):
+    (node.sys / "module/target_core_iblock").rmdir()
+    outcome, text, cure = only("kernel-modules", backend())
+    assert outcome is Outcome.FAILED
+    assert "no module target_core_iblock" in text
+    assert "modprobe target_core_iblock" in cure
+
+
+def test_kernel_that_shows_no_readers_disk_is_told(only, backend, node):
+    (node.sys / "module/target_core_file").rmdir()
+    outcome, text, _ = only("readers-disk", backend())
+    assert outcome is Outcome.WARNING
+    assert "no module target_core_file" in text
+    assert "the main disk, write-protected" in text
+
+
+@pytest.mark.parametrize(
+    ("release", "is_told"),
+    [("4.17.3", True), ("3.10.0-1160.el7", True), ("4.18.0-553.el8", False)],
+)
+def test_kernel_before_the_readers_disk_is_told(only, backend, node, release, is_told):
+    (node.proc / "sys/kernel/osrelease").write_text(f"{release}\n")
+    outcome, text, _ = only("readers-disk", backend())
+    assert (outcome is Outcome.WARNING) is is_told
+    assert (release in text) is is_told
+
+
+def test_configfs_that_a_start_mounts_is_a_warning(only, backend, node):
+    (node.proc / "mounts").write_text("")
+    outcome, text, _ = only("configfs", backend())
+    assert outcome is Outcome.WARNING
+    assert "not mounted" in text
+
+
+def test_configfs_that_is_read_only_is_a_failure(only, backend, node):
+    line = "configfs /sys/kernel/config configfs ro,relatime 0 0\n"
+    (node.proc / "mounts").write_text(line)
+    outcome, text, _ = only("configfs", backend())
+    assert outcome is Outcome.FAILED
+    assert "mounted read-only" in text
+
+
+def test_privileged_process_is_started_for_the_back_end_and_makes_nothing_ready(
+    only, backend, monkeypatch
+):
+    asked: dict[str, object] = {}
+
+    def problems(ports, **named):
+        asked.update(named, ports=ports)
+        yield Problem("it does not start", "Mend it.")
+
+    monkeypatch.setattr(start, "problems", problems)
+    one = backend(volume_group="fast", target_port=860)
+    assert only("privileged-process", one) == (
+        Outcome.FAILED,
+        "it does not start",
+        "Mend it.",
+    )
+    assert asked == {
+        "ports": {860},
+        "prefixes": ("iqn.2010-10.org.openstack:",),
+        "group": "fast",
+        "prepare": False,
+    }
+
+
+def test_prefix_that_rtslib_does_not_take_is_told(only, backend):
+    outcome, _, cure = only("target-prefix", backend(target_prefix="iqn.2030-01.x:"))
+    assert outcome is Outcome.FAILED
+    assert "target_prefix" in cure
+
+
+def test_port_that_another_program_has_is_told(only, backend, node):
+    node.network.taken = {"192.0.2.11:3260"}
+    outcome, text, cure = only("portals", backend())
+    assert outcome is Outcome.FAILED
+    assert "another program listens there" in text
+    assert "ss -ltnp" in cure
+
+
+def test_service_that_clears_lio_is_told(only, backend, node):
+    wants = node.root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True)
+    (wants / "target.service").symlink_to("/nowhere")
+    outcome, text, cure = only("lio-restore", backend())
+    assert outcome is Outcome.WARNING
+    assert "target.service is enabled" in text
+    assert "systemctl disable target.service" in cure
+
+
+def test_container_without_the_nodes_folders_is_told(found, backend, node):
+    (node.root / ".dockerenv").parent.mkdir(parents=True, exist_ok=True)
+    (node.root / ".dockerenv").touch()
+    told = found("container-folders", backend())
+    assert {outcome for outcome, *_ in told} == {Outcome.WARNING}
+    assert any("/etc/target" in text for _, text, _ in told)
+
+
+def test_nothing_of_the_node_is_changed(found, backend, node, monkeypatch):
+    shutil.rmtree(node.sys)
+    one = backend()
+    before = sorted(node.root.parent.rglob("*"))
+    for name in NAMES:
+        found(name, one)
+    assert sorted(node.root.parent.rglob("*")) == before
+
+
+def test_each_kind_of_target_is_in_the_catalogue():
+    assert {*NAMES} <= {check.name for check in catalogue.CHECKS}
+
+
+def test_guard_that_is_off_asks_nobody(is_right, backend, monkeypatch):
+    monkeypatch.setattr(contents, "lack", lambda: pytest.fail("it was asked"))
+    is_right("filesystem-guard", backend())
+
+
+def test_guard_that_cannot_look_is_told(is_right, only, backend, monkeypatch):
+    one = backend(taikun_filesystem_guard="deny")
+    monkeypatch.setattr(contents, "lack", lambda: "")
+    is_right("filesystem-guard", one)
+    monkeypatch.setattr(contents, "lack", lambda: "blkid is not there")
+    outcome, text, _ = only("filesystem-guard", one)
+    assert outcome is Outcome.WARNING
+    assert "blkid is not there" in text
+
+
+def test_guard_is_not_asked_about_without_the_privileged_process(
+    only, backend, monkeypatch
+):
+    monkeypatch.setattr(start, "problems", lambda ports, **named: [Problem("x", "y")])
+    with pytest.raises(Unanswered, match="privileged-process"):
+        only("filesystem-guard", backend(taikun_filesystem_guard="deny"))
