@@ -18,6 +18,7 @@ extensions = [
     "reno.sphinxext",
     "extra_specs",
     "shareable",
+    "checks_table",
 ]
 
 

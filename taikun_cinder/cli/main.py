@@ -28,6 +28,7 @@ _DESCRIPTION = (
 #: Where the class of each verb is.
 VERBS: Mapping[str, str] = {
     "audit": "taikun_cinder.cli.audit:Audit",
+    "check": "taikun_cinder.cli.check:Check",
     "fence": "taikun_cinder.cli.fence:FenceVerb",
     "reconcile": "taikun_cinder.cli.reconcile:Reconcile",
     "restore": "taikun_cinder.cli.restore:RestoreVerb",
