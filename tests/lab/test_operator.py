@@ -139,3 +139,27 @@ def _is_not_let_in_by_what_it_has(volume: Shared, bad: attachments.Attached) -> 
     with pytest.raises(exceptions.ClientException):
         cinder.attachments.update(bad.attachment, connector)
     assert bad.node.plan.initiator not in volume.initiators()
+
+
+def test_the_node_of_a_cluster_is_right_and_its_database_is_looked_at(
+    cluster: Cluster,
+) -> None:
+    rows = {row["Check"]: row for row in _call(cluster, "check")}
+    failed = [row for row in rows.values() if row["Result"] == "failed"]
+    assert failed == []
+    for check in (
+        "privileged-process",
+        "lvm-commands",
+        "database",
+        "schema",
+        "service",
+    ):
+        assert rows[check]["Result"] == "ok", rows[check]
+    assert rows["database"]["Found"].startswith(("mysql", "mariadb"))
+    assert "s behind" not in rows["clock"]["Found"]
+    rows = {
+        row["Check"]: row
+        for row in _call(cluster, "check", settings=NO_DATABASE, status=1)
+    }
+    assert rows["database"]["Result"] == "failed"
+    assert rows["lvm-commands"]["Result"] == rows["records"]["Result"] == "ok"
