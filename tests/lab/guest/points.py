@@ -21,7 +21,7 @@ CALLS = (
     ("taikun_cinder.database", "rows_of"),
     ("taikun_cinder.exports", "Exports.locked"),
     ("taikun_cinder.exports", "Exports._keep"),
-    ("taikun_cinder.records", "_replace"),
+    ("taikun_cinder.durable", "replace"),
     ("taikun_cinder.targets.lio.kernel", "NodesKernel.read"),
     ("taikun_cinder.targets.lio.kernel", "NodesKernel.apply"),
     ("taikun_cinder.privsep.files", "make"),
