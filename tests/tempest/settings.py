@@ -13,6 +13,8 @@ from lab.services.files import Settings
 #: share a processor, and many requests copy a gigabyte. What cannot pass waits as long.
 _REQUEST = "300"
 _STATUS = "300"
+#: The same of a server, whose processor is emulated.
+_SERVER = "1800"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _compute(cloud: Cloud) -> dict[str, str]:
         "image_ref_alt": cloud.image,
         "flavor_ref": usual,
         "flavor_ref_alt": resized,
-        "build_timeout": _STATUS,
+        "build_timeout": _SERVER,
         "max_microversion": "latest",
     }
 
