@@ -6,7 +6,8 @@ and whoever takes it over gets nothing by it. It has one disk open, to read, at 
 standard input; before it reads it becomes a user that owns nothing, without any
 capability, that can open no file or socket and start no process.
 
-It imports nothing of this package: ``look`` starts it without any packages.
+It imports nothing of this package, since ``look`` starts it without any packages, and
+few of Python's modules: its start is most of what a look takes.
 
 Each line that it prints is a kind of content, its detail or ``-``, and the number of
 its partition or 0; see ``access.contents.Content``.
@@ -15,7 +16,6 @@ its partition or 0; see ``access.contents.Content``.
 import ctypes
 import itertools
 import os
-import re
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -206,9 +206,15 @@ def _of_lvm2(start: int, magic: int) -> str:
         said = os.pread(_DISK, before_the_end, place + text)
         # It goes on behind the header where it comes to the end.
         said += os.pread(_DISK, _LVM_TEXT - before_the_end, place + _SECTOR)
-        if _LVM_SHARED.search(said):
+        if any(map(_is_shared, said.split(b"\n"))):
             return "shared"
     return ""
+
+
+def _is_shared(line: bytes) -> bool:
+    """Say whether a line of LVM's text makes its group one that servers share."""
+    clvmd = line.startswith(b"status = [") and b'"CLUSTERED"' in line
+    return clvmd or line.strip() in _LVM_LOCKS
 
 
 def _metadata_areas(place: int) -> Iterator[int]:
@@ -228,12 +234,9 @@ def _number(place: int, length: int) -> int:
     return int.from_bytes(os.pread(_DISK, length, place), "little")
 
 
-#: How much of LVM's text is read, in bytes, and what it says of a shared group: since
-#: lvmlockd, and before.
+#: How much of LVM's text is read, in bytes, and what it says of a group of lvmlockd's.
 _LVM_TEXT, _MOST_AREAS = 4096, 8
-_LVM_SHARED = re.compile(
-    rb'\n\s*(lock_type = "(sanlock|dlm|idm)"|status = \[[^\]]*"CLUSTERED")'
-)
+_LVM_LOCKS = (b'lock_type = "sanlock"', b'lock_type = "dlm"', b'lock_type = "idm"')
 
 #: What says more of a kind than libblkid does: where its area begins and where its
 #: magic is, in bytes from the beginning of the disk, give its detail.

@@ -115,7 +115,8 @@ def test_a_disk_that_does_not_answer_lets_no_second_writer_in(
             assert 5 <= told["seconds"] < 15
             assert told["beside"] < 4
             assert told["looking"] == [{"uids": {_USER}, "capabilities": 0}]
-            # A read that hangs can be killed, unless it goes past all caches.
+            # Such a read can be killed, as LIO has the disk open beside it: nobody
+            # waits in the kernel for the disk's cache to be emptied.
             assert story.guest(CONTENTS, "looking") == 0
         finally:
             story.guest(_HANGING, "resume", device)
