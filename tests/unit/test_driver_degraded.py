@@ -289,7 +289,7 @@ def test_start_beside_a_database_that_fails_puts_no_volume_into_error(
     def fail(*args):
         raise OSError("the database is away")
 
-    monkeypatch.setattr(database, "_service", fail)
+    monkeypatch.setattr(database, "service", fail)
     cloud.driver.__dict__.pop("_service_uuid", None)  # as in a new process
     assert cloud.driver.ensure_export(cloud.context, loaded) == {}
     assert attached.session.alive

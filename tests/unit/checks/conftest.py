@@ -132,3 +132,11 @@ def commands(tmp_path, monkeypatch):
     commands.put("sudo", 'shift 2; exec "$@"')
     commands.lvm()
     return commands
+
+
+@pytest.fixture
+def state_path(cinder):
+    """Return a function that sets Cinder's state_path, for the test alone."""
+    before = cinder.state_path
+    yield lambda path: cinder.set_override("state_path", str(path))
+    cinder.set_override("state_path", before)

@@ -28,9 +28,9 @@ def test_another_user_is_told_whom_to_look_as(only, backend, monkeypatch):
 
 
 def test_user_is_told_by_cinders_state_where_there_are_no_records(
-    only, backend, cinder, monkeypatch, tmp_path
+    only, backend, state_path, monkeypatch, tmp_path
 ):
-    cinder.set_override("state_path", str(tmp_path))
+    state_path(tmp_path)
     monkeypatch.setattr("os.geteuid", lambda: 12345)
     assert only("user", backend())[0] is Outcome.FAILED
 

@@ -148,8 +148,8 @@ def test_the_check_that_tells_of_it_is_given_the_cause():
         once.get()
 
 
-def test_user_is_unknown_where_nothing_tells(node, cinder, tmp_path):
-    cinder.set_override("state_path", str(tmp_path / "nowhere"))
+def test_user_is_unknown_where_nothing_tells(node, state_path, tmp_path):
+    state_path(tmp_path / "nowhere")
     assert Facts((), node).other_user is None
 
 
