@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics, alerts and reports tell what is really so, on real kernels."""
 
+import functools
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.attachments import Attached
 from lab.cluster import VOLUME_SERVICE, Cluster
 from lab.node import Node
 from lab.services.cinder_conf import BACKEND, METRICS
@@ -152,6 +154,31 @@ def _said_since(log: Path, size: int) -> str:
     return log.read_bytes()[size:].decode(errors="replace")
 
 
+def _until_in_flight(attached: Attached) -> None:
+    """Wait until the host has asked its disk for something that does not come back."""
+    deadline = time.monotonic() + 60
+    name = attached.node.run(f"basename $(readlink -f {attached.path})").strip()
+    while not any(
+        map(int, attached.node.run(f"cat /sys/block/{name}/inflight").split())
+    ):
+        assert time.monotonic() < deadline, "nothing was written"
+        time.sleep(0.2)
+
+
+def _report_with(storage: Node, log: Path, word: str) -> str:
+    """Ask for reports until the driver's section has a word; give the section."""
+    title = f"taikun_cinder: storage@{BACKEND}"
+    for _ in range(10):
+        before = log.stat().st_size
+        said = functools.partial(_said_since, log, before)
+        assert storage.call(MONITORING, "ask_for_reports", VOLUME_SERVICE)
+        section = _section(_wait_for(said, title, "brake holds"))
+        if word in section:
+            break
+        time.sleep(2)
+    return section
+
+
 def _wait_for(said: Callable[[], str], *words: str, timeout: float = 60) -> str:
     deadline = time.monotonic() + timeout
     while not all(word in (text := said()) for word in words):
@@ -185,22 +212,14 @@ def test_report_of_a_service_whose_call_hangs_says_what_it_waits_for(
     with shared.volume(cluster) as volume:
         attached = volume.attach("compute1")
         logical = storage.run(f"readlink -f /dev/*/volume-{volume.id}").strip()
-        before = log.stat().st_size
-
-        def said() -> str:
-            return _said_since(log, before)
-
         storage.call(HANGING, "suspend", logical)
         with ThreadPoolExecutor(initializer=cluster.sandbox.join_network) as pool:
             try:
                 attached.node.call(HANGING, "write_once", attached.path)
-                time.sleep(1)
+                _until_in_flight(attached)
                 # Its host is logged in still, so the end of its access hangs.
                 ending = pool.submit(volume.end, attached.attachment)
-                time.sleep(5)
-                assert storage.call(MONITORING, "ask_for_reports", VOLUME_SERVICE)
-                title = f"taikun_cinder: storage@{BACKEND}"
-                section = _section(_wait_for(said, title, "brake holds"))
+                section = _report_with(storage, log, f"volume-{volume.id}\n")
                 assert not ending.done()
             finally:
                 storage.call(HANGING, "resume", logical)
