@@ -41,6 +41,8 @@ _PORTALS = (
     "taikun_floating_addresses",
 )
 
+_GUARD = extra_specs.FILESYSTEM_GUARD.option or ""
+
 
 def refuse_configuration(configuration: Any, node: Node) -> None:
     """Refuse options that no repair of the node could make good.
@@ -117,16 +119,18 @@ def of_node(
         yield from textfile.problems(configuration.taikun_metrics_folder, node)
 
 
+def has_guard(configuration: Any) -> bool:
+    """Say whether a back end wants volumes to be looked at before they are shared."""
+    if not option_faults.are_readable(configuration, _GUARD):
+        return False
+    return Guard(getattr(configuration, _GUARD)) is not Guard.OFF
+
+
 def of_guard(configuration: Any) -> Iterator[Problem]:
     """Tell why volumes cannot be looked at, if the back end wants them to be."""
-    option = extra_specs.FILESYSTEM_GUARD.option or ""
-    if not option_faults.are_readable(configuration, option):
-        return
-    if Guard(getattr(configuration, option)) is Guard.OFF:
-        return
-    if lack := contents.lack():
+    if has_guard(configuration) and (lack := contents.lack()):
         yield Problem(
-            f"{option} is {getattr(configuration, option)}, and what is on a volume "
+            f"{_GUARD} is {getattr(configuration, _GUARD)}, and what is on a volume "
             f"cannot be looked at: {lack}",
             "Put that right. Until then second servers are not let in to write where "
             "the guard is ro or deny, and unseen where it is warn.",

@@ -39,7 +39,8 @@ def _check(look: Look) -> BackendCheck:
 
 
 def _guard(facts: Facts, backend: Backend) -> Iterator[Finding]:
-    if any(not problem.tolerable for problem in _privileged(facts, backend)):
+    wanted = preflight.has_guard(backend.options)
+    if wanted and any(not one.tolerable for one in _privileged(facts, backend)):
         raise Unanswered(_PRIVILEGED)
     yield from of_problems(
         preflight.of_guard(backend.options),

@@ -143,6 +143,7 @@ def test_each_kind_of_target_is_in_the_catalogue():
 
 def test_guard_that_is_off_asks_nobody(is_right, backend, monkeypatch):
     monkeypatch.setattr(contents, "lack", lambda: pytest.fail("it was asked"))
+    monkeypatch.setattr(start, "problems", lambda ports, **named: [Problem("x", "y")])
     is_right("filesystem-guard", backend())
 
 
