@@ -95,9 +95,13 @@ def resume(device: str) -> None:
 
 
 def write_once(device: str) -> None:
-    """Write to a host's disk, whenever that answers."""
-    dd = ["dd", "if=/dev/zero", f"of={device}", "bs=4096", "count=1", "oflag=direct"]
-    subprocess.Popen(dd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Write to a host's disk that does not answer; come back when the write waits.
+
+    Raises:
+        TimeoutError: nothing waits.
+    """
+    _begin_to_write(device)
+    _wait_until_unanswered(device)
 
 
 def fall_sick(devices: Mapping[str, str]) -> None:
@@ -108,8 +112,36 @@ def fall_sick(devices: Mapping[str, str]) -> None:
     """
     for logical, disk in devices.items():
         suspend(logical)
-        write_once(disk)
-    time.sleep(1)
+        _begin_to_write(disk)
+    for disk in devices.values():
+        _wait_until_unanswered(disk)
+
+
+def _begin_to_write(device: str) -> None:
+    dd = ["dd", "if=/dev/zero", f"of={device}", "bs=4096", "count=1", "oflag=direct"]
+    subprocess.Popen(dd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _wait_until_unanswered(device: str) -> None:
+    """Wait until a command to a host's disk has had no answer for a second.
+
+    Not by "inflight" of the disk's queue, which has been seen to be 0 then.
+    """
+    counts = Path("/sys/class/block", Path(device).resolve().name, "device")
+    deadline = time.monotonic() + 60
+    since = None
+    while since is None or time.monotonic() < since + 1:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no command to {device} waits for its answer")
+        time.sleep(0.1)
+        asked, answered = (
+            int((counts / name).read_text(), 16)
+            for name in ("iorequest_cnt", "iodone_cnt")
+        )
+        if asked == answered:
+            since = None
+        elif since is None:
+            since = time.monotonic()
 
 
 def kill(number: int) -> None:
