@@ -8,7 +8,7 @@ plain, since they cross a socket, and lists arrive there as tuples.
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from taikun_cinder.privsep import (
@@ -32,6 +32,18 @@ _meeting = threading.Barrier(2)
 
 #: The changes that can be asked for, see ``privsep.changes``.
 CHANGES = changes.CHANGES
+
+
+@contextlib.contextmanager
+def _reading(target: str) -> Iterator[str]:
+    """Have the turn of a target, to read it; give its name."""
+    deadline.check()
+    name = checks.target(target)
+    try:
+        with turns.of_target(name, "read"):
+            yield name
+    except OSError as error:
+        raise KernelRefused.of(-1, "read", error) from None
 
 
 @context.entrypoint
@@ -64,14 +76,9 @@ def read(
         TooLate: the caller waits no more.
         ValueError: the target is not ours.
     """
-    deadline.check()
-    name = checks.target(target)
     asked = None if initiators is None else frozenset(map(checks.folder, initiators))
-    try:
-        with turns.of_target(name, "read"):
-            return state.read(name, key, search=search, initiators=asked)
-    except OSError as error:
-        raise KernelRefused.of(-1, "read", error) from None
+    with _reading(target) as name:
+        return state.read(name, key, search=search, initiators=asked)
 
 
 @context.entrypoint
@@ -92,13 +99,8 @@ def inspect(target: str) -> dict[str, Any]:
         TooLate: the caller waits no more.
         ValueError: the target is not ours.
     """
-    deadline.check()
-    name = checks.target(target)
-    try:
-        with turns.of_target(name, "read"):
-            return inspection.read(name)
-    except OSError as error:
-        raise KernelRefused.of(-1, "read", error) from None
+    with _reading(target) as name:
+        return inspection.read(name)
 
 
 @context.entrypoint
