@@ -2,8 +2,8 @@
 """Exports by LIO over iSCSI, as ``targets.base`` asks for them."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from oslo_log import log as logging
 
@@ -30,6 +30,8 @@ from taikun_cinder.targets.lio.steps import AddPortal, RemoveAcl, Step
 from taikun_cinder.targets.looks import Look
 
 LOG = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 _NO_READERS_DISK = (
     "Hosts that may only read cannot be given a disk of their own on this node: %s. "
@@ -137,13 +139,7 @@ class LioTarget:
         """End an initiator's access to one volume, whatever else is wrong there."""
         if initiator not in self._kernel.read(name, about={initiator}).acls:
             return False
-        try:
-            self._kernel.apply(name, [RemoveAcl(initiator)])
-        except LostError:  # it is started again, and the step can be repeated
-            try:
-                self._kernel.apply(name, [RemoveAcl(initiator)])
-            except LostError as lost:
-                raise lost.failure from lost
+        _over_its_loss(name, lambda: self._kernel.apply(name, [RemoveAcl(initiator)]))
         return True
 
     def ensure(
@@ -160,19 +156,9 @@ class LioTarget:
         oslo.privsep at the next call, and the plan goes on from where it got to.
         """
         refuse_another(name, desired)
-        try:
-            return self._ensure(name, desired, about, search=search)
-        except LostError as lost:
-            LOG.warning(
-                "The privileged process went away while the export %s was put right "
-                "(%s). It is started again.",
-                name,
-                lost,
-            )
-        try:
-            return self._ensure(name, desired, about, search=search)
-        except LostError as lost:
-            raise lost.failure from lost
+        return _over_its_loss(
+            name, lambda: self._ensure(name, desired, about, search=search)
+        )
 
     def findings(self, name: str, desired: Export | None) -> tuple[Finding, ...]:
         """Give all differences, and change nothing."""
@@ -282,6 +268,27 @@ class LioTarget:
                 deaf.append(refused(name, failed.portal, failure))
                 rest = rest[(failure.number or 0) + 1 :]
         return done, deaf
+
+
+def _over_its_loss(name: str, change: Callable[[], R]) -> R:
+    """Make a change that can be repeated, once more if the privileged process is lost.
+
+    Raises:
+        StepFailed: it was lost again.
+    """
+    try:
+        return change()
+    except LostError as lost:
+        LOG.warning(
+            "The privileged process went away while the export %s was put right "
+            "(%s). It is started again.",
+            name,
+            lost,
+        )
+    try:
+        return change()
+    except LostError as lost:
+        raise lost.failure from lost
 
 
 def _logged_out(observed: LioState, desired: Export | None) -> frozenset[Initiator]:
