@@ -30,6 +30,28 @@ def held(name_id: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def tried(volume: Any, patience: float) -> Iterator[bool]:
+    """Hold the lock of a volume during the block, unless another holds it too long.
+
+    For operators, whom an operation that hangs must not keep waiting.
+
+    Args:
+        volume: Cinder's.
+        patience: how long to wait for it, in seconds.
+
+    Returns:
+        whether it is held.
+    """
+    lock = of_volume(volume)
+    has_lock = bool(lock.acquire(blocking=patience))
+    try:
+        yield has_lock
+    finally:
+        if has_lock:
+            lock.release()
+
+
 def name(name_id: str) -> str:
     """Give the name of a lock."""
     return f"taikun_cinder-{name_id}"

@@ -161,15 +161,10 @@ class Survey:
         Raises:
             CinderException: the kernel could not be asked.
         """
-        lock = locks.of_volume(volume)
-        held = lock.acquire(blocking=self._lock_patience)
-        if not held:  # as on a sick disk, where the operations on all its volumes hang
-            self._lock_patience = min(self._lock_patience, _PATIENCE_THEN)
-        try:
+        with locks.tried(volume, self._lock_patience) as held:
+            if not held:  # as on a sick disk, where operations on all its volumes hang
+                self._lock_patience = min(self._lock_patience, _PATIENCE_THEN)
             seen = self._of(volume)
-        finally:
-            if held:
-                lock.release()
         return seen if held else dataclasses.replace(seen, is_busy=True)
 
     def _of(self, volume: VolumeRow) -> Seen:

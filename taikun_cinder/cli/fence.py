@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cinder.exception import CinderException
@@ -137,7 +137,7 @@ class FenceVerb(ListVerb):
         exports = place.backend.exports
         if not database.answers(DATABASE_PATIENCE):
             raise NothingDoneError(f"{_SILENT}. {_ROWS_SAY}")
-        with _locked(place) as has_lock:
+        with locks.tried(place.volume, _PATIENCE) as has_lock:
             if not has_lock:
                 raise NothingDoneError(_UNDER_WAY)
             try:
@@ -186,7 +186,7 @@ class FenceVerb(ListVerb):
         is_silent = not database.answers(DATABASE_PATIENCE)
         if is_silent:
             self.complain(f"{_SILENT}. {_STAYS_OUT}")
-        with _locked(place) as has_lock:
+        with locks.tried(place.volume, _PATIENCE) as has_lock:
             if not has_lock:
                 self.wrong(f"{_UNDER_WAY}. {_MEANWHILE}")
                 return
@@ -217,18 +217,6 @@ class FenceVerb(ListVerb):
                 f"Cinder's database cannot be read ({words(error)}). {_STAYS_OUT}"
             )
             exports.fence(place.volume, initiator, blind=True)
-
-
-@contextlib.contextmanager
-def _locked(place: "_Place") -> Iterator[bool]:
-    """Have the volume's lock meanwhile, unless somebody else has it for too long."""
-    lock = locks.of_volume(place.volume)
-    has_lock = bool(lock.acquire(blocking=_PATIENCE))
-    try:
-        yield has_lock
-    finally:
-        if has_lock:
-            lock.release()
 
 
 @dataclasses.dataclass(frozen=True)
