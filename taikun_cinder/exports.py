@@ -94,7 +94,7 @@ class Exports:
         self.orphans = Orphans(target, layout, records, backend, locks.held)
         self._patience = patience
         self._clock = clock
-        self._look = look
+        self._look_at_device = look
         self._attaches = Batches[AttachRequest, _Attached](self._attach)
         self._looks = Batches[Any, Look](
             lambda items: [self.contents_of(items[0])] * len(items)
@@ -128,7 +128,7 @@ class Exports:
 
     def contents_of(self, volume: Any) -> Look:
         """Look at what is on a volume that is active on this node."""
-        return self._look(self.layout.device(volume))
+        return self._look_at_device(self.layout.device(volume))
 
     def _attach(self, requests: Sequence[AttachRequest]) -> list[_Attached]:
         """Let hosts in to one volume, in this order; all of them, or raise."""

@@ -185,7 +185,7 @@ def add_backend(parser: ArgumentParser) -> None:
 
 
 class ListVerb(Verb, lister.Lister):
-    """A verb whose answer is a table."""
+    """A verb whose answer is a table: ``take_action`` gives its columns and rows."""
 
     #: Whether lines are broken so that the table fits a terminal. Sentences bear it; a
     #: volume's id that is broken cannot be copied.
@@ -197,14 +197,6 @@ class ListVerb(Verb, lister.Lister):
         parser.set_defaults(fit_width=self.FIT)
         return parser
 
-    def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], Any]:
-        """Give the names of the columns, and the rows."""
-        raise NotImplementedError
-
 
 class ShowVerb(Verb, show.ShowOne):
-    """A verb whose answer is one thing, with its properties."""
-
-    def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], Any]:
-        """Give the names of the properties, and their values."""
-        raise NotImplementedError
+    """A verb whose answer is one thing: ``take_action`` gives names and values."""
