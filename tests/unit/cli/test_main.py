@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command as operators call it: which configuration it reads, and what it says."""
 
-import subprocess
-import sys
-
 import pytest
 
 from taikun_cinder import version
 from taikun_cinder.cli import main
+from tests.unit import commands
 
 
 @pytest.fixture
@@ -24,20 +22,8 @@ def call(tmp_path):
             path = path.with_name(f"{path.name}.conf")
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        return subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-m",
-                "taikun_cinder.cli.main",
-                *arguments,
-            ],
-            env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+        return commands.call("taikun_cinder.cli.main", arguments, environment)
 
     return call
 

@@ -4,8 +4,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from oslo_config import cfg
 
 from taikun_cinder.cli.backends import DRIVER
 from taikun_cinder.status import main
+from tests.unit import commands
 from tests.unit.cloud import A
 
 ROOT = Path(__file__).parents[3]
@@ -26,14 +25,8 @@ def call(tmp_path):
     def call(text, *arguments):
         file.write_text(text)
         words = [f"--config-file={file}", "upgrade", "check", *arguments]
-        return subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "taikun_cinder.status.main", *words],
-            env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-        )
+        environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+        return commands.call("taikun_cinder.status.main", words, environment)
 
     return call
 
