@@ -126,12 +126,13 @@ class HostSession:
         return str(self._process("lab.guest.blocks", "read", self.path, 0)).encode()
 
     def logout(self) -> None:
-        self._process("lab.guest.initiators", "logout", self._host, self._information)
+        self._process(_GUEST, "log_out", self._host, self._information)
 
     def forget(self) -> None:
         """Log out what the target has ended, if iscsid still has it."""
         with contextlib.suppress(RuntimeError):
-            self.logout()
+            session = self._host, self._information
+            self._process("lab.guest.initiators", "logout", *session)
 
 
 class NodeWorld:

@@ -87,7 +87,7 @@ class Story:
 
     def log_out(self, host: str) -> None:
         """Log an attached host out."""
-        self.guest("lab.guest.initiators", "logout", host, self._attached[host])
+        self.guest("tests.lab.guest.lio", "log_out", host, self._attached[host])
 
     def device(self, host: str) -> str:
         """Give the device that a host got when it logged in last."""
@@ -96,7 +96,7 @@ class Story:
     def detach(self, host: str) -> None:
         """Log a host out and delete its attachment."""
         information = self._attached.pop(host)
-        self.guest("lab.guest.initiators", "logout", host, information)
+        self.guest("tests.lab.guest.lio", "log_out", host, information)
         self.driver("detach", information["attachment_id"])
 
     def information(self, host: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _DISK, _BLOCKS, _OPCODES = (
     "tests.lab.guest.opcodes",
 )
 _INITIATORS = "lab.guest.initiators"
+_LIO = "tests.lab.guest.lio"
 
 DISCARD = {"report_discard_supported": "true"}
 
@@ -65,7 +66,7 @@ class Server:
     def detach(self, *, last: bool = False) -> None:
         """End the attachment, and log the host out if no other server is on it."""
         if last:
-            self._story.guest(_INITIATORS, "logout", self.host, self.information)
+            self._story.guest(_LIO, "log_out", self.host, self.information)
         else:
             self._story.guest(_DISK, "remove", self.disk)
         self._story.driver("detach", self.information["attachment_id"])
@@ -221,7 +222,7 @@ def test_both_disks_survive_a_restart_a_reboot_an_edit_and_a_restore(
             assert reader.read() == "before"
         for how in (("restart",), ("restore",)):
             for server in servers:
-                story.guest(_INITIATORS, "logout", server.host, server.information)
+                story.guest(_LIO, "log_out", server.host, server.information)
             story.guest("tests.lab.guest.reset", "forget_exports")
             if how == ("restore",):
                 said = story.inside("tests.lab.guest.restored", "restore")

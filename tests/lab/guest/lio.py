@@ -6,12 +6,14 @@ import errno
 import os
 import re
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from oslo_concurrency import lockutils
 
+from lab.guest import initiators
 from lab.guest.system import run
 from lab.plan import VOLUME_GROUP
 from taikun_cinder import privsep
@@ -102,6 +104,25 @@ def session_id(name: str, initiator: str) -> str | None:
         found = re.search(r"Session ID: (\d+)", get(name, f"acls/{initiator}/info"))
         return found and found[1]
     return None
+
+
+def log_out(host: str, information: dict[str, Any]) -> None:
+    """Log a host out, and wait until LIO has ended its session, too.
+
+    It does so a moment after it answered the host.
+
+    Raises:
+        TimeoutError: LIO keeps the session.
+    """
+    initiator = information.get("initiator") or initiators.connector(host)["initiator"]
+    names = (information["target_iqn"], initiator)
+    before = session_id(*names)
+    initiators.logout(host, information)
+    deadline = time.monotonic() + 10
+    while before is not None and session_id(*names) == before:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"LIO keeps the session of {initiator}")
+        time.sleep(0.01)
 
 
 def make(name: str, path: str) -> None:
