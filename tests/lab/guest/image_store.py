@@ -20,7 +20,7 @@ _USER = USERS["glance"]
 def _store(password: str, volume_type: str) -> Store:
     host.properties()  # prepares os-brick, as everything here is root
     glance_store.register_opts(cfg.CONF)
-    options = {
+    options: dict[str, Any] = {
         "cinder_volume_type": volume_type,
         "cinder_store_auth_address": AUTH_URL,
         "cinder_store_user_name": _USER.name,
@@ -29,6 +29,8 @@ def _store(password: str, volume_type: str) -> Store:
         "cinder_store_project_name": _USER.project,
         "cinder_store_project_domain_name": DOMAIN,
         "cinder_os_region_name": REGION,
+        # Cinder reserves for one at a time: see the guide for Glance.
+        "cinder_attachment_retry_attempts": 20,
     }
     for name, value in options.items():
         cfg.CONF.set_override(name, value, "glance_store")
