@@ -80,7 +80,9 @@ def test_no_secret_of_the_whole_run_can_be_seen(cluster: Cluster) -> None:
     with _watched(cluster, lines), shared.volume(cluster) as volume:
         connected = volume.attach("compute1")
         told.append(_withheld(volume))
-        assert storage.call(_LEAKS, "passwords_shown_to", "nobody") == (1, 0)
+        kept, shown = storage.call(_LEAKS, "passwords_shown_to", "nobody")
+        assert kept > 0  # more than one, if a test that failed left its export
+        assert shown == 0
         # Now, since the driver's record of the volume goes with its last attachment.
         for node in cluster.nodes.values():
             password = connected.information["auth_password"]
