@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checker of histories, without a kernel."""
