@@ -4,7 +4,7 @@
 import dataclasses
 from pathlib import Path
 
-from lab.plan import CLUSTER, CONTROL, MANAGEMENT, NodePlan
+from lab.plan import CONTROL, MANAGEMENT, NODES, NodePlan
 from lab.sandbox import Sandbox
 from lab.workdir import WorkFolder
 
@@ -47,7 +47,7 @@ def start_networks(sandbox: Sandbox, work: WorkFolder) -> None:
             f"link add {network.name} type bridge",
             f"link set {network.name} {quiet} up",
         ]
-        for plan in CLUSTER:
+        for plan in NODES:
             port = network.port(plan)
             lines += [
                 f"tuntap add {port} mode tap",

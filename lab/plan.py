@@ -109,3 +109,7 @@ COMPUTE_NODES = tuple(
     NodePlan(f"compute{n}", 20 + n, preload=("lab.guest.host",)) for n in (1, 2)
 )
 CLUSTER = (STORAGE_NODE, *COMPUTE_NODES)
+#: A third host, which only some kinds of clusters boot.
+THIRD_HOST = NodePlan("compute3", 23, preload=("lab.guest.host",))
+#: All nodes that a lab has a place for.
+NODES = (*CLUSTER, THIRD_HOST)

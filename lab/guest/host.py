@@ -11,7 +11,7 @@ from oslo_concurrency import lockutils
 from oslo_config import cfg
 from oslo_privsep import priv_context
 
-from lab.plan import COMPUTE_NODES
+from lab.plan import NODES
 
 
 def _prepare() -> None:
@@ -33,7 +33,7 @@ def properties(multipath: bool = False) -> dict[str, Any]:
     """
     _prepare()
     name = os.uname().nodename
-    (plan,) = (node for node in COMPUTE_NODES if node.name == name)
+    (plan,) = (node for node in NODES if node.name == name)
     return dict(
         connector.get_connector_properties(
             "sudo", plan.storage_address, multipath, multipath, host=name
@@ -58,7 +58,11 @@ def connect(information: dict[str, Any], multipath: bool = False) -> dict[str, A
     return {name: str(value) for name, value in device.items()}
 
 
-def disconnect(information: dict[str, Any], device: dict[str, Any]) -> None:
-    """Flush and disconnect a volume."""
+def disconnect(
+    information: dict[str, Any], device: dict[str, Any], *, force: bool = False
+) -> None:
+    """Flush and disconnect a volume; by force, its disk need not answer any more."""
     own = _connector(information, multipath="multipath_id" in device)
-    own.disconnect_volume(dict(information), dict(device))
+    own.disconnect_volume(
+        dict(information), dict(device), force=force, ignore_errors=force
+    )

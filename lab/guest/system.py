@@ -5,7 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from lab.plan import CLUSTER, NodePlan, hosts_file
+from lab.plan import NODES, NodePlan, hosts_file
 
 MODULES = (
     "configfs",
@@ -39,7 +39,7 @@ def name_the_node(plan: NodePlan) -> None:
     """Give the node its host name, and the names of all others."""
     socket.sethostname(plan.name)
     Path("/etc/hostname").write_text(plan.name + "\n")
-    Path("/etc/hosts").write_text(hosts_file(CLUSTER))
+    Path("/etc/hosts").write_text(hosts_file(NODES))
 
 
 def bring_up_network(plan: NodePlan) -> None:

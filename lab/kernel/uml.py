@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """One User-Mode Linux kernel: boot it, watch its console, cut its power."""
 
+import contextlib
 import os
 import re
 import signal
 import sys
 import time
+from collections.abc import Iterator
 
-from lab.errors import LogError, LostNodeError
+from lab.errors import LabError, LogError, LostNodeError
 from lab.kernel.image import Image
 from lab.kernel.shim import build, environment
 from lab.network import networks
-from lab.plan import CLUSTER, NodePlan
+from lab.plan import NODES, NodePlan
 from lab.sandbox import Sandbox, birth
 from lab.workdir import PROJECT, WorkFolder
 
@@ -41,7 +43,7 @@ def processor(plan: NodePlan) -> int:
     ours = sorted(os.sched_getaffinity(0))
     first = int(os.environ.get("TAIKUN_LAB_PROCESSOR") or 0)
     # By name: a cluster may have given the node more memory.
-    turn = [node.name for node in CLUSTER].index(plan.name)
+    turn = [node.name for node in NODES].index(plan.name)
     return ours[(first + turn) % len(ours)]
 
 
@@ -158,6 +160,18 @@ class Kernel:
         except FileNotFoundError:
             return None
         return int(pid) if birth(int(pid)) == born else None
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let the kernel stand still in the block, as a machine that hangs does."""
+        pid = self._pid()
+        if pid is None:
+            raise LabError(f"the kernel of {self._plan.name} does not run")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def cut_power(self) -> None:
         """End the kernel at once, as a power failure does; wait until it is gone."""

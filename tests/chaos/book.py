@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes of a run, by all its threads: who had access, what was done and broken."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.node import Node
+from tests.chaos.guest import worker
+from tests.chaos.history import Access, Excuse, History, Operation
+from tests.chaos.logs import Clock, operations
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that a person wants to see on the timeline.
+
+    Attributes:
+        lane: whose it is: a host, or what was broken.
+        text: what it was.
+        since: when it began, in seconds since the run's begin.
+        until: when it ended.
+        good: whether it went as it was to go.
+    """
+
+    lane: str
+    text: str
+    since: float
+    until: float
+    good: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class _Log:
+    path: Path
+    attachment: str
+    clock: Clock
+
+
+class Book:
+    """The notes.
+
+    Args:
+        folder: where the workers' logs are.
+
+    Attributes:
+        events: all of them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._zero = time.monotonic()
+        self._accesses: dict[str, Access] = {}
+        self._excuses: list[Excuse] = []
+        self._reads: list[Operation] = []
+        self._logs: list[_Log] = []
+        self._clocks: dict[str, Clock] = {}
+        self.events: list[Event] = []
+
+    def now(self) -> float:
+        """Give the time since the run's begin, in seconds."""
+        return time.monotonic() - self._zero
+
+    def clock(self, node: Node) -> Clock:
+        """Give a node's clock by the run's; it is asked once a boot."""
+        with self._lock:
+            known = self._clocks.get(node.name)
+        if known is None:
+            with node.session() as session:
+                known = Clock.compare(
+                    lambda: float(session(worker.__name__, "clock")), self.now
+                )
+            with self._lock:
+                self._clocks[node.name] = known
+        return known
+
+    def booted(self, node: Node) -> None:
+        """Note that a node's clock begins anew."""
+        with self._lock:
+            self._clocks.pop(node.name, None)
+
+    def given(self, access: Access) -> None:
+        """Note that an attachment is about to get access."""
+        with self._lock:
+            self._accesses[access.attachment] = access
+
+    def giving_up(self, attachment: str) -> None:
+        """Note that a request that takes an attachment's access away is about to go."""
+        self._change(attachment, "given_up")
+
+    def ended(self, attachment: str) -> None:
+        """Note that the access is gone, as far as one was told."""
+        self._change(attachment, "ended")
+
+    def _change(self, attachment: str, what: str) -> None:
+        now = self.now()
+        with self._lock:
+            access = self._accesses.get(attachment)
+            if access is not None:  # else it never got so far as to have any
+                first = min(now, getattr(access, what))
+                changed = dataclasses.replace(access, **{what: first})
+                self._accesses[attachment] = changed
+
+    def works(self, name: str, attachment: str, clock: Clock) -> None:
+        """Note that a worker by this name begins."""
+        path = self._folder / f"{name}.log"
+        with self._lock:
+            self._logs.append(_Log(path, attachment, clock))
+
+    def saw(self, operation: Operation) -> None:
+        """Note a read that no worker made."""
+        with self._lock:
+            self._reads.append(operation)
+
+    def note(self, lane: str, text: str, since: float, *, good: bool = True) -> None:
+        """Note an event that ends now."""
+        with self._lock:
+            self.events.append(Event(lane, text, since, self.now(), good))
+
+    @contextlib.contextmanager
+    def during(self, lane: str, text: str) -> Iterator[None]:
+        """Note what the block does; what it raises goes on."""
+        since = self.now()
+        try:
+            yield
+        except BaseException as error:
+            self.note(lane, f"{text}: {_words(error)}", since, good=False)
+            raise
+        self.note(lane, text, since)
+
+    @contextlib.contextmanager
+    def excuse(self, host: str | None, why: str, after: float) -> Iterator[None]:
+        """Excuse a host, or all, in the block and a while after, in seconds."""
+        since = self.now()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._excuses.append(Excuse(host, since, self.now() + after, why))
+
+    def history(self, patience: float) -> History:
+        """Give all that was noted, with the operations of the workers' logs."""
+        found = list(self._reads)
+        for log in self._logs:
+            volume = self._accesses[log.attachment].volume
+            found += operations(log.path, log.attachment, volume, log.clock)
+        return History(
+            tuple(found),
+            tuple(self._accesses.values()),
+            tuple(self._excuses),
+            patience,
+        )
+
+
+def _words(error: BaseException) -> str:
+    """Give the first line of what went wrong, for a picture."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is broken while hosts share volumes, and mended again."""
+
+import contextlib
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from lab.cluster import VOLUME_SERVICE, Cluster
+from lab.guest.iscsi import REPLACEMENT_TIMEOUT
+from lab.node import Node
+from tests.chaos.book import Book
+
+#: What is broken in its block.
+_Broken = contextlib.AbstractContextManager[None]
+
+#: How long a fault lasts, in seconds.
+_LASTS = (1, 10)
+#: Between two faults, in seconds.
+_PAUSE = (1, 8)
+#: How long after a fault that cuts hosts off their errors are excused, in seconds: they
+#: log in again, and the kernel of a busy lab takes its time.
+_AFTER = 30
+
+
+class Nemesis:
+    """Breaks one thing after the other.
+
+    Args:
+        cluster: where.
+        book: of the run.
+        seed: of what it does.
+        only: the names of the faults to choose from; all of them if it is empty.
+
+    Raises:
+        ValueError: there is no such fault.
+    """
+
+    def __init__(
+        self, cluster: Cluster, book: Book, seed: str, only: Sequence[str] = ()
+    ) -> None:
+        self._cluster = cluster
+        self._book = book
+        self._chance = random.Random(seed)  # noqa: S311 - no secret
+        unknown = set(only) - FAULTS.keys()
+        if unknown:
+            raise ValueError(
+                f"there is no fault {sorted(unknown)}; there are {', '.join(FAULTS)}"
+            )
+        self._names = list(only or FAULTS)
+        #: How often each was done.
+        self.done: dict[str, int] = {}
+
+    def live(self, stop: threading.Event) -> None:
+        """Break things until the event is set; what is broken then is mended first."""
+        self._cluster.sandbox.join_network()
+        while not stop.wait(self._chance.uniform(*_PAUSE)):
+            name = self._chance.choice(self._names)
+            with self._book.during("faults", name), FAULTS[name](self):
+                stop.wait(self._chance.uniform(*_LASTS))
+            self.done[name] = self.done.get(name, 0) + 1
+
+    @property
+    def _storage(self) -> Node:
+        return self._cluster.nodes["storage"]
+
+    def _host(self) -> Node:
+        names = sorted(self._cluster.nodes.keys() - {"storage"})
+        return self._cluster.nodes[self._chance.choice(names)]
+
+    @contextlib.contextmanager
+    def _service_killed(self) -> Iterator[None]:
+        self._storage.call("lab.guest.daemons", "end", VOLUME_SERVICE, signal.SIGKILL)
+        yield
+        self._cluster.start_volume_service()
+
+    @contextlib.contextmanager
+    def _service_restarted(self) -> Iterator[None]:
+        self._cluster.end_volume_service()
+        yield
+        self._cluster.start_volume_service()
+
+    @contextlib.contextmanager
+    def _privileged_killed(self) -> Iterator[None]:
+        self._storage.call("tests.chaos.guest.harm", "kill_privileged")
+        yield
+
+    @contextlib.contextmanager
+    def _clock_stepped(self) -> Iterator[None]:
+        step = self._chance.choice((-3600, -60, 60, 3600))
+        self._storage.call("tests.chaos.guest.harm", "step_clock", step)
+        yield
+        self._storage.call("tests.chaos.guest.harm", "step_clock", -step)
+
+    @contextlib.contextmanager
+    def _access_edited(self) -> Iterator[None]:
+        """Take some host's access away by hand, which the reconcile gives back."""
+        with self._book.excuse(None, "an edit by hand", _AFTER):
+            self._storage.call("tests.chaos.guest.harm", "remove_an_acl")
+            yield
+            self._storage.call("tests.lab.guest.operator", "call", "reconcile", "--yes")
+
+    @contextlib.contextmanager
+    def _host_cut_off(self) -> Iterator[None]:
+        with self._cluster.cut_off(self._host().name):
+            yield
+
+    @contextlib.contextmanager
+    def _host_lost(self) -> Iterator[None]:
+        host = self._host()
+        with self._book.excuse(host.name, "its power was cut", _AFTER):
+            host.kernel.cut_power()
+            yield
+            host.boot()
+            host.wait_until_up()
+            self._book.booted(host)
+
+    @contextlib.contextmanager
+    def _storage_lost(self) -> Iterator[None]:
+        with self._book.excuse(None, "the storage node's power was cut", _AFTER):
+            self._storage.boot_anew()
+            yield
+            self._storage.call("tests.lab.guest.operator", "restore")
+            self._book.booted(self._storage)
+            self._cluster.start_volume_service()
+
+    @contextlib.contextmanager
+    def _storage_stalls(self) -> Iterator[None]:
+        """Stop its kernel for less time than hosts wait for it."""
+        with self._storage.kernel.stopped():
+            threading.Event().wait(REPLACEMENT_TIMEOUT / 2)
+        yield
+
+    @contextlib.contextmanager
+    def without(self, name: str, patience: float) -> Iterator[None]:
+        """Stop a daemon of the control plane, and start it behind the block.
+
+        Args:
+            name: of the daemon.
+            patience: how long it may take to end, in seconds; it is killed then.
+        """
+        self._cluster.daemons[name].stop(patience)
+        try:
+            yield
+        finally:
+            self._cluster.daemons[name].start()
+
+
+def _daemon(name: str, patience: float = 0) -> Callable[["Nemesis"], _Broken]:
+    return lambda nemesis: nemesis.without(name, patience)
+
+
+#: Each fault by its name. Names and order decide what a seed does.
+FAULTS: dict[str, Callable[[Nemesis], _Broken]] = {
+    "cinder-volume killed": Nemesis._service_killed,
+    "cinder-volume restarted": Nemesis._service_restarted,
+    "privileged process killed": Nemesis._privileged_killed,
+    "clock stepped": Nemesis._clock_stepped,
+    "access edited by hand": Nemesis._access_edited,
+    "host cut off from management": Nemesis._host_cut_off,
+    "host's power cut": Nemesis._host_lost,
+    "storage node's power cut": Nemesis._storage_lost,
+    "storage node stalls": Nemesis._storage_stalls,
+    # Killed, the lab's would forget what it had acknowledged: it flushes nothing.
+    "MariaDB stopped": _daemon("mariadb", 30),
+    "RabbitMQ killed": _daemon("rabbitmq"),
+    "Keystone killed": _daemon("keystone"),
+    "cinder-api killed": _daemon("cinder-api"),
+}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Breaks something on a node."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+
+from rtslib_fb import RTSRoot
+
+from tests.lab.guest import processes
+
+
+def kill_privileged() -> int:
+    """Kill the privileged halves of the driver; give how many there were."""
+    found = processes.privileged()
+    for folder in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(folder.name), signal.SIGKILL)
+    return len(found)
+
+
+def step_clock(seconds: float) -> None:
+    """Set the node's clock forward, or back."""
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
+
+
+def remove_an_acl() -> str | None:
+    """Remove a host's access to a volume by hand; give its name, None without any."""
+    tpgs = [tpg for target in RTSRoot().targets for tpg in target.tpgs]
+    acls = [acl for tpg in tpgs for acl in tpg.node_acls]
+    if not acls:
+        return None
+    chosen = random.choice(acls)  # noqa: S311 - no secret
+    name = str(chosen.node_wwn)
+    chosen.delete()
+    return name

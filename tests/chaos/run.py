@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run: hosts share volumes while things break, and then all is looked at."""
+
+import contextlib
+import dataclasses
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+
+from lab import attachments
+from lab.cluster import Cluster
+from lab.demo import BACKEND, USER
+from lab.errors import LabError
+from lab.guest.iscsi import REPLACEMENT_TIMEOUT
+from lab.plan import CLUSTER, THIRD_HOST, VOLUME_GROUP
+from tests.chaos.book import Book
+from tests.chaos.checker import Violation, check
+from tests.chaos.faults import Nemesis
+from tests.chaos.guest import worker
+from tests.chaos.history import Access, Block, History, Operation
+from tests.chaos.sharers import TROUBLE, Sharer
+from tests.lab.shared import Shared
+
+#: The longest that an attached host may wait, in seconds: what its kernel waits for its
+#: target, and as much again for a busy machine that runs all kernels.
+PATIENCE = 2.0 * REPLACEMENT_TIMEOUT
+
+#: Sectors of each volume that are written to: few, so that hosts meet.
+_BLOCKS = 16
+
+#: In seconds; the lab's own time-out is made for kernels that are only slow.
+_GIVES_UP = "45"
+
+#: How long both sides may take to agree when nothing is broken any more, in seconds.
+_REST = 240.0
+
+
+class ChaosCluster(Cluster):
+    """A cluster with three hosts."""
+
+    plans = (*CLUSTER, THIRD_HOST)
+
+    def hurry(self) -> None:
+        """Let Cinder's API give up sooner what a killed service took along."""
+        settings = self.control.settings()
+        settings["DEFAULT"]["rpc_response_timeout"] = _GIVES_UP
+        self.control.configure(settings)
+        self.control.restart("cinder-api")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run showed.
+
+    Attributes:
+        history: of the hosts' operations.
+        violations: of what one disk would do.
+        unsettled: what was wrong when all had come to rest.
+        faults: how often each was done.
+        deeds: how often hosts came and went, in each way.
+        lasted: the time of the chaos, in seconds.
+    """
+
+    history: History
+    violations: Sequence[Violation]
+    unsettled: Sequence[str]
+    faults: dict[str, int]
+    deeds: dict[str, int]
+    lasted: float
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing was wrong."""
+        return not (self.violations or self.unsettled)
+
+
+class Run:
+    """A run of chaos on a cluster.
+
+    Args:
+        cluster: where; nobody else uses it.
+        seed: what it does follows from it, but for the time that each thing takes.
+        volumes: how many are shared.
+        faults: the names of those to choose from; all of them if it is empty.
+        progress: is told what it is at.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        seed: int,
+        volumes: int,
+        faults: Sequence[str],
+        progress: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._seed = seed
+        self._volumes = volumes
+        self._progress = progress
+        folder = cluster.work.path / worker.FOLDER.name
+        folder.mkdir(mode=0o755)
+        self.book = Book(folder)
+        self._nemesis = Nemesis(cluster, self.book, f"{seed} faults", faults)
+
+    def live(self, seconds: float) -> Outcome:
+        """Let them live for so long, and look at what came of it."""
+        with self._shared() as volumes:
+            sharers = [
+                Sharer(
+                    self._cluster,
+                    self.book,
+                    self._cluster.nodes[host],
+                    volume,
+                    _BLOCKS,
+                    f"{self._seed} {host} {number}",
+                )
+                for number, volume in enumerate(volumes)
+                for host in sorted(self._cluster.nodes.keys() - {"storage"})
+            ]
+            begun = time.monotonic()
+            self._disturb(sharers, seconds)
+            lasted = time.monotonic() - begun
+            self._progress("all is whole again; waiting until it is at rest")
+            unsettled = self._settle(sharers, volumes)
+            history = self.book.history(PATIENCE)
+        self._progress(f"checking {len(history.operations)} reads and writes")
+        deeds: dict[str, int] = {}
+        for sharer in sharers:
+            for name, times in sharer.done.items():
+                deeds[name] = deeds.get(name, 0) + times
+        return Outcome(
+            history, check(history), unsettled, self._nemesis.done, deeds, lasted
+        )
+
+    @contextlib.contextmanager
+    def _shared(self) -> Iterator[list[str]]:
+        """Create the volumes. They are left, with the lab, if anything goes wrong."""
+        clients = self._cluster.clients
+        admin, cinder = clients.volume("admin"), clients.volume(USER)
+        made = admin.volume_types.create(f"chaos-{uuid.uuid4()}")
+        made.set_keys({"multiattach": "<is> True", "volume_backend_name": BACKEND})
+        volumes = [
+            str(cinder.volumes.create(1, volume_type=made.name).id)
+            for _ in range(self._volumes)
+        ]
+        for volume in volumes:
+            attachments.wait_for_status(cinder, volume, "available")
+        yield volumes
+
+    def _disturb(self, sharers: Sequence[Sharer], seconds: float) -> None:
+        stop, calm = threading.Event(), threading.Event()
+        failed: list[BaseException] = []
+
+        def live(one: Sharer | Nemesis, until: threading.Event) -> None:
+            try:
+                one.live(until)
+            except BaseException as error:
+                failed.append(error)
+                stop.set()
+                raise
+
+        threads = [
+            threading.Thread(target=live, args=(one, stop), daemon=True)
+            for one in sharers
+        ]
+        nemesis = threading.Thread(target=live, args=(self._nemesis, calm), daemon=True)
+        for thread in (*threads, nemesis):
+            thread.start()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not failed:
+            stop.wait(min(30.0, max(0.1, deadline - time.monotonic())))
+            left = max(0.0, deadline - time.monotonic())
+            came = sum(sum(one.done.values()) for one in sharers)
+            broken = sum(self._nemesis.done.values())
+            self._progress(f"{left:4.0f} s left: {came} deeds, {broken} faults")
+        # What is broken is mended first, so that all can tidy up.
+        calm.set()
+        nemesis.join()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        if failed:
+            raise failed[0]
+
+    def _settle(self, sharers: Sequence[Sharer], volumes: Sequence[str]) -> list[str]:
+        """Let all come to rest; give what does not."""
+        wrong = []
+        cinder = self._cluster.clients.volume(USER, "nova")
+        self._cluster.wait_for_volume_service(_REST)
+        for sharer in sharers:
+            wrong += [
+                f"attachment {stay.id} cannot be ended"
+                for stay in sharer.left
+                if not sharer.tidy(stay, 60)
+            ]
+        for volume in volumes:
+            try:
+                # Those whose id got lost with the answer to their creation.
+                for one in cinder.attachments.list(search_opts={"volume_id": volume}):
+                    cinder.attachments.delete(one.id)
+                attachments.wait_for_status(cinder, volume, "available", _REST)
+            except TROUBLE as error:
+                wrong.append(f"volume {volume}: {error}")
+        wrong += self._agreement()
+        for volume in volumes:
+            wrong += self._left_overs(volume)
+            self._read_last(volume)
+        try:
+            self._cluster.check_kernels()
+        except LabError as error:
+            wrong.append(str(error))
+        return wrong
+
+    def _agreement(self) -> list[str]:
+        """Say what the command's audit finds after one reconcile."""
+        storage = self._cluster.nodes["storage"]
+        command = ("tests.lab.guest.operator", "call")
+        storage.call(*command, "reconcile", "--yes")
+        status, said, complaints = storage.call(*command, "audit")
+        return [f"audit ended with {status}: {said}{complaints}"] if status else []
+
+    def _left_overs(self, volume: str) -> list[str]:
+        shared = Shared(self._cluster, volume)
+        found = []
+        if shared.is_exported():
+            found.append(f"volume {volume} has no attachment and is exported")
+        if shared.is_open():
+            found.append(f"volume {volume} has no attachment and its device is open")
+        return found
+
+    def _read_last(self, volume: str) -> None:
+        """Read where the volume lives what the last of its writes left there."""
+        access = Access(f"last look at {volume}", "storage", volume, writes=False)
+        self.book.given(access)
+        path = f"/dev/{VOLUME_GROUP}/volume-{volume}"
+        storage = self._cluster.nodes["storage"]
+        begun = self.book.now()
+        values = storage.call(worker.__name__, "read_all", path, _BLOCKS)
+        ended = self.book.now()
+        for number, value in enumerate(values):
+            block = Block(volume, number)
+            self.book.saw(
+                Operation(access.attachment, block, None, value, begun, ended)
+            )
+
+
+def seed_of_now() -> int:
+    """Give a seed that is another one each time."""
+    return random.SystemRandom().getrandbits(32)
