@@ -9,6 +9,8 @@ import pytest
 from lab.plan import STORAGE_NODE
 from lab.single import SingleNode
 
+pytestmark = pytest.mark.in_turn(2, of="file")
+
 ADDRESS = STORAGE_NODE.storage_address
 
 #: What a node of the lab cannot tell: it has no systemd, and hosts are elsewhere.

@@ -14,6 +14,8 @@ from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.services.cinder_conf import BACKEND, ETC
 from tests.lab import shared
 
+pytestmark = pytest.mark.in_turn(4, of="file")
+
 _FILE = ("--config-file", f"{ETC}/cinder.conf")
 _GUEST = "tests.lab.guest.container"
 

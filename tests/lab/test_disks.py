@@ -11,6 +11,8 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story, told
 from tests.lab.writers import undisturbed
 
+pytestmark = pytest.mark.in_turn(2, of="file")
+
 _DISK, _BLOCKS, _OPCODES = (
     "lab.guest.disk",
     "lab.guest.blocks",

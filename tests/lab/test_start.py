@@ -10,6 +10,8 @@ from lab.node import Call
 from lab.plan import STORAGE_NODE
 from lab.single import SingleNode
 
+pytestmark = pytest.mark.in_turn(2, of="file")
+
 
 def _refusal(node: SingleNode, options: dict[str, str]) -> str:
     """Start a back end that must not come up; give what the operator reads."""
