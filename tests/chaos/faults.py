@@ -120,9 +120,11 @@ class Nemesis:
     def _storage_lost(self) -> Iterator[None]:
         with self._book.excuse(None, "the storage node's power was cut", _AFTER):
             self._storage.boot_anew()
-            yield
-            self._storage.call("tests.lab.guest.operator", "restore")
             self._book.booted(self._storage)
+            yield
+            # What the node's boot does before cinder-volume.
+            self._storage.call("lab.guest.daemons", "prepare_cinder")
+            self._storage.call("tests.lab.guest.operator", "restore")
             self._cluster.start_volume_service()
 
     @contextlib.contextmanager
