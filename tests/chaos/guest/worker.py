@@ -7,7 +7,7 @@ at is known also after its node has lost its power.
 
 import ctypes
 import dataclasses
-import fcntl
+import errno
 import json
 import mmap
 import os
@@ -22,6 +22,7 @@ from typing import Any
 
 from tests.chaos import sectors
 from tests.chaos.history import value
+from tests.lab.guest import opcodes
 
 #: In the lab's work folder, which all nodes and the lab's host have.
 FOLDER = Path("/run/lab/chaos")
@@ -29,9 +30,11 @@ FOLDER = Path("/run/lab/chaos")
 #: On the node: that a worker has begun, and that it is to stop.
 NOTE = "/run/chaos-{name}.{what}"
 
-#: See sync_file_range(2) and linux/fs.h.
+#: See sync_file_range(2).
 _WRITE_AND_WAIT = 1 | 2 | 4
-_BLKROSET = 0x125D
+
+#: Of SCSI.
+_WRITE_10 = 0x2A
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.sync_file_range.argtypes = (
@@ -89,24 +92,33 @@ class _Disk:
 
     def __init__(self, path: str) -> None:
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
-        reading = os.open(path, os.O_RDONLY)
+        self._raw = None
         try:
-            # A reader's kernel keeps it from writing, which the target is to do.
-            fcntl.ioctl(reading, _BLKROSET, struct.pack("i", 0))
-        finally:
-            os.close(reading)
-        self._disk = os.open(path, os.O_RDWR | os.O_DIRECT)
+            self._disk = os.open(path, os.O_RDWR | os.O_DIRECT)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+            # A reader's own kernel keeps it from writing. The target is to do so.
+            self._disk = os.open(path, os.O_RDONLY | os.O_DIRECT)
+            self._raw = opcodes.Disk(path)
 
     def write(self, block: int, text: str) -> None:
-        self._page[: sectors.SIZE] = sectors.fill(text)
+        sector = sectors.fill(text)
+        if self._raw is not None:
+            command = struct.pack(">BxIxHx", _WRITE_10, block, 1)
+            status, _ = self._raw.send(command, "out", sector)
+            if status:
+                raise OSError(errno.EIO, f"the target answered with status {status}")
+            return
+        self._page[: sectors.SIZE] = sector
         view = memoryview(self._page)[: sectors.SIZE]
         if os.pwrite(self._disk, view, block * sectors.SIZE) != sectors.SIZE:
-            raise OSError("a part of a sector was written")
+            raise OSError(errno.EIO, "a part of a sector was written")
 
     def read(self, block: int) -> str:
         view = memoryview(self._page)[: sectors.SIZE]
         if os.preadv(self._disk, [view], block * sectors.SIZE) != sectors.SIZE:
-            raise OSError("a part of a sector was read")
+            raise OSError(errno.EIO, "a part of a sector was read")
         return sectors.value(bytes(view))
 
 

@@ -86,7 +86,6 @@ def test_worker_writes_and_reads_and_logs_it(tmp_path, monkeypatch):
     disk.write_bytes(bytes(4096 * 4))
     monkeypatch.setattr(worker, "FOLDER", tmp_path)
     monkeypatch.setattr(worker, "NOTE", str(tmp_path / "{name}.{what}"))
-    monkeypatch.setattr("fcntl.ioctl", lambda *_: 0)  # a file has none
     paused = []
 
     def pause(seconds):
