@@ -17,8 +17,8 @@ _Broken = contextlib.AbstractContextManager[None]
 
 #: How long a fault lasts, in seconds.
 _LASTS = (1, 10)
-#: Between two faults, in seconds.
-_PAUSE = (1, 8)
+#: Between two faults, in seconds: hosts are to come and go meanwhile.
+_PAUSE = (4, 20)
 #: How long after a fault that cuts hosts off their errors are excused, in seconds: they
 #: log in again, and the kernel of a busy lab takes its time.
 _AFTER = 30

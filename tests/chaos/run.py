@@ -31,7 +31,7 @@ PATIENCE = 2.0 * REPLACEMENT_TIMEOUT
 _BLOCKS = 16
 
 #: In seconds; the lab's own time-out is made for kernels that are only slow.
-_GIVES_UP = "45"
+_GIVES_UP = "30"
 
 #: How long both sides may take to agree when nothing is broken any more, in seconds.
 _REST = 240.0

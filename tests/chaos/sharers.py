@@ -33,6 +33,8 @@ TROUBLE = (
 
 #: How long a server stays, in seconds.
 _STAY = (2, 12)
+#: How long it rests after it let go, and after it tried in vain, in seconds.
+_REST, _REST_IN_VAIN = (0, 2), (2, 6)
 #: How long one tries to tidy up before it is left to the run's end, in seconds.
 _PATIENCE = 180
 
@@ -96,7 +98,7 @@ class Sharer:
         """Come and go until the event is set."""
         self._cluster.sandbox.join_network()
         while not stop.is_set():
-            stay = None
+            stay, rest = None, _REST
             try:
                 stay = self._reserve()
                 since = self._book.now()
@@ -108,9 +110,10 @@ class Sharer:
                 text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
                 self._book.note(self._lane, text, self._book.now(), good=False)
                 self._count("in vain")
+                rest = _REST_IN_VAIN
             if stay is not None and not self.tidy(stay, _PATIENCE):
                 self.left.append(stay)
-            stop.wait(self._chance.uniform(0, 2))
+            stop.wait(self._chance.uniform(*rest))
 
     def _count(self, what: str) -> None:
         self.done[what] = self.done.get(what, 0) + 1
