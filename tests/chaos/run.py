@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """One run: hosts share volumes while things break, and then all is looked at."""
 
-import contextlib
 import dataclasses
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from lab import attachments
 from lab.cluster import Cluster
@@ -20,6 +19,7 @@ from tests.chaos.checker import Violation, check
 from tests.chaos.faults import Nemesis
 from tests.chaos.guest import worker
 from tests.chaos.history import Access, Block, History, Operation
+from tests.chaos.keepers import Keeper
 from tests.chaos.sharers import TROUBLE, Sharer
 from tests.lab.shared import Shared
 
@@ -106,37 +106,35 @@ class Run:
 
     def live(self, seconds: float) -> Outcome:
         """Let them live for so long, and look at what came of it."""
-        with self._shared() as volumes:
-            sharers = [
-                Sharer(
-                    self._cluster,
-                    self.book,
-                    self._cluster.nodes[host],
-                    volume,
-                    _BLOCKS,
-                    f"{self._seed} {host} {number}",
-                )
-                for number, volume in enumerate(volumes)
-                for host in sorted(self._cluster.nodes.keys() - {"storage"})
-            ]
-            begun = time.monotonic()
-            self._disturb(sharers, seconds)
-            lasted = time.monotonic() - begun
-            self._progress("all is whole again; waiting until it is at rest")
-            unsettled = self._settle(sharers, volumes)
-            history = self.book.history(PATIENCE)
+        volumes = self._create()
+        cluster, book = self._cluster, self.book
+        hosts = sorted(cluster.nodes.keys() - {"storage"})
+        sharers, keepers = [], []
+        for number, volume in enumerate(volumes):
+            for host in hosts:
+                seed = f"{self._seed} {host} {number}"
+                node = cluster.nodes[host]
+                sharers.append(Sharer(cluster, book, node, volume, _BLOCKS, seed))
+            seed = f"{self._seed} keeper {number}"
+            keepers.append(Keeper(cluster, book, volume, _BLOCKS, seed))
+        people: list[Sharer | Keeper] = [*sharers, *keepers]
+        begun = time.monotonic()
+        self._disturb(people, seconds)
+        lasted = time.monotonic() - begun
+        self._progress("all is whole again; waiting until it is at rest")
+        unsettled = self._settle(sharers, keepers, volumes)
+        history = book.history(PATIENCE)
         self._progress(f"checking {len(history.operations)} reads and writes")
         deeds: dict[str, int] = {}
-        for sharer in sharers:
-            for name, times in sharer.done.items():
+        for one in people:
+            for name, times in one.done.items():
                 deeds[name] = deeds.get(name, 0) + times
         return Outcome(
             history, check(history), unsettled, self._nemesis.done, deeds, lasted
         )
 
-    @contextlib.contextmanager
-    def _shared(self) -> Iterator[list[str]]:
-        """Create the volumes. They are left, with the lab, if anything goes wrong."""
+    def _create(self) -> list[str]:
+        """Create the volumes. They go with the lab."""
         clients = self._cluster.clients
         admin, cinder = clients.volume("admin"), clients.volume(USER)
         made = admin.volume_types.create(f"chaos-{uuid.uuid4()}")
@@ -147,13 +145,13 @@ class Run:
         ]
         for volume in volumes:
             attachments.wait_for_status(cinder, volume, "available")
-        yield volumes
+        return volumes
 
-    def _disturb(self, sharers: Sequence[Sharer], seconds: float) -> None:
+    def _disturb(self, people: Sequence[Sharer | Keeper], seconds: float) -> None:
         stop, calm = threading.Event(), threading.Event()
         failed: list[BaseException] = []
 
-        def live(one: Sharer | Nemesis, until: threading.Event) -> None:
+        def live(one: Sharer | Keeper | Nemesis, until: threading.Event) -> None:
             try:
                 one.live(until)
             except BaseException as error:
@@ -163,7 +161,7 @@ class Run:
 
         threads = [
             threading.Thread(target=live, args=(one, stop), daemon=True)
-            for one in sharers
+            for one in people
         ]
         nemesis = threading.Thread(target=live, args=(self._nemesis, calm), daemon=True)
         for thread in (*threads, nemesis):
@@ -172,7 +170,7 @@ class Run:
         while time.monotonic() < deadline and not failed:
             stop.wait(min(30.0, max(0.1, deadline - time.monotonic())))
             left = max(0.0, deadline - time.monotonic())
-            came = sum(sum(one.done.values()) for one in sharers)
+            came = sum(sum(one.done.values()) for one in people)
             broken = sum(self._nemesis.done.values())
             self._progress(f"{left:4.0f} s left: {came} deeds, {broken} faults")
         # What is broken is mended first, so that all can tidy up.
@@ -184,7 +182,12 @@ class Run:
         if failed:
             raise failed[0]
 
-    def _settle(self, sharers: Sequence[Sharer], volumes: Sequence[str]) -> list[str]:
+    def _settle(
+        self,
+        sharers: Sequence[Sharer],
+        keepers: Sequence[Keeper],
+        volumes: Sequence[str],
+    ) -> list[str]:
         """Let all come to rest; give what does not."""
         wrong = []
         cinder = self._cluster.clients.volume(USER, "nova")
@@ -195,6 +198,11 @@ class Run:
                 for stay in sharer.left
                 if not sharer.tidy(stay, 60)
             ]
+        for keeper in keepers:
+            try:
+                keeper.tidy()
+            except TROUBLE as error:
+                wrong.append(str(error))
         for volume in volumes:
             try:
                 # Those whose id got lost with the answer to their creation.

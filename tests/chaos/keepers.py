@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whoever looks after a volume while hosts share it: snapshots, and growth."""
+
+import contextlib
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cinderclient import exceptions
+
+from lab import attachments
+from lab.cluster import Cluster
+from lab.demo import USER
+from lab.plan import VOLUME_GROUP
+from tests.chaos.book import Book
+from tests.chaos.guest import worker
+from tests.chaos.history import Access, Block, Operation
+from tests.chaos.sharers import TROUBLE
+
+#: Between two deeds, in seconds.
+_PAUSE = (5, 20)
+
+#: How long Cinder may take for one of them, in seconds.
+_PATIENCE = 120
+
+#: How large the volume may grow, in GiB.
+_LARGEST = 3
+
+
+class Keeper:
+    """An operator, and a user, of one volume.
+
+    Args:
+        cluster: where.
+        book: of the run.
+        volume: the volume's id.
+        blocks: how many of its sectors are written to.
+        seed: of what it does.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        book: Book,
+        volume: str,
+        blocks: int,
+        seed: str,
+    ) -> None:
+        self._cluster = cluster
+        self._book = book
+        self._volume = volume
+        self._blocks = blocks
+        self._chance = random.Random(seed)  # noqa: S311 - no secret
+        self._snapshots: list[str] = []
+        #: What it did, with how often.
+        self.done: dict[str, int] = {}
+
+    def live(self, stop: threading.Event) -> None:
+        """Look after it until the event is set."""
+        self._cluster.sandbox.join_network()
+        deeds: tuple[Callable[[], None], ...] = (self._snapshot, self._extend)
+        while not stop.wait(self._chance.uniform(*_PAUSE)):
+            deed = self._chance.choice(deeds)
+            name = deed.__name__.removeprefix("_").replace("_", " ")
+            try:
+                with self._book.during(f"keeper, volume {self._volume[:8]}", name):
+                    deed()
+            except TROUBLE:
+                name = "in vain"
+            self.done[name] = self.done.get(name, 0) + 1
+
+    def _cinder(self) -> Any:
+        return self._cluster.clients.volume(USER)
+
+    def _snapshot(self) -> None:
+        """Take a snapshot, and see that it is the volume at one time of its making."""
+        begun = self._book.now()
+        made = self._cinder().volume_snapshots.create(self._volume, force=True)
+        self._snapshots.append(str(made.id))
+        attachments.wait_for_snapshot(
+            self._cinder(), made.id, "available", timeout=_PATIENCE
+        )
+        ended = self._book.now()
+        path = f"/dev/{VOLUME_GROUP}/_snapshot-{made.id}"
+        storage = self._cluster.nodes["storage"]
+        values = storage.call(worker.__name__, "read_all", path, self._blocks)
+        access = Access(f"snapshot {made.id}", "storage", self._volume, writes=False)
+        self._book.given(access)
+        for number, value in enumerate(values):
+            block = Block(self._volume, number)
+            self._book.saw(
+                Operation(access.attachment, block, None, value, begun, ended)
+            )
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Delete the snapshots that there are.
+
+        Raises:
+            LabError: one is still there.
+        """
+        while self._snapshots:
+            snapshot = self._snapshots[-1]
+            with contextlib.suppress(exceptions.NotFound):
+                self._cinder().volume_snapshots.delete(snapshot)
+            attachments.wait_for_snapshot(
+                self._cinder(), snapshot, None, timeout=_PATIENCE
+            )
+            self._snapshots.remove(snapshot)
+
+    def _extend(self) -> None:
+        """Let it grow under its hosts."""
+        size = self._cinder().volumes.get(self._volume).size
+        if size < _LARGEST:
+            self._cinder().volumes.extend(self._volume, size + 1)
