@@ -7,6 +7,7 @@ from lab.node import Call
 from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
 from taikun_cinder.access.contents import Content, Look
+from tests.contract.suite import A, grant
 from tests.lab.lio_world import NodeLab
 from tests.lab.stories import OURS, Story
 from tests.lab.test_lio_privileges import as_user
@@ -137,3 +138,15 @@ def test_a_plain_user_looks_by_the_privileged_process(
     (status,) = told["status"]
     # Its own rights are what they were, see test_lio_privileges.
     assert "CapEff:\t0000000000200000" in status
+
+
+def test_a_plain_users_look_that_hangs_is_ended(process: Call, lab: NodeLab) -> None:
+    as_user(process, ("ensure", (lab.name, lab.export(grant(A)))))
+    process(_HANGING, "suspend", lab.device)
+    try:
+        told = as_user(process, ("look", (lab.device,)))
+        assert told["results"] == [Look(failure="its disk did not answer in 5 s")]
+        # The privileged process may not kill another user's, and yet:
+        assert process(CONTENTS, "looking") == 0
+    finally:
+        process(_HANGING, "resume", lab.device)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oslo_privsep import capabilities
 
 from taikun_cinder.access.contents import SHAREABLE, Content
 from taikun_cinder.privsep import checks, context, look, ours, probe
@@ -289,6 +290,37 @@ def test_program_that_does_not_end_is_ended(program, blank, text, monkeypatch):
         look.contents(blank)
     assert time.monotonic() - began < 5
     assert _children() == []
+
+
+_SLEEPS = f"""
+import sys, time
+sys.path.insert(0, {_FOLDER!r})
+import probe
+probe._library()
+probe.become_harmless()
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_program_is_ended_by_a_process_that_may_not_kill_others(
+    program, blank, monkeypatch
+):
+    monkeypatch.setattr(look, "PATIENCE", 1)
+    program(_SLEEPS)
+    told = []
+
+    def look_at():  # a thread has capabilities of its own
+        left = [capabilities.CAP_SYS_ADMIN]
+        capabilities.drop_all_caps_except(left, left, [])
+        with pytest.raises(Unseen) as unseen:
+            look.contents(blank)
+        told.append((str(unseen.value), _children()))
+
+    thread = threading.Thread(target=look_at)
+    thread.start()
+    thread.join()
+    assert told == [("its disk did not answer in 1 s", [])]
 
 
 def test_no_other_look_begins_as_long_as_one_has_not_come_back(
