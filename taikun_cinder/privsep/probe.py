@@ -40,7 +40,7 @@ _SECTOR = 512
 
 #: What libblkid.h calls BLKID_SUBLKS_TYPE and BLKID_SUBLKS_MAGIC.
 _WANTED = 1 << 5 | 1 << 9
-_FOUND, _AMBIVALENT = 0, -2
+_FOUND = 0
 
 #: No more than these are looked at, or told.
 _MOST_PARTITIONS, _MOST_SIGNATURES, _MOST_TOLD = 256, 16, 100
@@ -127,22 +127,22 @@ class Probe:
         self._library.blkid_free_probe(self._probe)
 
     def contents(self) -> Iterator[tuple[str, str]]:
-        """Give kind and detail of what is there; all that may be, if it is ambivalent.
+        """Give kind and detail of all that is there.
+
+        What libblkid takes for the one that counts (blkid_do_safeprobe()) is not
+        enough: it ends at a member of a RAID, VMFS or LVM, and of several that it
+        tolerates beside each other it gives the first. What is left over may be that.
 
         Raises:
             UnreadableError: the disk cannot be read.
         """
-        status = self._library.blkid_do_safeprobe(self._probe)
-        if status == _FOUND:
+        for _ in range(_MOST_SIGNATURES):
+            status = self._library.blkid_do_probe(self._probe)
+            if status < 0:
+                raise UnreadableError
+            if status != _FOUND:
+                return
             yield self._told()
-        elif status == _AMBIVALENT:
-            self._library.blkid_reset_probe(self._probe)
-            for _ in range(_MOST_SIGNATURES):
-                if self._library.blkid_do_probe(self._probe) != _FOUND:
-                    return
-                yield self._told()
-        elif status < 0:
-            raise UnreadableError
 
     def _told(self) -> tuple[str, str]:
         kind, magic = self._value(b"TYPE"), self._value(b"SBMAGIC_OFFSET")
@@ -261,9 +261,7 @@ def _library() -> ctypes.CDLL:
         ("probe_enable_superblocks", number, [pointer, number]),
         ("probe_set_superblocks_flags", number, [pointer, number]),
         ("free_probe", None, [pointer]),
-        ("do_safeprobe", number, [pointer]),
         ("do_probe", number, [pointer]),
-        ("reset_probe", None, [pointer]),
         ("probe_lookup_value", number, [pointer, ctypes.c_char_p, pointer, pointer]),
         ("probe_get_partitions", pointer, [pointer]),
         ("partlist_numof_partitions", number, [pointer]),

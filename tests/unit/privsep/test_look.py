@@ -151,6 +151,21 @@ def test_all_signatures_of_an_ambivalent_disk_are_told(tmp_path):
     assert {kind for kind, *_ in look.contents(str(disk))} >= {"ext4", "btrfs"}
 
 
+@pytest.mark.parametrize("name", ["ext4", "xfs", "vfat"])
+def test_what_may_be_shared_hides_nothing_that_may_not(tmp_path, name):
+    disk = disks.filled(tmp_path / "disk", name)
+    disks.put(disk, 1 << 20, b"\x0d\xd0\x01\xc0")
+    assert look.contents(str(disk)) == [("VMFS_volume_member", "", 0), (name, "", 0)]
+
+
+def test_shared_volume_group_hides_nothing_either(tmp_path):
+    disk = disks.physical_volume(tmp_path / "disk", lock="sanlock")
+    btrfs = disks.filled(tmp_path / "btrfs", "btrfs").read_bytes()
+    disks.put(disk, 65536, btrfs[65536 : 65536 + 4096])
+    os.truncate(disk, 128 * disks.MEBIBYTE)
+    assert look.contents(str(disk)) == [("LVM2_member", "shared", 0), ("btrfs", "", 0)]
+
+
 def test_half_written_superblock_is_nothing(tmp_path):
     disk = disks.filled(tmp_path / "disk", "ext4")
     disks.put(disk, 1024, bytes(60))  # its magic is at 1080
