@@ -197,18 +197,26 @@ def _of_lvm2(start: int, magic: int) -> str:
     to the places of the metadata, which is text; its beginning says how it is shared.
     """
     header = magic - 24 + _number(magic - 4, 4)
-    for area in _metadata_areas(header + 32 + 8):
-        place = start + area
-        if os.pread(_DISK, 16, place + 4) != b" LVM2 x[5A%r0N*>":
-            continue
-        size, text = _number(place + 32, 8), _number(place + 40, 8)
-        before_the_end = max(0, min(_LVM_TEXT, size - text))
-        said = os.pread(_DISK, before_the_end, place + text)
-        # It goes on behind the header where it comes to the end.
-        said += os.pread(_DISK, _LVM_TEXT - before_the_end, place + _SECTOR)
-        if any(map(_is_shared, said.split(b"\n"))):
-            return "shared"
-    return ""
+    said = [_text(start + area) for area in _metadata_areas(header + 32 + 8)]
+    texts = [one for one in said if one]
+    shared = all(any(map(_is_shared, one.split(b"\n"))) for one in texts)
+    return "shared" if texts and shared else ""
+
+
+def _text(place: int) -> bytes:
+    """Give the beginning of the text in an area of metadata; empty if it has none.
+
+    What is behind its end is older, perhaps of a group that is no more.
+    """
+    if os.pread(_DISK, 16, place + 4) != b" LVM2 x[5A%r0N*>":
+        return b""
+    size, text, length = (_number(place + at, 8) for at in (32, 40, 48))
+    wanted = min(_LVM_TEXT, length)
+    before_the_end = max(0, min(wanted, size - text))
+    # It goes on behind the header where it comes to the end.
+    return os.pread(_DISK, before_the_end, place + text) + os.pread(
+        _DISK, wanted - before_the_end, place + _SECTOR
+    )
 
 
 def _is_shared(line: bytes) -> bool:

@@ -86,6 +86,15 @@ def test_volume_group_that_servers_share_is_told_from_another(tmp_path, how, det
     assert look.contents(str(disk)) == [("LVM2_member", detail, 0)]
 
 
+def test_volume_group_that_was_shared_once_is_not_any_more(tmp_path):
+    before = disks.physical_volume(tmp_path / "before", lock="sanlock")
+    text = before.read_bytes()[4096 + 512 : 4096 + 1024]
+    disk = disks.physical_volume(tmp_path / "disk")
+    # LVM does not wipe it when the group is removed, and another one made.
+    disks.put(disk, 4096 + 1024, text)
+    assert look.contents(str(disk)) == [("LVM2_member", "", 0)]
+
+
 @pytest.mark.parametrize(
     ("kind", "place", "magic"),
     [
