@@ -107,7 +107,9 @@ def _look(file: IO[bytes]) -> list[Found]:
         program = subprocess.Popen(
             # Without site-packages, this folder, and what a user may have set.
             [sys.executable, "-I", "-S", "-B", _PROGRAM],
-            env={"PATH": commands.PATH},
+            # A locale is a map of the file that has all of them, which can be as large
+            # as all the memory that the program may have.
+            env={"PATH": commands.PATH, "LC_ALL": "C"},
             cwd="/",
             stdin=file,
             stdout=subprocess.PIPE,

@@ -413,9 +413,12 @@ def test_rehearsal_goes_well_where_looks_can_be_had():
 
 def test_nothing_of_the_environment_reaches_the_program(program, blank, monkeypatch):
     monkeypatch.setenv("LD_PRELOAD_LIKE", "x")
-    program(
-        "import os; raise SystemExit(len(os.environ.keys() - {'PATH', 'LC_CTYPE'}))"
-    )
+    program("import os; raise SystemExit(len(os.environ.keys() - {'PATH', 'LC_ALL'}))")
+    assert look.contents(blank) == []
+
+
+def test_no_locale_takes_the_memory_of_the_program(program, blank):
+    program("raise SystemExit('locale' in open('/proc/self/maps').read())")
     assert look.contents(blank) == []
 
 
