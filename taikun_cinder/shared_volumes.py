@@ -7,6 +7,7 @@ so: an attached host never loses its disk because of someone else (law 1).
 """
 
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Callable, Container, Mapping
@@ -25,6 +26,9 @@ LOG = logging.getLogger(__name__)
 #: How long the look at a volume is good for, in seconds, and how many are looked at
 #: after one pass of the reconcile at most.
 PERIOD, SHARE = 600.0, 4
+
+#: For how many volumes it is asked after one pass at most whether they have a guard.
+ASKED = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,33 +90,40 @@ class SharedVolumes:
         Args:
             ends: says whether there is no time any more.
         """
+        looks = 0
         for volume_id in self.due():
-            if ends():
+            if looks == SHARE or ends():
                 return
-            self._look_at(volume_id)
+            looks += self._look_at(volume_id)
 
     def due(self) -> list[str]:
-        """Give the ids of the next few volumes whose turn it is."""
+        """Give the ids of volumes whose turn it is, and first who waits the longest."""
         before = time.monotonic() - PERIOD
         with self._guard:
-            looked = {one: self._looked.get(one, before) for one in self._volumes}
+            looked = {one: self._looked.get(one, -math.inf) for one in self._volumes}
         waiting = [one for one, at in looked.items() if at <= before]
-        return sorted(waiting, key=lambda one: looked[one])[:SHARE]
+        return sorted(waiting, key=lambda one: looked[one])[:ASKED]
 
-    def _look_at(self, volume_id: str) -> None:
+    def _look_at(self, volume_id: str) -> bool:
+        """Look at a volume; say whether it has a guard."""
         with self._guard:
             if volume_id not in self._volumes:
-                return
+                return False
             volume, writers = self._volumes[volume_id]
             self._looked[volume_id] = time.monotonic()
-        look = self._look(volume) if self._is_guarded(volume_id) else Look()
+        if not self._is_guarded(volume_id):
+            with self._guard:
+                self._say(volume_id, None)
+            return False
+        look = self._look(volume)
         if look.failure:  # what was found before may be there still
             LOG.debug("Volume %s could not be looked at: %s", volume_id, look.failure)
-            return
+            return True
         found = look.for_one_server
         with self._guard:
             if volume_id in self._volumes:
                 self._say(volume_id, Endangered(found, writers) if found else None)
+        return True
 
     def _say(self, volume_id: str, now: Endangered | None) -> None:
         before = self.endangered.get(volume_id)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """No second server writes to what is for one, if the type or the back end says so."""
 
+import collections
 import contextlib
 import threading
 import time
+import types
 import uuid
 
 import pytest
@@ -429,6 +431,46 @@ def test_pass_looks_at_its_share_of_many_volumes(disk, cloud, guarded, monkeypat
     for seen in (2, 4, 5, 5):
         _pass(cloud)
         assert len(set(disk.looked_at)) == len(disk.looked_at) == seen
+
+
+def _many(number, is_guarded=lambda _: True):
+    """Give shared volumes, and the list of the ids of those that were looked at."""
+    seen = []
+
+    def look(volume):
+        seen.append(volume["id"])
+        return Look()
+
+    shared = shared_volumes.SharedVolumes(look, is_guarded)
+    for one in range(number):
+        shared.note({"id": str(one)}, frozenset({ONE, OTHER}))
+    return shared, seen
+
+
+def test_every_shared_volume_has_its_turn(monkeypatch):
+    now = 1000.0
+    clock = types.SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(shared_volumes, "time", clock)
+    shared, seen = _many(60)  # which is more than there is time for in a period
+    for _ in range(30):
+        shared.look()
+        now += 60
+    assert collections.Counter(seen) == {str(one): 2 for one in range(60)}
+
+
+def test_volumes_without_a_guard_take_nobodys_turn(monkeypatch):
+    monkeypatch.setattr(shared_volumes, "ASKED", 20)
+    asked = []
+
+    def is_guarded(volume_id):
+        asked.append(volume_id)
+        return volume_id == "29"
+
+    shared, seen = _many(30, is_guarded)
+    shared.look()
+    assert (seen, len(asked)) == ([], 20)
+    shared.look()
+    assert (seen, len(asked)) == (["29"], 30)
 
 
 def test_volume_whose_type_is_broken_is_not_looked_at(disk, cloud):
