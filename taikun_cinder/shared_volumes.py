@@ -70,6 +70,8 @@ class SharedVolumes:
         with self._guard:
             if len(writers) > 1:
                 self._volumes[volume["id"]] = volume, writers
+                if known := self.endangered.get(volume["id"]):
+                    self._say(volume["id"], Endangered(known.found, writers))
             else:
                 self._forget(volume["id"])
 
@@ -109,11 +111,11 @@ class SharedVolumes:
         with self._guard:
             if volume_id not in self._volumes:
                 return False
-            volume, writers = self._volumes[volume_id]
+            volume, _ = self._volumes[volume_id]
             self._looked[volume_id] = time.monotonic()
         if not self._is_guarded(volume_id):
             with self._guard:
-                self._say(volume_id, None)
+                self._drop(volume_id)
             return False
         look = self._look(volume)
         if look.failure:  # what was found before may be there still
@@ -122,15 +124,28 @@ class SharedVolumes:
         found = look.for_one_server
         with self._guard:
             if volume_id in self._volumes:
+                _, writers = self._volumes[volume_id]
                 self._say(volume_id, Endangered(found, writers) if found else None)
         return True
+
+    def _drop(self, volume_id: str) -> None:
+        if volume_id in self.endangered:
+            self._set(volume_id, None)
+            LOG.info(
+                "Volume %s: nobody looks any more what several servers write to, since "
+                "it has no guard now, or its type cannot be read.",
+                volume_id,
+            )
+
+    def _set(self, volume_id: str, now: Endangered | None) -> None:
+        rest = {one: it for one, it in self.endangered.items() if one != volume_id}
+        self.endangered = {**rest, volume_id: now} if now else rest
 
     def _say(self, volume_id: str, now: Endangered | None) -> None:
         before = self.endangered.get(volume_id)
         if now == before:
             return
-        rest = {one: it for one, it in self.endangered.items() if one != volume_id}
-        self.endangered = {**rest, volume_id: now} if now else rest
+        self._set(volume_id, now)
         if now and (before is None or before.found != now.found):
             LOG.warning(
                 "Volume %(volume)s: %(harm)s. What they write destroys it. Detach all "

@@ -473,6 +473,34 @@ def test_volumes_without_a_guard_take_nobodys_turn(monkeypatch):
     assert (seen, len(asked)) == (["29"], 30)
 
 
+def test_guard_that_is_turned_off_is_no_end_of_the_danger(
+    cloud, shared, log, monkeypatch
+):
+    volume, _ = shared
+    monkeypatch.setattr(shared_volumes, "PERIOD", 0)
+    _pass(cloud)
+    other = cloud.load(volume)
+    other.update(cloud.volume_type(filesystem_guard="off"))
+    other.save()
+    _pass(cloud)
+    assert cloud.driver._reconcile.shared.endangered == {}
+    assert "no danger any more" not in log.text
+    assert f"{volume}: nobody looks any more" in log.text
+
+
+def test_servers_that_write_are_told_as_they_are_now(cloud, shared):
+    volume, second = shared
+    _pass(cloud)
+    other = cloud.load(volume)
+    other.update(cloud.volume_type(filesystem_guard="warn"))
+    other.save()
+    cloud.attach(volume, C, server=THIRD)
+    cloud.detach(volume, second)
+    cloud.reconcile()
+    endangered = cloud.driver._reconcile.shared.endangered
+    assert endangered[volume].writers == {ONE, THIRD}
+
+
 def test_volume_whose_type_is_broken_is_not_looked_at(disk, cloud):
     disk.look = Look()
     volume = cloud.volume()
