@@ -2,7 +2,7 @@
 """The decision on a new connection, by all that is known about its volume."""
 
 import dataclasses
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Callable, Collection, Iterable, MutableMapping
 from typing import Any
 
 from taikun_cinder import connectors, extra_specs
@@ -12,7 +12,7 @@ from taikun_cinder.access.contents import Look
 from taikun_cinder.access.guard import SILENT, GuardError, Verdict
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator, Mode
-from taikun_cinder.access.rules import Rule
+from taikun_cinder.access.rules import Guard, Rule, Use
 from taikun_cinder.access.servers import candidates, machines, uses
 from taikun_cinder.exception import AttachmentRefused, InitiatorTaken
 
@@ -101,6 +101,7 @@ def admit(
     attachments: Collection[Attachment],
     ledger: Ledger,
     can_show_readers_disk: Callable[[], bool],
+    unasked: Callable[[], Iterable[Use]],
 ) -> Admission:
     """Decide on a new connection.
 
@@ -111,6 +112,8 @@ def admit(
         ledger: what they do not show.
         can_show_readers_disk: says whether the volume's target can. Asked only for a
             host that may only read.
+        unasked: gives the uses of other hosts that keep an access that nothing asks
+            for. Asked only if the volume's rule limits anything.
 
     Raises:
         AttachmentRefused: the volume's rule forbids it, or its guard does.
@@ -126,6 +129,8 @@ def admit(
         # Cinder itself writes to read-only volumes, too, when it restores a backup.
         return Admission(Mode.RW, None, identity)
     others = tuple(uses(attachments, ledger))
+    if request.rule.limits or request.rule.guard is not Guard.OFF:
+        others = (*others, *unasked())
     try:
         mode = rules.decide(
             request.rule, request.initiator, servers, request.mode, others

@@ -29,7 +29,8 @@ from taikun_cinder.access.guard import LookFirst, writing
 from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Initiator
-from taikun_cinder.access.servers import uses
+from taikun_cinder.access.rules import Use
+from taikun_cinder.access.servers import unasked, uses
 from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
 from taikun_cinder.database import VolumeRow
@@ -170,6 +171,7 @@ class Exports:
             attachments,
             ledger,
             self.target.can_show_readers_disk,
+            lambda: self._unasked(request, known, ledger),
         )
         readers_disk = admission.readers_disk
         modes.annotate(request.connector, admission.said, readers_disk=readers_disk)
@@ -195,6 +197,18 @@ class Exports:
             if fence.initiator == request.initiator:
                 admission = dataclasses.replace(admission, doubtful=True)
         return admission, made
+
+    def _unasked(
+        self, request: AttachRequest, known: Known, ledger: Ledger
+    ) -> Iterator[Use]:
+        """Give the uses of other hosts that keep what nothing asks for.
+
+        Its own does not count: it may be about to get its attachment back.
+        """
+        kept = spared(request.volume, known, ledger, (), self.target, hold=None)
+        for use in unasked(kept, known.attachments, ledger):
+            if use.initiator != request.initiator:
+                yield use
 
     def refresh(self, volume: Any) -> frozenset[str]:
         """Make the export agree with attachments that were written meanwhile.
@@ -320,7 +334,10 @@ class Exports:
             if missed:
                 ledger = accepted(volume, known, ledger, export, missed)
             if note:
-                note(volume, writing(tuple(uses(known.attachments, ledger))))
+                shown = export.grants if export else ()
+                left = unasked(shown, known.attachments, ledger)
+                own = uses(known.attachments, ledger)
+                note(volume, writing((*own, *left)))
             self._keep(volume, known, ledger, enforced)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
 

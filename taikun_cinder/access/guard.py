@@ -135,4 +135,6 @@ def _name(server: str) -> str:
         return server
     if server.startswith(("mark ", "connector ")):
         return "a server that no attachment names"
+    if server.startswith("host "):
+        return f"{server}, whose attachment is missing,"
     return f"server {server}"

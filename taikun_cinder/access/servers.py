@@ -4,9 +4,10 @@
 from collections.abc import Iterable, Iterator
 
 from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.machine import UNKNOWN, Machine
-from taikun_cinder.access.model import Initiator, Mode
+from taikun_cinder.access.model import Grant, Initiator, Mode
 from taikun_cinder.access.rules import Use
 
 
@@ -32,6 +33,27 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
                 connection.undecided,
                 not connection.rows or not connection.rows.isdisjoint(ids),
             )
+
+
+def unasked(
+    granted: Iterable[Grant], attachments: Iterable[Attachment], ledger: Ledger
+) -> Iterator[Use]:
+    """Give the uses of hosts that keep an access that nothing asks for.
+
+    Their attachments are missing, or cannot be read, and they may be in use all the
+    same. Which servers they are for is not known.
+
+    Args:
+        granted: what hosts have.
+        attachments: all of the volume's.
+        ledger: what they do not show.
+    """
+    asked = {grant.initiator: grant for grant in grants(attachments, ledger)}
+    for grant in granted:
+        now = asked.get(grant.initiator)
+        if grant != now:
+            writes = grant.mode is Mode.RW and (now is None or now.mode is not Mode.RW)
+            yield Use(f"host {grant.initiator}", grant.initiator, writes)
 
 
 def machines(

@@ -13,7 +13,7 @@ from cinder import exception
 
 from taikun_cinder import contents, shared_volumes
 from taikun_cinder.access.contents import Content, Look
-from tests.unit.cloud import A, B, Host, in_threads
+from tests.unit.cloud import A, B, Host, in_threads, lose
 
 C = Host("compute3").connector
 ONE, OTHER, THIRD = (str(uuid.uuid4()) for _ in range(3))
@@ -351,6 +351,39 @@ def test_wrong_value_is_refused(cloud, value):
         assert word in str(refused.value)
 
 
+def test_writer_whose_row_is_missing_counts_as_long_as_it_may_write(cloud, guarded):
+    volume, writer = guarded("deny")
+    cloud.reconcile()  # by now it is the row alone that tells of it
+    lose(writer)
+    initiator = A["initiator"]
+    _refused(cloud, volume, B, FOUND, f"host {initiator}", "missing", server=OTHER)
+    cloud.reconcile()  # which does not believe it yet
+    _refused(cloud, volume, B, FOUND, f"host {initiator}", "missing", server=OTHER)
+    assert writer.writes()
+    cloud.reconcile()
+    assert not writer.session.alive
+    assert cloud.attach(volume, B, server=OTHER).writes()
+
+
+def test_writer_whose_row_is_missing_gets_it_back(disk, cloud, guarded):
+    volume, writer = guarded("deny")
+    cloud.reconcile()
+    lose(writer)
+    again = cloud.attach(volume, A, server=ONE)
+    cloud.reconcile()
+    assert again.writes()
+    assert disk.looked_at == []
+
+
+def test_row_that_cinder_deleted_is_no_writer_any_more(disk, cloud, guarded):
+    volume, writer = guarded("deny")
+    cloud.reconcile()
+    cloud.forget(volume, writer)  # and nobody told the driver
+    assert cloud.attach(volume, B, server=OTHER).writes()
+    assert not writer.session.alive
+    assert disk.looked_at == []
+
+
 # -- the reconcile
 
 
@@ -409,6 +442,17 @@ def test_reconcile_tells_when_the_danger_is_over(
     _pass(cloud)
     assert cloud.driver._reconcile.shared.endangered == {}
     assert f"{volume}: there is no danger any more" in log.text
+
+
+def test_reconcile_counts_a_writer_whose_row_is_missing(disk, cloud, shared):
+    volume, second = shared
+    lose(second)
+    cloud.driver._reconcile.brake.limit = 0
+    for _ in range(3):
+        _pass(cloud)
+    assert second.writes()
+    endangered = cloud.driver._reconcile.shared.endangered
+    assert endangered[volume].writers == {ONE, f"host {B['initiator']}"}
 
 
 def test_volume_is_looked_at_now_and_then_only(disk, cloud, shared, monkeypatch):

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from cinder import exception
 
-from tests.unit.cloud import A, B, Host, in_threads
+from tests.unit.cloud import A, B, Host, in_threads, lose
 
 C = Host("compute3").connector
 MANY = [Host(f"many{number}").connector for number in range(6)]
@@ -39,6 +39,20 @@ def test_second_servers_only_read_until_the_writer_is_gone(cloud):
     third = cloud.attach(volume, C)
     assert third.writes()
     assert not reader.writes()
+
+
+def test_host_whose_row_is_missing_counts_as_long_as_it_has_the_volume(cloud):
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro", max_hosts="2"))
+    writer = cloud.attach(volume, A)
+    cloud.reconcile()
+    lose(writer)
+    second = cloud.attach(volume, B)
+    assert (writer.writes(), second.writes()) == (True, False)
+    _refused(cloud, volume, C, "its limit is 2")
+    for _ in range(2):
+        cloud.reconcile()
+    assert not writer.session.alive
+    assert cloud.attach(volume, C).writes()
 
 
 def test_server_that_asked_to_read_leaves_writing_to_another(cloud):
