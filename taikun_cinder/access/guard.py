@@ -12,6 +12,10 @@ from taikun_cinder.access.contents import Look, listed
 from taikun_cinder.access.model import Mode
 from taikun_cinder.access.rules import Guard, RefusedError, Use
 
+#: How those begin that stand for servers whose names are not known: connections that no
+#: attachment shows (``access.identity``), and hosts (``access.servers.unasked``).
+_UNSHOWN, _HOST = ("mark ", "connector "), "host "
+
 
 class LookFirst(Exception):  # noqa: N818 - it says what to do
     """The decision takes a look at the volume."""
@@ -109,8 +113,21 @@ def judge(
 
 
 def writing(uses: Collection[Use]) -> frozenset[str]:
-    """Give the servers that may write, or perhaps will."""
-    return frozenset(use.server for use in uses if use.writes)
+    """Give the servers that may write, or perhaps will.
+
+    The row of a server that came by Cinder's old API, or that cannot be read, names it
+    and not its host, and what its host has names no server. They are one.
+    """
+    writers = [use for use in uses if use.writes]
+    nameless = {use.initiator: use.server for use in writers if _is_nameless(use)}
+    named = {use.server for use in writers if not _is_nameless(use)}
+    rows = {use.server for use in writers if use.initiator is None}
+    hosts_last = sorted(nameless.values(), key=lambda one: (one.startswith(_HOST), one))
+    return frozenset(named.union(hosts_last[len(rows) :]))
+
+
+def _is_nameless(use: Use) -> bool:
+    return use.server.startswith((*_UNSHOWN, _HOST))
 
 
 def harm(found: str, writers: Collection[str]) -> str:
@@ -133,8 +150,8 @@ def _named(servers: Collection[str]) -> str:
 def _name(server: str) -> str:
     if server.startswith("attachment "):
         return server
-    if server.startswith(("mark ", "connector ")):
+    if server.startswith(_UNSHOWN):
         return "a server that no attachment names"
-    if server.startswith("host "):
-        return f"{server}, whose attachment is missing,"
+    if server.startswith(_HOST):
+        return f"{server}, whose attachment is missing or cannot be read,"
     return f"server {server}"

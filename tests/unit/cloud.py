@@ -61,6 +61,12 @@ def lose(*attached, table=models.VolumeAttachment):
             session.query(table).filter_by(id=lost.id).delete()
 
 
+def spoil(attached, **columns):
+    """Write into a row what Cinder does not write."""
+    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
+        session.query(models.VolumeAttachment).filter_by(id=attached.id).update(columns)
+
+
 def move(attached, volume):
     """Let a row be another volume's, as long as it would be missing."""
     with db.main_context_manager.writer.using(context.get_admin_context()) as session:

@@ -16,7 +16,7 @@ from taikun_cinder.access.model import Portal
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.cinder_db import models
 from taikun_cinder.targets.lio.states import LioState
-from tests.unit.cloud import A, B, Host
+from tests.unit.cloud import A, B, Host, spoil
 from tests.unit.memory import name_of
 
 C = Host("compute3").connector
@@ -48,11 +48,6 @@ def test_start_with_something_broken_leaves_volumes_in_use(cloud, monkeypatch, b
     assert cloud.acls(volume) is None
 
 
-def _spoil(attached, **columns):
-    with db.main_context_manager.writer.using(context.get_admin_context()) as session:
-        session.query(models.VolumeAttachment).filter_by(id=attached.id).update(columns)
-
-
 def _lose(attached):
     with db.main_context_manager.writer.using(context.get_admin_context()) as session:
         session.query(models.VolumeAttachment).filter_by(id=attached.id).delete()
@@ -77,7 +72,7 @@ def test_row_that_cannot_be_read_harms_no_other_host(cloud, log, columns):
     # Cinder's own objects cannot be loaded with such a row.
     loaded = cloud.load(volume)
     marked = objects.VolumeAttachment.get_by_id(cloud.context, good.id).connector
-    _spoil(bad, **columns)
+    spoil(bad, **columns)
     for _ in range(3):
         cloud.reconcile()
     new = dict(C)
@@ -106,7 +101,7 @@ def test_detach_keeps_the_host_whose_other_row_cannot_be_read(cloud, columns):
     cloud.reconcile()
     loaded = cloud.load(volume)
     marked = objects.VolumeAttachment.get_by_id(cloud.context, first.id).connector
-    _spoil(second, **columns)
+    spoil(second, **columns)
     cloud.driver.terminate_connection(loaded, marked)
     assert second.session.alive
     # By force it ends, whatever the row may say.
@@ -121,7 +116,7 @@ def test_row_that_cannot_be_read_keeps_the_hosts_of_a_renamed_back_end(cloud):
     renamed = cloud.load(volume)
     renamed.host = "renamed@lvm#pool"
     renamed.save()
-    _spoil(bad, connector="{")
+    spoil(bad, connector="{")
     for _ in range(3):
         cloud.reconcile()
     assert bad.session.alive

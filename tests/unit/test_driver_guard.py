@@ -13,7 +13,7 @@ from cinder import exception
 
 from taikun_cinder import contents, shared_volumes
 from taikun_cinder.access.contents import Content, Look
-from tests.unit.cloud import A, B, Host, in_threads, lose
+from tests.unit.cloud import A, B, Host, in_threads, lose, spoil
 
 C = Host("compute3").connector
 ONE, OTHER, THIRD = (str(uuid.uuid4()) for _ in range(3))
@@ -442,6 +442,26 @@ def test_reconcile_tells_when_the_danger_is_over(
     _pass(cloud)
     assert cloud.driver._reconcile.shared.endangered == {}
     assert f"{volume}: there is no danger any more" in log.text
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_server_of_the_old_api_is_one_writer(disk, cloud, monkeypatch, times):
+    monkeypatch.setattr(shared_volumes, "PERIOD", 0)
+    volume = cloud.volume(**cloud.volume_type(filesystem_guard="warn"))
+    for connector in (A, B)[:times]:
+        cloud.os_attach(volume, connector)
+    _pass(cloud)
+    endangered = cloud.driver._reconcile.shared.endangered
+    assert [len(it.writers) for it in endangered.values()] == [2] * (times - 1)
+
+
+def test_server_whose_row_cannot_be_read_is_one_writer(disk, cloud, guarded):
+    _, writer = guarded("deny")
+    cloud.reconcile()
+    spoil(writer, connector="{")
+    _pass(cloud)
+    assert disk.looked_at == []
+    assert writer.writes()
 
 
 def test_reconcile_counts_a_writer_whose_row_is_missing(disk, cloud, shared):
