@@ -99,16 +99,16 @@ def judge(
     verdict = Verdict(mode, look, writers)
     if not verdict.cause or guard is Guard.WARN:
         return verdict
-    # A mode lasts as long as its attachment, so none is given by accident.
-    if verdict.is_unseen or guard is Guard.DENY:
-        raise GuardError(verdict.cause, unseen=verdict.is_unseen)
-    if second != frozenset(servers):
-        raise GuardError(
-            f"{verdict.cause}. Several of its attachments are being made at once, and "
-            f"it cannot be told which of the servers {', '.join(sorted(servers))} this "
-            "one is for",
-            unseen=False,
+    cause, is_told = verdict.cause, second == frozenset(servers)
+    if not is_told:
+        cause += (
+            ". Several of its attachments are being made at once, or wait for a host, "
+            f"and it cannot be told which of the servers {', '.join(sorted(servers))} "
+            "this one is for"
         )
+    # A mode lasts as long as its attachment, so none is given by accident.
+    if verdict.is_unseen or guard is Guard.DENY or not is_told:
+        raise GuardError(cause, unseen=verdict.is_unseen)
     return dataclasses.replace(verdict, mode=Mode.RO)
 
 

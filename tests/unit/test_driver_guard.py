@@ -256,6 +256,12 @@ def test_server_that_cannot_be_told_is_not_let_in_to_write(cloud, guarded):
     assert cloud.attach(volume, B, server=ONE).session.alive
 
 
+def test_refusal_says_that_the_server_cannot_be_told(cloud, guarded):
+    volume, _ = guarded("deny")
+    cloud.reserve(volume, server=OTHER)
+    _refused(cloud, volume, B, FOUND, "cannot be told", ONE, OTHER, server=ONE)
+
+
 def guarded_warn(cloud):
     volume = cloud.volume(**cloud.volume_type(filesystem_guard="warn"))
     return volume, cloud.attach(volume, A, "rw", ONE)
