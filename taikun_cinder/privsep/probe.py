@@ -33,6 +33,10 @@ _DISK, _OUTPUT = 0, 1
 #: linux/prctl.h
 _SET_PDEATHSIG, _SET_DUMPABLE, _CAPBSET_DROP, _SET_NO_NEW_PRIVS = 1, 4, 24, 38
 _SIGKILL = 9
+
+#: linux/sched.h
+_CLONE_NEWIPC = 0x08000000
+
 _CAPABILITIES = 64
 
 #: The kernel's sectors, in which partitions are told (blkid_partition_get_start()).
@@ -69,9 +73,13 @@ def become_harmless() -> None:
         OSError: the kernel does not let it.
         ValueError: neither.
     """
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    kernel = ctypes.CDLL(None, use_errno=True)
+    prctl = kernel.prctl
     prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
     if os.geteuid() == 0:
+        # No limit counts System V's shared memory, which outlives a process, but not
+        # its namespace. A kernel without these namespaces has to do.
+        kernel.unshare(_CLONE_NEWIPC)
         for capability in range(_CAPABILITIES):
             if prctl(_CAPBSET_DROP, capability, 0, 0, 0):
                 break  # the kernel knows no more, or root has not the right

@@ -254,6 +254,24 @@ def test_program_has_no_rights_left(blank):
     assert status["NoNewPrivs"] == "1"
 
 
+_LEAVES = f"""
+import ctypes, os, sys
+sys.path.insert(0, {_FOLDER!r})
+import probe
+probe._library()
+probe.become_harmless()
+raise SystemExit(ctypes.CDLL(None).shmget(0, 4096, 0o1600) == -1)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_no_memory_outlives_the_program(program, blank):
+    program(_LEAVES)
+    assert look.contents(blank) == []
+    _, *segments = Path("/proc/sysvipc/shm").read_text().splitlines()
+    assert str(probe.USER) not in {segment.split()[7] for segment in segments}
+
+
 def test_program_that_cannot_give_its_rights_up_does_not_look(blank):
     script = "import sys; sys.path.insert(0, sys.argv[1]); import probe, os\n"
     script += (
