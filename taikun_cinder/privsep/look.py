@@ -46,7 +46,7 @@ _LINE = re.compile(r"([A-Za-z0-9_.+-]{1,32}) (-|local|shared) ([0-9]{1,5})")
 _CAUSES = {
     probe.NO_LIBRARY: "there is no libblkid.so.1 on this node (libblkid1, libblkid)",
     probe.NOT_HARMLESS: "the program that looks cannot give up its rights (a container "
-    "needs CAP_SETUID and CAP_SETGID)",
+    "needs CAP_SETUID, CAP_SETGID and CAP_KILL)",
     probe.UNREADABLE: "the disk cannot be read",
 }
 

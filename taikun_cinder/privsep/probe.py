@@ -14,6 +14,7 @@ its partition or 0; see ``access.contents.Content``.
 """
 
 import ctypes
+import errno
 import itertools
 import os
 import resource
@@ -31,8 +32,12 @@ NO_LIBRARY, NOT_HARMLESS, UNREADABLE = 3, 4, 5
 _DISK, _OUTPUT = 0, 1
 
 #: linux/prctl.h
-_SET_PDEATHSIG, _SET_DUMPABLE, _CAPBSET_DROP, _SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS = 1, 4, 38
+_CAPBSET_READ, _CAPBSET_DROP = 23, 24
 _SIGKILL = 9
+
+#: linux/capability.h
+_CAP_KILL = 5
 
 #: linux/sched.h
 _CLONE_NEWIPC = 0x08000000
@@ -77,6 +82,8 @@ def become_harmless() -> None:
     prctl = kernel.prctl
     prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
     if os.geteuid() == 0:
+        if prctl(_CAPBSET_READ, _CAP_KILL, 0, 0, 0) != 1:
+            raise OSError(errno.EPERM, "nobody could end it if it hangs")
         # No limit counts System V's shared memory, which outlives a process, but not
         # its namespace. A kernel without these namespaces has to do.
         kernel.unshare(_CLONE_NEWIPC)

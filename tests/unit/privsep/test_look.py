@@ -288,6 +288,21 @@ def test_program_that_cannot_give_its_rights_up_does_not_look(blank):
     assert (done.returncode, done.stdout) == (probe.NOT_HARMLESS, b"")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to lose")
+def test_program_that_nobody_could_end_does_not_look(blank):
+    script = "import ctypes, sys; sys.path.insert(0, sys.argv[1]); import probe\n"
+    script += "assert ctypes.CDLL(None).prctl(24, 5, 0, 0, 0) == 0  # CAP_KILL\n"
+    script += "sys.exit(probe.main())"
+    with open(blank, "rb") as disk:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", script, _FOLDER],
+            stdin=disk,
+            capture_output=True,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (probe.NOT_HARMLESS, b"")
+
+
 # -- what a program does that was taken over
 
 
