@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from lab.errors import LabError, LogError, LostNodeError
 from lab.kernel.image import Image
@@ -45,6 +46,11 @@ def processor(plan: NodePlan) -> int:
     # By name: a cluster may have given the node more memory.
     turn = [node.name for node in NODES].index(plan.name)
     return ours[(first + turn) % len(ours)]
+
+
+def _parent(pid: int) -> int:
+    status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(status[1])
 
 
 class Kernel:
@@ -171,7 +177,9 @@ class Kernel:
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            # nsenter, its parent, stops itself when it does, and wakes it up.
+            for stopped in (pid, _parent(pid)):
+                os.kill(stopped, signal.SIGCONT)
 
     def cut_power(self) -> None:
         """End the kernel at once, as a power failure does; wait until it is gone."""

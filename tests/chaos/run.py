@@ -20,7 +20,7 @@ from tests.chaos.faults import Nemesis
 from tests.chaos.guest import worker
 from tests.chaos.history import Access, Block, History, Operation
 from tests.chaos.keepers import Keeper
-from tests.chaos.sharers import TROUBLE, Sharer
+from tests.chaos.sharers import Sharer
 from tests.lab.shared import Shared
 
 #: The longest that an attached host may wait, in seconds: what its kernel waits for its
@@ -201,7 +201,7 @@ class Run:
         for keeper in keepers:
             try:
                 keeper.tidy()
-            except TROUBLE as error:
+            except Exception as error:
                 wrong.append(str(error))
         for volume in volumes:
             try:
@@ -209,7 +209,7 @@ class Run:
                 for one in cinder.attachments.list(search_opts={"volume_id": volume}):
                     cinder.attachments.delete(one.id)
                 attachments.wait_for_status(cinder, volume, "available", _REST)
-            except TROUBLE as error:
+            except Exception as error:
                 wrong.append(f"volume {volume}: {error}")
         wrong += self._agreement()
         for volume in volumes:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from cinderclient import exceptions
-from keystoneauth1.exceptions import ClientException
 
 from lab import attachments
 from lab.cluster import Cluster
@@ -21,15 +20,9 @@ from tests.chaos.book import Book
 from tests.chaos.guest import worker
 from tests.chaos.history import Access
 
-#: What a fault may raise anywhere: an orchestrator that is alive tries again.
-TROUBLE = (
-    exceptions.ClientException,
-    ClientException,
-    LabError,
-    OSError,
-    RuntimeError,
-    EOFError,
-)
+#: What shows a mistake of ours. A fault may raise anything else anywhere, also what a
+#: node's own libraries raise, and an orchestrator that is alive tries again.
+MISTAKES = (AssertionError, AttributeError, LookupError, NameError, TypeError)
 
 #: How long a server stays, in seconds.
 _STAY = (2, 12)
@@ -106,7 +99,9 @@ class Sharer:
                 stop.wait(self._chance.uniform(*_STAY))
                 self._leave(stay)
                 self._book.note(self._lane, f"{stay.mode} {stay.id}", since)
-            except TROUBLE as error:
+            except MISTAKES:
+                raise
+            except Exception as error:
                 text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
                 self._book.note(self._lane, text, self._book.now(), good=False)
                 self._count("in vain")
@@ -248,7 +243,9 @@ class Sharer:
                 self._cinder().attachments.delete(attachment)
             except exceptions.NotFound:
                 return True
-            except TROUBLE:
+            except MISTAKES:
+                raise
+            except Exception:
                 if self._book.now() > deadline:
                     return False
                 threading.Event().wait(1)
@@ -263,7 +260,9 @@ class Sharer:
                 self._end_work(stay, timeout=2)
                 self._disconnect(stay, force=True)
                 self._delete(stay)
-            except TROUBLE:
+            except MISTAKES:
+                raise
+            except Exception:
                 threading.Event().wait(1)
             else:
                 return True
