@@ -5,6 +5,7 @@ It is an application of cliff's, as the OpenStack clients are.
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -130,9 +131,14 @@ class Application(app.App):
         return super().run_subcommand(argv)
 
     def complain(self, line: str) -> None:
-        """Tell the operator what is wrong, beside what a verb prints."""
+        """Tell the operator what is wrong, beside what a verb prints.
+
+        Nobody may hear it any more. The verb goes on, as what it does must not be done
+        by halves.
+        """
         said = " ".join(line.split())
-        print(f"{_PROGRAM}: {said}", file=self.stderr)
+        with contextlib.suppress(OSError):
+            print(f"{_PROGRAM}: {said}", file=self.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

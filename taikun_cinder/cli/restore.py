@@ -57,7 +57,8 @@ class RestoreVerb(Verb):
             self.status = status.WRONG
 
     def _say(self, line: str) -> None:
-        print(line, file=self.app.stdout, flush=True)
+        with contextlib.suppress(OSError):  # hosts wait for their disks
+            print(line, file=self.app.stdout, flush=True)
 
     def _can_export(self, backend: Backend, node: Node) -> bool:
         """Tell what keeps the node from exporting, as the driver does at its start."""

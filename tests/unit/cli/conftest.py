@@ -3,8 +3,10 @@
 
 import contextlib
 import dataclasses
+import errno
 import io
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +52,14 @@ def backend_of(cloud: Cloud) -> Backend:
     )
 
 
+class Unheard(io.StringIO):
+    """A pipe whose reader has ended."""
+
+    def write(self, text: str) -> int:
+        """Fail, as a write into it does."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 @contextlib.contextmanager
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let Cinder's database say nothing meanwhile, not even no."""
@@ -79,14 +89,20 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Done]]:
     monkeypatch.setattr(coordination.COORDINATOR, "start", lambda: None)
     monkeypatch.setattr(coordination.COORDINATOR, "stop", lambda: None)
 
-    def call(*arguments: str, found: Any = (), complaints: Any = ()) -> Done:
+    def call(
+        *arguments: str,
+        found: Any = (),
+        complaints: Any = (),
+        **streams: io.StringIO,
+    ) -> Done:
         def enabled(complain: Callable[[str], object]) -> list[Any]:
             for line in complaints:
                 complain(line)
             return list(found)
 
         monkeypatch.setattr(backends, "enabled", enabled)
-        out, err = io.StringIO(), io.StringIO()
+        out = streams.get("out", io.StringIO())
+        err = streams.get("err", io.StringIO())
         status = Application(stdout=out, stderr=err).run(list(arguments))
         return Done(status, out.getvalue(), err.getvalue())
 

@@ -2,6 +2,7 @@
 """A fence holds wherever it is interrupted, and whatever goes wrong beside it."""
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from taikun_cinder.exception import RecordNotWritten, TargetBusy, VolumeHeld
 from taikun_cinder.fences import Fences
 from taikun_cinder.targets.lio.states import LioState
 from tests.contract.memory import LoginRefusedError
-from tests.unit.cli.conftest import backend_of
+from tests.unit.cli.conftest import Unheard, backend_of
 from tests.unit.cloud import A, B, move
 
 HOSTS = [Initiator(host["initiator"]) for host in (A, B)]
@@ -284,3 +285,13 @@ def _at(monkeypatch, owner, call, happens):
         return answer
 
     monkeypatch.setattr(owner, call, instead)
+
+
+def test_fence_is_done_to_its_end_though_nobody_listens(cloud, command):
+    """As with ``2>&1 | head -1``."""
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    done = command("fence", volume, A["host"], found=[backend_of(cloud)], err=Unheard())
+    assert done.status == 0
+    record = json.loads(cloud.record(volume).read_text())
+    assert record["export"] is None

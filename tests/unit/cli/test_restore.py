@@ -18,6 +18,7 @@ from taikun_cinder.cli.restore import Restore
 from taikun_cinder.records import Records
 from taikun_cinder.volume_record import About, Record
 from tests.contract.memory import MemoryTarget
+from tests.unit.cli.conftest import Unheard
 from tests.unit.targets.lio.states import CREDENTIALS, HOSTS, PORTALS
 
 A, B, _ = HOSTS
@@ -201,8 +202,8 @@ def run(cinder, configure, node, monkeypatch, command):
     own = coordination.Coordinator(prefix="cinder-")
     monkeypatch.setattr(restore_verb.Restore.__init__, "__defaults__", (own,))
 
-    def run(*own, complaints=()):
-        done = command("restore", found=own, complaints=complaints)
+    def run(*own, **more):
+        done = command("restore", found=own, **more)
         return done.status, done.out + done.complaints
 
     return run
@@ -257,3 +258,12 @@ def test_no_back_end_of_ours_is_a_failure(run):
     status, said = run()
     assert status == 2
     assert backends.DRIVER in said
+
+
+def test_hosts_get_their_disks_back_though_nobody_listens(run, back_end, records):
+    """As after a crash of systemd's journal, or with ``| head``."""
+    own = back_end()
+    records.save("2", Record(_export("volume-2")))
+    status, _ = run(own, out=Unheard())
+    assert status == 0
+    assert len(own.target.names("")) == 2
