@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from taikun_cinder import words
 from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import Initiator
 from taikun_cinder.exception import InvalidConnector, UnknownInitiator
@@ -101,7 +102,4 @@ def printable(said: object) -> str:
 
     The initiator of a detach is such words, too: nobody has checked it.
     """
-    text = str(said)[:_LONGEST]
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return words.printable(str(said)[:_LONGEST])

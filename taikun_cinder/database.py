@@ -18,7 +18,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_log import log as logging
 
-from taikun_cinder import attachment_rows
+from taikun_cinder import attachment_rows, words
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.cinder_db import models
@@ -212,7 +212,7 @@ def answers(seconds: float) -> bool:
         try:
             _read(sqlalchemy.select(sqlalchemy.literal(1)))
         except Exception as error:  # who reads next meets it, and tells it
-            LOG.debug("The database answers with an error: %s", cause(error))
+            LOG.debug("The database answers with an error: %s", words.cause(error))
         finally:
             done.set()
 
@@ -223,14 +223,6 @@ def answers(seconds: float) -> bool:
 def is_down(error: Exception) -> bool:
     """Say whether an error means that the database cannot be read at all."""
     return isinstance(error, _DOWN)
-
-
-def cause(error: Exception) -> str:
-    """Say in one line why the database cannot be read, without a secret."""
-    if isinstance(error, sqlalchemy.exc.ArgumentError):
-        # Older SQLAlchemys quote the whole URL; 2.0.38 does.
-        return "connection in section [database] of cinder.conf is no database's URL"
-    return " ".join(str(error).split())
 
 
 def host_of_backend(host: object) -> str:

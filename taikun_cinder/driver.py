@@ -30,6 +30,7 @@ from taikun_cinder import (
     targets,
     version,
     volume_groups,
+    words,
 )
 from taikun_cinder.access.model import Mode
 from taikun_cinder.admission import AttachRequest
@@ -361,11 +362,10 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
 def _log_left(volume: Any, error: Exception) -> None:
     """Say that an export could not be put right now, and who does it."""
-    said = getattr(error, "msg", None) or f"{type(error).__name__}: {error}"
     LOG.error(
         "The export of volume %(volume)s could not be made to agree with its "
         "attachments: %(said)s Hosts that are logged in go on. The next reconcile "
         "tries again.",
-        {"volume": volume["id"], "said": said},
+        {"volume": volume["id"], "said": words.of_error(error)},
         exc_info=not isinstance(error, exception.CinderException),
     )

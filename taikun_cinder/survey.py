@@ -11,7 +11,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder import database, locks
+from taikun_cinder import database, locks, words
 from taikun_cinder.access.model import Export, ExportState, Initiator
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.exports import Exports
@@ -174,7 +174,7 @@ class Survey:
             except Exception as error:
                 if not database.is_down(error):
                     raise
-                self._go_blind(database.cause(error))
+                self._go_blind(words.cause(error))
         return self._without_rows(volume)
 
     def orphans(self) -> frozenset[str]:
@@ -250,7 +250,7 @@ class Survey:
         except Exception as error:
             if not database.is_down(error):
                 raise
-            self._go_blind(database.cause(error))
+            self._go_blind(words.cause(error))
             return otherwise
 
     def _go_blind(self, why: str) -> None:

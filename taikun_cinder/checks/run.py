@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from oslo_utils import strutils
-
+from taikun_cinder import words
 from taikun_cinder.checks import catalogue
 from taikun_cinder.checks.check import Check, Look
 from taikun_cinder.checks.facts import Facts, Unanswered, run_as
@@ -64,14 +63,9 @@ def results(
                 ", ".join(dict.fromkeys(names)),
                 check.name,
                 finding.outcome,
-                _printable(finding.found),
-                _printable(finding.cure),
+                words.printable(finding.found),
+                words.printable(finding.cure),
             )
-
-
-def _printable(text: str) -> str:
-    """Give a text as a terminal can show it, whoever chose the names in it."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _findings(check: Check, facts: Facts, look: Look) -> Iterator[Finding]:
@@ -101,12 +95,6 @@ def _tell(look: Look, tell: Callable[[Finding | None], object]) -> None:
     except Unanswered as unanswered:
         tell(unknown(f"Not looked at: see {unanswered.told_by}"))
     except Exception as error:
-        tell(unknown(f"It could not be looked at: {words(error)}"))
+        tell(unknown(f"It could not be looked at: {words.of_error(error)}"))
     finally:
         tell(None)
-
-
-def words(error: Exception) -> str:
-    """Give what an error says, in one line and without a password."""
-    said = getattr(error, "msg", None) or f"{type(error).__name__}: {error}"
-    return strutils.mask_password(" ".join(str(said).split()))

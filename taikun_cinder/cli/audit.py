@@ -12,11 +12,11 @@ from taikun_cinder.cli.verb import (
     add_backend,
     coordinated,
     name_of,
-    words,
 )
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.survey import Seen, Survey
 from taikun_cinder.targets.base import Finding
+from taikun_cinder.words import of_error
 
 #: The columns; the names are part of the interface, in JSON too.
 COLUMNS = (
@@ -94,7 +94,7 @@ class Audit(ListVerb):
         try:
             seen = survey.of(volume)
         except Exception as error:
-            self.wrong(f"volume {volume.id} cannot be looked at: {words(error)}")
+            self.wrong(f"volume {volume.id} cannot be looked at: {of_error(error)}")
             return
         if seen.is_busy and seen.findings:
             self.complain(

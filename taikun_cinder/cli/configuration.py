@@ -10,6 +10,8 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_privsep import priv_context
 
+from taikun_cinder import words
+
 CONF = cfg.CONF
 
 
@@ -39,7 +41,7 @@ def read(
     except Exception as error:  # oslo.log raises all kinds for an option of its own
         kind = "" if isinstance(error, cfg.Error) else f"{type(error).__name__}: "
         raise UnreadableError(
-            f"the configuration cannot be read: {kind}{error}"
+            f"the configuration cannot be read: {kind}{words.cause(error)}"
         ) from error
 
 

@@ -22,11 +22,11 @@ from taikun_cinder.cli.verb import (
     add_backend,
     coordinated,
     filled,
-    words,
 )
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.survey import DATABASE_PATIENCE, UNKNOWN
 from taikun_cinder.volume_record import Record
+from taikun_cinder.words import of_error
 
 #: Whether the host had access and a session, None if that could not be seen; with
 #: --lift, whether it has now.
@@ -143,7 +143,7 @@ class FenceVerb(ListVerb):
             try:
                 exports.look(place.volume)
             except Exception as error:
-                raise NothingDoneError(f"{words(error)}. {_ROWS_SAY}") from error
+                raise NothingDoneError(f"{of_error(error)}. {_ROWS_SAY}") from error
             for initiator in initiators:
                 exports.fences.forget(place.name_id, initiator)
         exports.ensure(place.volume)
@@ -169,9 +169,9 @@ class FenceVerb(ListVerb):
             place.backend.target.revoke(place.target, initiator)
         except CinderException as error:
             self.wrong(
-                f"{words(error)} {initiator} may have access still. The reconcile ends "
-                "it as soon as the kernel lets it. If the host must not write, cut its "
-                "power or its network now"
+                f"{of_error(error)} {initiator} may have access still. The reconcile "
+                "ends it as soon as the kernel lets it. If the host must not write, "
+                "cut its power or its network now"
             )
         else:
             self.complain(f"{initiator} is cut off from volume {place.volume.id}")
@@ -196,7 +196,7 @@ class FenceVerb(ListVerb):
             except CinderException as error:
                 self.wrong(
                     "the host is fenced, but the volume's export could not be brought "
-                    f"up to date: {words(error)} The next reconcile does it"
+                    f"up to date: {of_error(error)} The next reconcile does it"
                 )
                 return
         now = place.backend.target.read(place.target).hosts
@@ -214,7 +214,7 @@ class FenceVerb(ListVerb):
             if blind or not database.is_down(error):
                 raise
             self.complain(
-                f"Cinder's database cannot be read ({words(error)}). {_STAYS_OUT}"
+                f"Cinder's database cannot be read ({of_error(error)}). {_STAYS_OUT}"
             )
             exports.fence(place.volume, initiator, blind=True)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from cinder import coordination
 from oslo_log import log as logging
 
-from taikun_cinder import locks, preflight
+from taikun_cinder import locks, preflight, words
 from taikun_cinder.access.model import Export
 from taikun_cinder.cli import status
 from taikun_cinder.cli.backends import Backend
@@ -140,7 +140,7 @@ class Restore:
                 self._exported += 1
         except Exception as error:
             self._failed += 1
-            self._say(f"volume {volume_id} is not exported: {error}")
+            self._say(f"volume {volume_id} is not exported: {words.of_error(error)}")
 
     def _is_strange(self, volume_id: str, record: Record, backend: Backend) -> bool:
         """Say whether a record is not what its place says; tell the operator.

@@ -21,7 +21,7 @@ from cliff import command, lister, show
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from taikun_cinder import database
+from taikun_cinder import words
 from taikun_cinder.cli import backends, status
 from taikun_cinder.cli.backends import Backend
 
@@ -64,13 +64,13 @@ class Verb(command.Command):
             self.complain(f"{error}. Nothing was done")
             return status.NOTHING_DONE
         except cfg.Error as error:
-            self.complain(f"the configuration cannot be read: {error}")
+            self.complain(f"the configuration cannot be read: {words.cause(error)}")
             return status.NOTHING_DONE
         except BrokenPipeError:
             raise
         except Exception as error:
-            LOG.debug("A verb failed", exc_info=True)
-            self.complain(words(error))
+            LOG.debug("A verb failed. %s", words.trace(error))
+            self.complain(words.of_error(error))
             return status.WRONG
         return self.status
 
@@ -122,8 +122,9 @@ class Verb(command.Command):
         except BrokenPipeError:
             raise
         except Exception as error:
-            LOG.debug("A back end cannot be looked at", exc_info=True)
-            self.wrong(f"{name_of(backend)}: it cannot be looked at: {words(error)}")
+            LOG.debug("A back end cannot be looked at. %s", words.trace(error))
+            said = words.of_error(error)
+            self.wrong(f"{name_of(backend)}: it cannot be looked at: {said}")
 
 
 @contextlib.contextmanager
@@ -138,7 +139,7 @@ def coordinated() -> Iterator[None]:
     except Exception as error:
         raise NothingDoneError(
             "the locks that backend_url of section [coordination] of cinder.conf names "
-            f"cannot be had: {words(error)}"
+            f"cannot be had: {words.of_error(error)}"
         ) from error
     try:
         yield
@@ -152,13 +153,6 @@ def name_of(backend: Backend) -> str:
         return backend.host
     except cfg.Error:
         return f"back end [{backend.name}]"
-
-
-def words(error: Exception) -> str:
-    """Give what an error says, in one line."""
-    told = database.cause(error)
-    said = getattr(error, "msg", None) or f"{type(error).__name__}: {told}"
-    return " ".join(str(said).split())
 
 
 def filled(text: str) -> str:

@@ -14,10 +14,10 @@ from taikun_cinder.cli.verb import (
     coordinated,
     filled,
     name_of,
-    words,
 )
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.survey import Seen, Survey
+from taikun_cinder.words import of_error
 
 COLUMNS = (
     "Back end",
@@ -87,7 +87,7 @@ class VolumeList(ListVerb):
         try:
             return survey.of(volume)
         except Exception as error:
-            self.wrong(f"volume {volume.id} cannot be looked at: {words(error)}")
+            self.wrong(f"volume {volume.id} cannot be looked at: {of_error(error)}")
             return None
 
 

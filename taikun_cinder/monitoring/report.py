@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from oslo_reports import guru_meditation_report
 
-from taikun_cinder import version, waits
+from taikun_cinder import version, waits, words
 from taikun_cinder.passes import Access, Pass
 from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.targets.base import Target
@@ -41,7 +41,7 @@ def _guarded(make: Callable[[], str]) -> str:
     try:
         return make()
     except Exception as error:
-        return f"This section cannot be made: {type(error).__name__}: {error}\n"
+        return f"This section cannot be made: {words.of_error(error)}\n"
 
 
 def section(backend: str, target: Target, reconcile: Reconcile) -> str:

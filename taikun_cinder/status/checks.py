@@ -14,7 +14,7 @@ from oslo_config import cfg  # noqa: E402
 from oslo_upgradecheck import upgradecheck  # noqa: E402
 from oslo_upgradecheck.upgradecheck import Result  # noqa: E402
 
-from taikun_cinder import option_faults  # noqa: E402
+from taikun_cinder import option_faults, words  # noqa: E402
 from taikun_cinder.cli import backends  # noqa: E402
 from taikun_cinder.cli.backends import Backend  # noqa: E402
 from taikun_cinder.status import (  # noqa: E402
@@ -33,9 +33,8 @@ def _of_each(check: Callable[[Backend], Found]) -> Found:
         try:
             whole += check(backend)
         except Exception as error:
-            said = str(error).partition("\n")[0]
             whole += Found.warning(
-                f"[{backend.name}] could not be checked: {type(error).__name__}: {said}"
+                f"[{backend.name}] could not be checked: {words.of_error(error)}"
             )
     return whole
 

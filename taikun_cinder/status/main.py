@@ -13,7 +13,7 @@ from cinder import version as cinder_version
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
-from taikun_cinder import version
+from taikun_cinder import version, words
 
 _PROGRAM = "taikun-cinder-status"
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _configure(argv, Checks())
     except (cfg.Error, OSError) as error:
-        _say(f"the configuration cannot be read: {error}")
+        _say(f"the configuration cannot be read: {words.cause(error)}")
         return _CANNOT_CHECK
     return int(upgradecheck.run(cfg.CONF))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cinder import coordination
 from oslo_config import cfg
+from sqlalchemy.exc import ArgumentError
 
 from taikun_cinder import database
 from taikun_cinder.cinder_db import api as db
@@ -240,3 +241,17 @@ def test_back_end_of_another_name_is_told_with_those_that_there_are(command, ver
     assert done.status == 2
     assert "no back end [lvm9]" in done.complaints
     assert "it has fine" in done.complaints
+
+
+def test_debug_log_tells_where_an_error_came_from_and_no_password(
+    command, caplog, monkeypatch
+):
+    def survey(_self, _complain):
+        raise ArgumentError("Could not parse 'mysql//cinder:s3cr@db/cinder'")
+
+    monkeypatch.setattr(_Broken, "survey", survey)
+    caplog.set_level("DEBUG", logger="taikun_cinder")
+    done = command("audit", found=[_Broken()])
+    assert "no database's URL" in done.complaints
+    assert "test_reconcile.py" in caplog.text
+    assert "s3cr" not in caplog.text + done.complaints

@@ -11,10 +11,13 @@ import pytest
 from cinder import objects
 from oslo_config import cfg
 from oslo_upgradecheck.upgradecheck import Code
+from sqlalchemy import exc
 
+from taikun_cinder.cli import backends
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.records import Records
 from taikun_cinder.status import attached, configuration, folders, policies
+from taikun_cinder.status.checks import Checks
 from taikun_cinder.status.found import Found
 from taikun_cinder.targets.lio.steps import SetCredentials
 from taikun_cinder.volume_groups import Group
@@ -224,6 +227,20 @@ def _without_pair(cloud, volume, one):
     }
     row.update({"connection_info": information})
     row.save()
+
+
+def test_password_in_a_url_that_cannot_be_read_is_not_told(backend, monkeypatch):
+    """As SQLAlchemy 2.0.38 says it, which Cinder 26 comes with."""
+
+    def refuse(_host):
+        raise exc.ArgumentError("Could not parse 'mysql//cinder:s3cr@db/cinder'")
+
+    monkeypatch.setattr("taikun_cinder.database.knows_service", refuse)
+    monkeypatch.setattr(backends, "enabled", lambda _complain: [backend])
+    result = Checks()._database()
+    assert result.code == Code.WARNING
+    assert "no database's URL" in str(result.details)
+    assert "s3cr" not in str(result.details)
 
 
 def test_hosts_that_have_pairs_are_fine(cloud, backend):
