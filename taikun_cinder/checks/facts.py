@@ -14,7 +14,7 @@ from oslo_config import cfg
 from taikun_cinder import preflight
 from taikun_cinder.checks.database_report import Database
 from taikun_cinder.checks.lvm_report import Lvm
-from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.backends import Backend, host_of
 from taikun_cinder.node import Node
 from taikun_cinder.targets.looks import Place
 
@@ -115,6 +115,13 @@ class Facts:
         if group is None or group["vg_exported"]:
             raise Unanswered("volume-group")
         return lvm
+
+    @functools.cached_property
+    def hosts(self) -> set[str]:
+        """The names of this node's back ends, those that are not looked at included."""
+        looked_at = (backend.name for backend in self.backends)
+        enabled = filter(None, cfg.CONF.enabled_backends or ())
+        return set(map(host_of, (*looked_at, *enabled)))
 
     @functools.cached_property
     def other_user(self) -> str | None:

@@ -36,7 +36,6 @@ def _folder(facts: Facts, backend: Backend) -> Iterator[Finding]:
 
 def _records(facts: Facts, backend: Backend) -> Iterator[Finding]:
     damaged, strange, others, number = [], [], [], 0
-    hosts = {known.host for known in facts.backends}
     for volume in backend.records.volumes():
         number += 1
         try:
@@ -48,7 +47,7 @@ def _records(facts: Facts, backend: Backend) -> Iterator[Finding]:
             continue
         if not record.is_of_this_node:
             strange.append(volume)
-        elif record.export and record.about and record.about.backend not in hosts:
+        elif record.export and record.about and record.about.backend not in facts.hosts:
             others.append(volume)
     folder = backend.records.folder
     heal = (

@@ -64,10 +64,7 @@ class Backend:
     @property
     def host(self) -> str:
         """Its name in Cinder's database, as ``node@backend``."""
-        # Not by self.options: cinder-volume does not look into [backend_defaults].
-        cfg.CONF.register_opt(_HOST, group=self.name)
-        own = cfg.CONF[self.name].backend_host
-        return f"{own or cfg.CONF.host}@{self.name}"
+        return host_of(self.name)
 
     @functools.cached_property
     def exports(self) -> Exports:
@@ -106,6 +103,17 @@ class Backend:
             self.options.taikun_max_revocations,
             is_guarded=functools.partial(shared_volumes.is_guarded, self.options),
         )
+
+
+def host_of(section: str) -> str:
+    """Give a back end's name in Cinder's database, as ``node@backend``.
+
+    Args:
+        section: its own, whatever its driver is.
+    """
+    # cinder-volume does not look for it into [backend_defaults].
+    cfg.CONF.register_opt(_HOST, group=section)
+    return f"{cfg.CONF[section].backend_host or cfg.CONF.host}@{section}"
 
 
 def enabled(complain: Callable[[str], object]) -> Iterator[Backend]:

@@ -19,6 +19,13 @@ def one(backend, node):
     return made
 
 
+@pytest.fixture
+def enabled(cinder):
+    """Return a function that sets ``enabled_backends``."""
+    yield lambda *names: cinder.set_override("enabled_backends", list(names))
+    cinder.clear_override("enabled_backends")
+
+
 def test_folder_that_is_right(is_right, one):
     assert "can be written" in is_right("state-folder", one)
     assert list(one.records.folder.iterdir()) == []
@@ -131,3 +138,14 @@ def test_records_of_a_back_end_that_is_gone_are_told(only, found, one, backend):
     assert "does not have (any more): 2" in text
     assert "cinder-manage volume update_host" in cure
     assert {finding[0] for finding in found("records", one, other)} == {Outcome.OK}
+
+
+def test_records_of_a_back_end_that_is_not_looked_at_are_right(
+    is_right, one, backend, enabled
+):
+    """As with ``--backend``, where all have the default folder."""
+    other = backend(taikun_state_path=one.options.taikun_state_path)
+    _record(one, 1)
+    _record(other, 2)
+    enabled(one.name, other.name)
+    is_right("records", one)
