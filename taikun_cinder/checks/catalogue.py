@@ -13,6 +13,7 @@ from taikun_cinder.checks import (
     locks,
     lvm,
     lvm_devices,
+    metrics,
     node_services,
     policy,
     recorded,
@@ -24,7 +25,7 @@ from taikun_cinder.checks.check import Check
 #: By what they are about.
 ROOMS: Mapping[str, Sequence[Check]] = {
     "Who looks": node_services.USER,
-    "Configuration": (*configuration.CHECKS, *policy.CHECKS),
+    "Configuration": (*configuration.CHECKS, *metrics.CHECKS, *policy.CHECKS),
     "Locks": locks.CHECKS,
     "Kernel and target": (*node_services.KERNEL, *target.CHECKS),
     "LVM": (*lvm.CHECKS, *thin.CHECKS, *lvm_devices.CHECKS),

@@ -24,7 +24,6 @@ from taikun_cinder.checks.findings import (
 )
 from taikun_cinder.cli import backends
 from taikun_cinder.cli.backends import Backend
-from taikun_cinder.monitoring import textfile
 from taikun_cinder.status import configuration as status_configuration
 
 _FILTER = "TaikunMultiattachFilter"
@@ -76,17 +75,6 @@ def _unknown(_facts: Facts) -> Iterator[Finding]:
         )
     if not faults:
         yield ok("All options of this driver are known, and where they are read")
-
-
-def _metrics(facts: Facts, backend: Backend) -> Iterator[Finding]:
-    option = "taikun_metrics_folder"
-    if not option_faults.are_readable(backend.options, option):
-        return
-    folder = getattr(backend.options, option)
-    yield from of_problems(
-        textfile.problems(folder, facts.node),
-        f"Metrics are written to {folder}" if folder else "No metrics are written",
-    )
 
 
 def _options(_facts: Facts, backend: Backend) -> Iterator[Finding]:
@@ -229,11 +217,6 @@ CHECKS = (
         "image-cache",
         "The image cache, if it is used, has a project and a user of its own.",
         _image_cache,
-    ),
-    BackendCheck(
-        "metrics",
-        "The folder of the metrics, if there is one, is on a disk of the node.",
-        _metrics,
     ),
     NodeCheck(
         "scheduler-filter",

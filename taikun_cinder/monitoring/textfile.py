@@ -24,6 +24,10 @@ LOG = logging.getLogger(__name__)
 PERIOD = 15.0
 
 
+#: What the names of all files are like, whatever back end they are of.
+FILES = "taikun_cinder-*.prom"
+
+
 def problems(option: str | None, node: Node) -> Iterator[Problem]:
     """Tell what is wrong with the folder and would not show when it is written to.
 
@@ -52,6 +56,11 @@ def problems(option: str | None, node: Node) -> Iterator[Problem]:
         )
 
 
+def file_name(backend: str) -> str:
+    """Give the name of a back end's file; the back end's is ``node@backend``."""
+    return f"taikun_cinder-{quote(backend, safe='@')}.prom"
+
+
 class Textfile:
     """The file, written again and again.
 
@@ -69,8 +78,8 @@ class Textfile:
         text: Callable[[], bytes],
         period: float = PERIOD,
     ) -> None:
-        name = f"taikun_cinder-{quote(backend, safe='@')}"
-        self.path = folder / f"{name}.prom"
+        self.path = folder / file_name(backend)
+        name = self.path.stem
         self._draft = folder / f".{name}.new"
         self._lock_file = folder / f".{name}.lock"
         self._lock: int | None = None

@@ -25,6 +25,7 @@ from tests.lab.guest import plain_user
 ETC = Path("/etc/cinder-of-a-check")
 HOME = Path("/var/lib/cinder-of-a-check")
 LOCKS, STATE, POLICIES = HOME / "locks", HOME / "records", ETC / "policy.d"
+METRICS = HOME / "metrics"
 
 _SUDOERS = Path("/etc/sudoers.d/cinder-of-a-check")
 _RULE = (
@@ -48,7 +49,7 @@ def prepare() -> None:
     shutil.copy(PROJECT / "etc/policy.d" / profile, POLICIES / profile)
     for file in filter(Path.is_file, ETC.rglob("*")):
         file.chmod(0o644)
-    service_user.own(HOME, LOCKS, STATE)
+    service_user.own(HOME, LOCKS, STATE, METRICS)
     for folder in (HOME, STATE):
         folder.chmod(0o700)
     _copy()
@@ -74,7 +75,11 @@ def _write_settings() -> None:
         "coordination": {"backend_url": f"file://{LOCKS}"},
         "oslo_concurrency": {"lock_path": str(LOCKS)},
         "oslo_policy": {"policy_dirs": str(POLICIES)},
-        BACKEND: backend(BACKEND, taikun_state_path=str(STATE)),
+        BACKEND: backend(
+            BACKEND,
+            taikun_state_path=str(STATE),
+            taikun_metrics_folder=str(METRICS),
+        ),
     }
     write_settings(ETC / "cinder.conf", settings)
 
