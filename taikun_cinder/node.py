@@ -87,6 +87,20 @@ class Node:
             return os.readlink(self.proc / "self/ns/pid") != _FIRST_NAMESPACE
         return False
 
+    @property
+    def has_systemd(self) -> bool:
+        """Whether systemd starts what is started here.
+
+        A container may see its directory of the node's /run, as kolla's do.
+        """
+        if not (self.root / "run/systemd/system").is_dir():
+            return False
+        if not self.in_container:
+            return True
+        with contextlib.suppress(OSError):
+            return (self.proc / "1/comm").read_text().strip() == "systemd"
+        return False
+
     def file_system(self, path: Path) -> FileSystem:
         """Give the file system that a path lies in, as this process sees it."""
         found = FileSystem(Path("/"), "", read_only=False)

@@ -13,7 +13,7 @@ from taikun_cinder import preflight
 from taikun_cinder.access.model import Portal
 from taikun_cinder.checks import commands
 from taikun_cinder.checks.check import BackendCheck, NodeCheck
-from taikun_cinder.checks.facts import Facts, run_as
+from taikun_cinder.checks.facts import Facts, Unanswered, run_as
 from taikun_cinder.checks.findings import (
     Finding,
     failed,
@@ -63,6 +63,8 @@ def _kernel(facts: Facts) -> Iterator[Finding]:
 
 
 def _addresses(facts: Facts, backend: Backend) -> Iterator[Finding]:
+    if not facts.place(backend).portals:
+        raise Unanswered("options")
     yield from of_problems(
         preflight.of_addresses(backend.options, facts.node),
         "The node has the addresses of the targets, or they float",
@@ -75,10 +77,15 @@ def _links(facts: Facts, backend: Backend) -> Iterator[Finding]:
     except OSError:
         yield unknown("ip is not installed here (iproute2)")
         return
-    interfaces = json.loads(said)
     portals = facts.place(backend).portals
-    faults = {portal: _fault(portal, interfaces) for portal in portals}
-    dead = {portal: fault for portal, fault in faults.items() if fault}
+    if not portals:
+        raise Unanswered("options")
+    faults = {portal: _faults(portal, json.loads(said)) for portal in portals}
+    here = [portal for portal, found in faults.items() if found]
+    if not here:
+        yield ok("No address of the targets is on an interface here (see addresses)")
+        return
+    dead = {portal: faults[portal][0] for portal in here if all(faults[portal])}
     for portal, fault in dead.items():
         kind = failed if len(dead) == len(portals) else warning
         yield kind(
@@ -87,16 +94,17 @@ def _links(facts: Facts, backend: Backend) -> Iterator[Finding]:
             "address that is taken who has it (ip neighbour, on another node).",
         )
     if not dead:
-        yield ok("The links of the targets' addresses are up")
+        yield ok(f"There is a link for {', '.join(map(str, here))}")
 
 
-def _fault(portal: Portal, interfaces: list[dict[str, Any]]) -> str | None:
-    """Tell what keeps an address of this node from being reached, if anything does."""
-    for interface in interfaces:
-        for address in interface.get("addr_info", ()):
-            if address.get("local") == portal.address:
-                return _fault_of(address, interface)
-    return None
+def _faults(portal: Portal, interfaces: list[dict[str, Any]]) -> list[str | None]:
+    """Tell of each interface that has an address what is wrong with it, if anything."""
+    return [
+        _fault_of(address, interface)
+        for interface in interfaces
+        for address in interface.get("addr_info", ())
+        if address.get("local") == portal.address
+    ]
 
 
 def _fault_of(address: Mapping[str, Any], link: Mapping[str, Any]) -> str | None:
@@ -113,7 +121,7 @@ _NO_LINK = ("DOWN", "LOWERLAYERDOWN")
 
 
 def _restore(facts: Facts) -> Iterator[Finding]:
-    if not (facts.node.root / "run/systemd/system").is_dir():
+    if not facts.node.has_systemd:
         yield unknown(
             "systemd does not run here (a container?)",
             "See that taikun-cinder restore is run at the boot of the node, before "

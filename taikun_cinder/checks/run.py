@@ -14,6 +14,7 @@ from taikun_cinder.checks.facts import Facts, Unanswered, run_as
 from taikun_cinder.checks.findings import Finding, Outcome, failed, unknown
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.node import Node
+from taikun_cinder.targets.looks import Unseen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +95,8 @@ def _tell(look: Look, tell: Callable[[Finding | None], object]) -> None:
             tell(finding)
     except Unanswered as unanswered:
         tell(unknown(f"Not looked at: see {unanswered.told_by}"))
+    except Unseen as unseen:
+        tell(unknown(unseen.found, unseen.cure))
     except Exception as error:
         tell(unknown(f"It could not be looked at: {words.of_error(error)}"))
     finally:

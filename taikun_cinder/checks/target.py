@@ -10,7 +10,7 @@ from taikun_cinder.checks.facts import Facts, Unanswered
 from taikun_cinder.checks.findings import Finding, of_problems
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.node import Problem
-from taikun_cinder.targets.looks import Look
+from taikun_cinder.targets.looks import Look, Place
 
 #: The look that others need: the privileged process.
 _PRIVILEGED = "privileged-process"
@@ -19,7 +19,16 @@ _PRIVILEGED = "privileged-process"
 def _look(name: str, facts: Facts, backend: Backend) -> Iterator[Finding]:
     for look in _looks_of(backend):
         if look.name == name:
-            yield from of_problems(look.problems(facts.place(backend)), look.fine)
+            yield from of_problems(_problems(look, facts.place(backend)), look.fine)
+
+
+def _problems(look: Look, place: Place) -> Iterator[Problem]:
+    is_right = True
+    for problem in look.problems(place):
+        is_right = False
+        yield problem
+    if is_right and look.by_options and not place.is_whole:
+        raise Unanswered("options")
 
 
 def _looks_of(backend: Backend) -> Iterator[Look]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from taikun_cinder.node import Problem, missing_modules
 from taikun_cinder.targets.lio import readiness, start
-from taikun_cinder.targets.looks import Look, Place
+from taikun_cinder.targets.looks import Look, Place, Unseen
 
 #: The back end for files, by which readers have a disk of their own.
 _READERS = "target_core_file"
@@ -66,6 +66,13 @@ def _portals(place: Place) -> Iterator[Problem]:
 
 
 def _restored_by_others(place: Place) -> Iterator[Problem]:
+    if place.node.in_container and not place.node.has_systemd:
+        services = " ".join(readiness.SERVICES)
+        raise Unseen(
+            "What the node starts at its boot cannot be seen from this container",
+            f"On the node, see that systemctl is-enabled {services} says enabled for "
+            "neither.",
+        )
     yield from readiness.of_services(place.node)
 
 
@@ -103,12 +110,14 @@ LOOKS: Sequence[Look] = (
         # What it is given to start, twice, and to answer.
         seconds=2 * start.PATIENCE + 30,
         as_service=True,
+        by_options=True,
     ),
     Look(
         "target-prefix",
         "rtslib, and so targetcli and the in-tree driver, take the targets' names.",
         "rtslib takes the names of the targets",
         _names,
+        by_options=True,
     ),
     Look(
         "portals",
@@ -116,6 +125,7 @@ LOOKS: Sequence[Look] = (
         "and port.",
         "Nobody else listens there",
         _portals,
+        by_options=True,
     ),
     Look(
         "lio-restore",

@@ -21,7 +21,7 @@ MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
 _CONFIGFS = Path("/sys/kernel/config")
 
 #: The services that restore LIO from rtslib's file at the boot, by distribution.
-_SERVICES = ("target.service", "rtslib-fb-targetctl.service")
+SERVICES = ("target.service", "rtslib-fb-targetctl.service")
 
 
 def problems(
@@ -190,7 +190,7 @@ def _reservations(node: Node) -> Path:
 
 def of_services(node: Node) -> Iterator[Problem]:
     """Tell of a service that clears LIO, and restores what rtslib's file says."""
-    for service in _SERVICES:
+    for service in SERVICES:
         if node.starts(service):
             yield Problem(
                 f"{service} is enabled: it clears LIO at the boot and when it stops, "

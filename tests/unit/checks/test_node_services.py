@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from taikun_cinder.checks.facts import Unanswered
 from taikun_cinder.checks.findings import Outcome
 
 UNIT = "taikun-cinder-restore.service"
@@ -127,6 +128,32 @@ def test_link_that_is_down_is_told(only, backend, links, broken, words):
     assert words in text
 
 
+def test_addresses_that_cannot_be_read_are_not_said_to_be_right(only, backend, links):
+    links()
+    for name in ("addresses", "links"):
+        with pytest.raises(Unanswered, match="options"):
+            only(name, backend(target_ip_address="storage1"))
+
+
+def test_link_of_an_address_that_is_elsewhere_is_not_said_to_be_up(
+    is_right, backend, links
+):
+    links(_interface("eth1", "192.0.2.99"))
+    assert "No address" in is_right("links", backend())
+    links(_interface("eth2", "2001:db8::11"))
+    said = is_right("links", backend(**PATHS))
+    assert "2001:db8::11" in said
+    assert "192.0.2.11" not in said
+
+
+def test_address_that_two_interfaces_have_needs_one_link(is_right, backend, links):
+    links(
+        _interface("eth1", "192.0.2.11", operstate="DOWN"),
+        _interface("lo", "192.0.2.11", operstate="UNKNOWN"),
+    )
+    is_right("links", backend())
+
+
 def test_node_without_the_command_cannot_tell(only, backend, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("taikun_cinder.checks.commands._MORE", "")
@@ -157,6 +184,12 @@ def test_container_cannot_tell_of_the_boot(only):
     outcome, _, cure = only("restore-unit")
     assert outcome is Outcome.UNKNOWN
     assert "taikun-cinder restore is run at the boot" in cure
+
+
+def test_container_that_has_the_nodes_run_cannot_tell_either(only, boot, node):
+    boot("cinder-volume.service")
+    (node.root / ".dockerenv").touch()
+    assert only("restore-unit")[0] is Outcome.UNKNOWN
 
 
 def test_restore_that_is_not_enabled_is_told(only, boot):

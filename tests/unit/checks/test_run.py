@@ -9,6 +9,7 @@ from taikun_cinder.checks import catalogue, run
 from taikun_cinder.checks.check import BackendCheck, NodeCheck
 from taikun_cinder.checks.facts import Facts, Once, Unanswered
 from taikun_cinder.checks.findings import Outcome, ok, warning
+from taikun_cinder.targets.looks import Unseen
 
 
 @pytest.fixture
@@ -38,6 +39,16 @@ def test_a_check_that_fails_tells_what_it_found_and_stops_no_other(results):
     )
     assert "abc" not in second.found
     assert (third.check, third.outcome) == ("fine", Outcome.OK)
+
+
+def test_what_cannot_be_told_from_here_is_unknown_with_where_it_can(results):
+    def unseen(facts):
+        raise Unseen("it is on the node", "Look there.")
+        yield
+
+    (result,) = results(NodeCheck("x", "", unseen))
+    assert result.outcome is Outcome.UNKNOWN
+    assert (result.found, result.cure) == ("it is on the node", "Look there.")
 
 
 def test_a_check_that_hangs_is_given_up_with_its_cure_and_what_it_found(results):

@@ -11,6 +11,7 @@ from taikun_cinder.checks.facts import Unanswered
 from taikun_cinder.checks.findings import Outcome
 from taikun_cinder.node import Problem
 from taikun_cinder.targets.lio import start
+from taikun_cinder.targets.looks import Unseen
 
 NAMES = [check.name for check in target.CHECKS]
 
@@ -118,6 +119,26 @@ def test_service_that_clears_lio_is_told(only, backend, node):
     assert outcome is Outcome.WARNING
     assert "target.service is enabled" in text
     assert "systemctl disable target.service" in cure
+
+
+def test_container_cannot_tell_what_the_node_starts(only, backend, node):
+    (node.root / "run/systemd/system").mkdir(parents=True)
+    (node.root / ".dockerenv").touch()
+    with pytest.raises(Unseen) as told:
+        only("lio-restore", backend())
+    assert "cannot be seen from this container" in told.value.found
+    assert "target.service" in told.value.cure
+    (node.proc / "1").mkdir()
+    (node.proc / "1/comm").write_text("systemd\n")  # as in one of LXC's
+    assert only("lio-restore", backend())[0] is Outcome.OK
+
+
+@pytest.mark.parametrize("name", ["portals", "target-prefix", "privileged-process"])
+def test_what_goes_by_options_that_cannot_be_read_is_not_said_to_be_right(
+    only, backend, name
+):
+    with pytest.raises(Unanswered, match="options"):
+        only(name, backend(target_ip_address="storage1"))
 
 
 def test_container_without_the_nodes_folders_is_told(found, backend, node):
