@@ -20,11 +20,18 @@ Row = dict[str, str]
 _GROUP = "vg_name,vg_size,vg_free,vg_exported,vg_missing_pv_count,vg_lock_type"
 _DEVICE = "pv_name,pv_uuid,vg_name,pv_missing,pv_duplicate"
 _VOLUME = (
-    "lv_name,lv_path,lv_layout,lv_active,lv_suspended,lv_size,data_percent,"
-    "metadata_percent,lv_health_status,lv_when_full,seg_monitor"
+    "lv_name,lv_path,lv_layout,lv_active,lv_suspended,data_percent,"
+    "metadata_percent,lv_health_status,seg_monitor"
 )
 
 _SETTING = re.compile(r"^\s*(\w+)\s*=\s*(.*)$", re.MULTILINE)
+
+#: How reports are to be, whatever section report of lvm.conf says. With some of its
+#: settings, "no" is "0", which is no empty text, or empty fields are left out.
+_REPORT = (
+    "report/binary_values_as_numeric=0 report/compact_output=0 "
+    'report/compact_output_cols="" report/list_item_separator=","'
+)
 
 #: One pattern of a filter, as lvmconfig writes it.
 _PATTERN = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -117,6 +124,7 @@ def _system_folder(options: Any) -> str | None:
 def _rows(prefix: Sequence[str], command: str, kind: str, *arguments: str) -> list[Row]:
     said, _ = processutils.execute(
         *(*prefix, command, "--reportformat", "json", "--units", "b", "--nosuffix"),
+        *("--config", _REPORT),
         *arguments,
         run_as_root=True,
         root_helper=utils.get_root_helper(),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What LVM says is judged; the reports have the form of LVM 2.03 on a real node."""
 
+import json
+
 import pytest
 
 from taikun_cinder.checks import lvm
@@ -14,11 +16,9 @@ VOLUME = {
     "lv_layout": "linear",
     "lv_active": "active",
     "lv_suspended": "",
-    "lv_size": "67108864",
     "data_percent": "",
     "metadata_percent": "",
     "lv_health_status": "",
-    "lv_when_full": "",
     "seg_monitor": "",
 }
 POOL = {
@@ -28,7 +28,6 @@ POOL = {
     "lv_layout": "thin,pool",
     "data_percent": "42.00",
     "metadata_percent": "11.62",
-    "lv_when_full": "queue",
 }
 INNER = {**VOLUME, "lv_name": "[lvol0_pmspare]", "lv_path": "", "lv_active": ""}
 INNER["lv_suspended"] = "unknown"
@@ -88,6 +87,31 @@ def test_group_that_is_not_there_is_judged_as_at_a_start(only, backend, commands
     assert outcome is Outcome.FAILED
     assert "volume group fast is there, on /dev/sdd, and LVM hides it" in text
     assert "vgimportdevices fast" in cure
+
+
+@pytest.mark.parametrize("settings", ["numeric", "compact"])
+def test_settings_of_reports_in_lvm_conf_do_not_matter(
+    is_right, backend, commands, settings
+):
+    """As LVM 2.03.16 reports with binary_values_as_numeric or compact_output."""
+    words = "*report/binary_values_as_numeric=0*report/compact_output=0*"
+    for name, row, kind, fields in (
+        ("vgs", GROUP, "vg", {"vg_exported": "0"}),
+        ("pvs", DEVICE, "pv", {"pv_missing": "0", "pv_duplicate": "0"}),
+        ("lvs", VOLUME, "lv", {"lv_suspended": "0"}),
+    ):
+        odd = {**row, **fields}
+        if settings == "compact":
+            odd = {key: value for key, value in row.items() if value}
+        usual, other = (
+            json.dumps({"report": [{kind: [shown]}]}) for shown in (row, odd)
+        )
+        commands.put(
+            name,
+            f"case \"$*\" in {words}) echo '{usual}' ;; *) echo '{other}' ;; esac",
+        )
+    for check in ("volume-group", "physical-volumes", "logical-volumes", "thin-pool"):
+        is_right(check, backend())
 
 
 def test_exported_group_is_told(only, backend, commands):
