@@ -3,7 +3,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from taikun_cinder.checks.check import BackendCheck
 from taikun_cinder.checks.facts import Facts
@@ -48,20 +47,22 @@ def _inside(facts: Facts, backend: Backend) -> Iterator[Finding]:
 
 
 def _is_volume(path: str, group: str) -> bool:
-    mapped = group.replace("-", "--")
-    return path.startswith((f"/dev/{group}/", f"/dev/mapper/{mapped}-"))
+    mapped = re.escape(group.replace("-", "--"))
+    # A second - would be one of another group's name.
+    return bool(re.match(f"/dev/({re.escape(group)}/|mapper/{mapped}-(?!-))", path))
 
 
 def _scans(lvm: Lvm, group: str) -> bool:
-    return lvm.settings.get("scan_lvs") == "1" and not _rejects(
-        lvm, f"/dev/{group}/volume-0"
-    )
+    """Say whether LVM would look at a new volume, by its settings."""
+    if lvm.settings.get("scan_lvs") != "1" or lvm.devices_file:
+        return False
+    return not _rejects(lvm, f"/dev/{group}/volume-0")
 
 
 def _foreign(facts: Facts, backend: Backend) -> Iterator[Finding]:
     lvm = facts.lvm(backend).get()
-    if file := _devices_file(lvm, backend):
-        yield ok(f"LVM sees the disks in {file}, and no other")
+    if lvm.devices_file:
+        yield ok(f"LVM sees the disks in its devices file {lvm.devices_file} only")
     elif _rejects(lvm, _FOREIGN):
         yield ok("LVM's filter leaves other disks out")
     else:
@@ -71,17 +72,6 @@ def _foreign(facts: Facts, backend: Backend) -> Iterator[Finding]:
             "activated, and then the disk cannot be detached",
             _CURE,
         )
-
-
-def _devices_file(lvm: Lvm, backend: Backend) -> Path | None:
-    """Give the devices file, if LVM goes by it, which it only does if it is there."""
-    if lvm.settings.get("use_devicesfile") != "1":
-        return None
-    own = lvm.is_of_cinders_own
-    folder = Path(backend.options.lvm_conf_file).parent if own else Path("/etc/lvm")
-    name = lvm.settings.get("devicesfile", "").strip('"')
-    file = folder / "devices" / name
-    return file if file.is_file() else None
 
 
 def _rejects(lvm: Lvm, path: str) -> bool:

@@ -33,6 +33,9 @@ _REPORT = (
     'report/compact_output_cols="" report/list_item_separator=","'
 )
 
+#: Hints are what LVM found last, and are kept for others.
+_NO_DEVICE = 'devices/global_filter=["r|.*|"] devices/hints="none"'
+
 #: One pattern of a filter, as lvmconfig writes it.
 _PATTERN = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -80,6 +83,18 @@ class Lvm:
         found = re.search(r"LVM version:\s+([\d.]+)", said)
         return found[1] if found else "unknown"
 
+    @functools.cached_property
+    def devices_file(self) -> str | None:
+        """The name of the devices file that LVM goes by; None if there is none.
+
+        Its folder is root's. But where there is one, LVM ignores filters, so it shows
+        devices though a filter rejects all.
+        """
+        if self.settings.get("use_devicesfile") != "1":
+            return None
+        shown = self._rows("pvs", "pv", "-o", "pv_name", settings=_NO_DEVICE)
+        return self.settings.get("devicesfile", "").strip('"') if shown else None
+
     def patterns(self, name: str) -> list[str]:
         """Give the patterns of ``filter`` or ``global_filter``."""
         return _PATTERN.findall(self.settings.get(name, ""))
@@ -97,8 +112,10 @@ class Lvm:
         """Whether Cinder asks by an lvm.conf that the node's own LVM does not read."""
         return _system_folder(self._options) is not None
 
-    def _rows(self, command: str, kind: str, *arguments: str) -> list[Row]:
-        return _rows(self._prefix, command, kind, *arguments)
+    def _rows(
+        self, command: str, kind: str, *arguments: str, settings: str = ""
+    ) -> list[Row]:
+        return _rows(self._prefix, command, kind, *arguments, settings=settings)
 
 
 _PLAIN = ("env", "LC_ALL=C")
@@ -121,10 +138,16 @@ def _system_folder(options: Any) -> str | None:
     return os.path.dirname(conf) if there else None
 
 
-def _rows(prefix: Sequence[str], command: str, kind: str, *arguments: str) -> list[Row]:
+def _rows(
+    prefix: Sequence[str],
+    command: str,
+    kind: str,
+    *arguments: str,
+    settings: str = "",
+) -> list[Row]:
     said, _ = processutils.execute(
         *(*prefix, command, "--reportformat", "json", "--units", "b", "--nosuffix"),
-        *("--config", _REPORT),
+        *("--config", f"{_REPORT} {settings}"),
         *arguments,
         run_as_root=True,
         root_helper=utils.get_root_helper(),

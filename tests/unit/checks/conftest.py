@@ -107,15 +107,35 @@ class Commands:
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
-    def lvm(self, groups=(GROUP,), devices=(DEVICE,), volumes=(), **settings):
+    def lvm(
+        self,
+        groups=(GROUP,),
+        devices=(DEVICE,),
+        volumes=(),
+        devices_file=False,
+        **settings,
+    ):
         """Put LVM's commands there, with what they report."""
         self._report("vgs", "vg", groups)
         self._report("pvs", "pv", devices)
+        if not devices_file:  # by which LVM ignores its filters
+            self._filter("pvs")
         self._report("lvs", "lv", volumes)
         lines = [f"\t{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
         said = "\n".join(["devices {", *lines, "}"])
         self.put("lvmconfig", f"cat <<'END'\n{said}\nEND")
         self.put("lvm", 'echo "  LVM version:     2.03.31(2) (2025-02-27)"')
+
+    def _filter(self, name):
+        """Let a command show nothing where a filter rejects all."""
+        usual = self._folder / name
+        usual.rename(self._folder / f"{name}.usual")
+        none = json.dumps({"report": [{"pv": []}]})
+        rejects = """*'global_filter=["r|.*|"]'*"""
+        self.put(
+            name,
+            f"case \"$*\" in {rejects}) echo '{none}' ;; *) exec {usual}.usual ;; esac",
+        )
 
     def _report(self, name, kind, rows):
         said = json.dumps({"report": [{kind: list(rows)}]})

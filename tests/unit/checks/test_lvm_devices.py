@@ -69,15 +69,24 @@ def test_lvm_that_looks_at_every_disk_is_told(only, backend, commands):
     assert "vgimportdevices --all" in cure
 
 
-def test_devices_file_is_enough(is_right, only, backend, commands, tmp_path):
-    (tmp_path / "lvm.conf").touch()
-    one = backend(lvm_conf_file=str(tmp_path / "lvm.conf"))
-    commands.lvm(global_filter='["a|.*|"]', use_devicesfile="1")
+def test_devices_file_is_enough(is_right, only, backend, commands):
+    """Its folder is root's: what tells is that LVM ignores a filter by it."""
+    every = {"global_filter": '["a|.*|"]', "scan_lvs": "1"}
+    commands.lvm(**every, use_devicesfile="1")
     # LVM goes by it only once it is there.
-    assert only("lvm-foreign", one)[0] is Outcome.WARNING
-    (tmp_path / "devices").mkdir()
-    (tmp_path / "devices/system.devices").touch()
-    assert f"{tmp_path}/devices/system.devices" in is_right("lvm-foreign", one)
+    assert only("lvm-foreign", backend())[0] is Outcome.WARNING
+    assert only("lvm-inside", backend())[0] is Outcome.WARNING
+    commands.lvm(**every, use_devicesfile="1", devices_file=True)
+    assert "system.devices" in is_right("lvm-foreign", backend())
+    is_right("lvm-inside", backend())
+
+
+def test_disk_of_a_group_whose_name_begins_alike_is_no_volume(
+    is_right, backend, commands
+):
+    group = {**GROUP, "vg_name": "cinder"}
+    commands.lvm([group], [DEVICE, _device("/dev/mapper/cinder--meta-x", "other")])
+    is_right("lvm-inside", backend(volume_group="cinder"))
 
 
 @pytest.mark.parametrize(
