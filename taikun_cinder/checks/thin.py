@@ -32,20 +32,9 @@ def _pool(pool: Row, group: str, lvm: Lvm) -> Finding:
         return ok(f"{name} is not active")
     data, metadata = _percent(pool["data_percent"]), _percent(pool["metadata_percent"])
     room = f"{data:.0f} % of its data and {metadata:.0f} % of its metadata are used"
-    health = pool["lv_health_status"]
-    if health == "out_of_data" or data >= _ALL:
-        return failed(
-            f"The thin pool {name} is full: what its volumes write waits for a minute, "
-            "and then fails",
-            f"{_extend(name)}. {_LEAVE}",
-        )
-    if health or metadata >= _ALL:
-        return failed(
-            f"The thin pool {name} is {health or 'out of metadata'}: nothing can be "
-            "written to its volumes",
-            f"Detach its volumes, deactivate it, run lvconvert --repair {name}, and "
-            "give its metadata more room (lvmthin(7), Metadata check and repair).",
-        )
+    broken = _broken(name, pool["lv_health_status"], data, metadata)
+    if broken:
+        return broken
     threshold = int(lvm.settings.get("thin_pool_autoextend_threshold", _ALL))
     is_watched = pool["seg_monitor"] == "monitored"
     if threshold < _ALL and not is_watched:
@@ -60,6 +49,31 @@ def _pool(pool: Row, group: str, lvm: Lvm) -> Finding:
             f"The thin pool {name} is nearly full: {room}", f"{_extend(name)}."
         )
     return ok(f"{name}: {room}")
+
+
+def _broken(name: str, health: str, data: float, metadata: float) -> Finding | None:
+    """Tell of a pool that takes no more."""
+    if health == "out_of_data" or data >= _ALL:
+        return failed(
+            f"The thin pool {name} is full: what its volumes write waits for a minute, "
+            "and then fails",
+            f"{_extend(name)}. {_LEAVE}",
+        )
+    if health == "partial":
+        return failed(
+            f"A disk of the thin pool {name} is missing: what its volumes have there "
+            "can neither be read nor written",
+            "Bring the disk back first (see physical-volumes), and do not repair the "
+            "pool before.",
+        )
+    if health or metadata >= _ALL:
+        return failed(
+            f"The thin pool {name} is {health or 'out of metadata'}: nothing can be "
+            "written to its volumes",
+            f"Detach its volumes, deactivate it, run lvconvert --repair {name}, and "
+            "give its metadata more room (lvmthin(7), Metadata check and repair).",
+        )
+    return None
 
 
 def _percent(text: str) -> float:

@@ -227,6 +227,7 @@ def test_pool_with_room_is_right(is_right, backend, commands):
         ({"lv_health_status": "metadata_read_only"}, "metadata_read_only", "--repair"),
         ({"lv_health_status": "failed"}, "is failed", "lvconvert --repair"),
         ({"metadata_percent": "100.00"}, "out of metadata", "lvmthin(7)"),
+        ({"lv_health_status": "partial"}, "disk", "do not repair the pool before"),
     ],
 )
 def test_pool_that_takes_no_more_is_a_failure(
