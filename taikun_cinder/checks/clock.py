@@ -1,48 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The check of the clock, by which Cinder tells whether a service lives."""
 
-import ctypes
 from collections.abc import Iterator
 
 from oslo_config import cfg
 
+from taikun_cinder.checks import timex
 from taikun_cinder.checks.check import NodeCheck
 from taikun_cinder.checks.facts import Facts, Unanswered
-from taikun_cinder.checks.findings import Finding, failed, ok, warning
+from taikun_cinder.checks.findings import Finding, failed, ok, unknown, warning
 
 #: How far two clocks may be apart, in seconds.
 _APART = 2
 
-#: STA_UNSYNC of linux/timex.h: nobody has set the clock for long.
-_UNSYNCHRONISED = 0x40
-
-
-class _Timex(ctypes.Structure):
-    """struct timex of linux/timex.h, as far as it is read."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_long * 64),
-    )
-
-
-def synchronised() -> bool | None:
-    """Say whether somebody keeps the kernel's clock; None if it does not tell."""
-    state = _Timex()
-    if ctypes.CDLL(None).adjtimex(ctypes.byref(state)) < 0:
-        return None
-    return not state.status & _UNSYNCHRONISED
-
 
 def _clock(facts: Facts) -> Iterator[Finding]:
     ahead = _ahead(facts)
-    found = [*_apart(ahead), *_kept()]
-    yield from found or [ok(_fine(ahead))]
+    kept = timex.synchronised()
+    found = [*_apart(ahead), *_kept(kept)]
+    yield from found or [_fine(ahead, kept=kept)]
 
 
 def _ahead(facts: Facts) -> float | None:
@@ -52,11 +28,18 @@ def _ahead(facts: Facts) -> float | None:
         return None
 
 
-def _fine(ahead: float | None) -> str:
-    kept = "It is synchronised" if synchronised() else "The kernel does not tell of it"
+def _fine(ahead: float | None, *, kept: bool | None) -> Finding:
+    if ahead is None and not kept:
+        return unknown(
+            "Neither the kernel nor the database's server tells of the clock",
+            "See chronyc tracking or timedatectl (in a container, on its host).",
+        )
+    said = "It is synchronised" if kept else "The kernel does not tell of it"
     if ahead is None:
-        return kept
-    return f"{kept}, and {abs(ahead) * 1000:.0f} ms from that of the database's server"
+        return ok(said)
+    return ok(
+        f"{said}, and {abs(ahead) * 1000:.0f} ms from that of the database's server"
+    )
 
 
 def _apart(ahead: float | None) -> Iterator[Finding]:
@@ -74,8 +57,8 @@ def _apart(ahead: float | None) -> Iterator[Finding]:
     )
 
 
-def _kept() -> Iterator[Finding]:
-    if synchronised() is False:
+def _kept(kept: bool | None) -> Iterator[Finding]:
+    if kept is False:
         yield warning(
             "The kernel says that nobody synchronises its clock",
             "Run chronyd or another NTP client on this node (in a container, on its "

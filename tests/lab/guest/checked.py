@@ -6,7 +6,6 @@ database and the records are copies of those of the back end that runs in this n
 """
 
 import contextlib
-import ctypes
 import json
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from lab.guest.volume_settings import BACKEND, DATABASE, RECORDS
 from lab.services.cinder_conf import backend
 from lab.services.files import write_settings
 from lab.workdir import PROJECT
+from taikun_cinder.checks import timex
 from tests.lab.guest import plain_user
 
 ETC = Path("/etc/cinder-of-a-check")
@@ -96,25 +96,10 @@ def _copy() -> None:
         copy.chmod(0o600)
 
 
-class _Timex(ctypes.Structure):
-    """struct timex of linux/timex.h, as far as it is needed here."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_long * 64),
-    )
-
-
 def _synchronise() -> None:
     """Tell the kernel that somebody keeps its clock, as an NTP client does."""
     all_errors_and_status = 0x4 | 0x8 | 0x10
-    state = _Timex(modes=all_errors_and_status)
-    ctypes.CDLL(None).adjtimex(ctypes.byref(state))
+    timex.adjtimex(timex.Timex(modes=all_errors_and_status))
 
 
 def check(settings: str = "", user: str = service_user.USER) -> dict[str, Any]:

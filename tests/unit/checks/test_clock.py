@@ -3,7 +3,7 @@
 
 import pytest
 
-from taikun_cinder.checks import clock
+from taikun_cinder.checks import timex
 from taikun_cinder.checks.database_report import Database
 from taikun_cinder.checks.facts import Facts
 from taikun_cinder.checks.findings import Outcome
@@ -16,7 +16,7 @@ def told(node, found, monkeypatch, cinder):
     def told(ahead, *, kept=True):
         there = Database("mysql", 0.01, ahead, None)
         monkeypatch.setattr(Database, "asked", classmethod(lambda cls: there))
-        monkeypatch.setattr(clock, "synchronised", lambda: kept)
+        monkeypatch.setattr(timex, "synchronised", lambda: kept)
         return found("clock", facts=Facts((), node))
 
     return told
@@ -34,6 +34,12 @@ def test_clock_alone_is_right_where_the_database_has_none(told):
 
 def test_kernel_that_does_not_tell_is_no_fault(told):
     assert told(0, kept=None)[0][0] is Outcome.OK
+
+
+def test_clock_that_nobody_tells_of_is_unknown(told):
+    ((outcome, _, cure),) = told(None, kept=None)
+    assert outcome is Outcome.UNKNOWN
+    assert "timedatectl" in cure
 
 
 def test_clock_that_nobody_keeps_is_told(told):
@@ -59,4 +65,4 @@ def test_clocks_that_differ_are_told_by_what_follows(told, ahead, outcome, words
 
 
 def test_the_kernel_is_asked():
-    assert clock.synchronised() in (True, False, None)
+    assert timex.synchronised() in (True, False, None)
