@@ -9,11 +9,12 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from cinder.db import migration
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 from oslo_utils import timeutils
 
 from taikun_cinder import database
 from taikun_cinder.checks.check import BackendCheck, NodeCheck
-from taikun_cinder.checks.facts import Facts
+from taikun_cinder.checks.facts import Facts, Unanswered
 from taikun_cinder.checks.findings import Finding, failed, ok, warning
 from taikun_cinder.cli.backends import Backend
 
@@ -74,7 +75,10 @@ def _schema(facts: Facts) -> Iterator[Finding]:
 
 def _service(facts: Facts, backend: Backend) -> Iterator[Finding]:
     facts.database.get()
-    service = database.service(backend.host)
+    try:
+        service = database.service(backend.host)
+    except db_exception.DBError:
+        raise Unanswered("schema") from None
     if service is None:
         yield warning(
             f"The database has no cinder-volume of {backend.host}: it never started "

@@ -12,8 +12,9 @@ from cinder.db import migration
 from oslo_db import exception as db_exception
 from oslo_utils import timeutils
 
+from taikun_cinder import database
 from taikun_cinder.checks.database_report import Database
-from taikun_cinder.checks.facts import Facts
+from taikun_cinder.checks.facts import Facts, Unanswered
 from taikun_cinder.checks.findings import Outcome
 
 
@@ -139,6 +140,15 @@ def test_service_that_never_was_is_told(only, backend):
     assert outcome is Outcome.WARNING
     assert f"no cinder-volume of {one.host}" in text
     assert "backend_host" in cure
+
+
+def test_service_is_not_asked_for_where_there_is_no_schema(only, backend, monkeypatch):
+    def fail(*_arguments):
+        raise db_exception.DBNonExistentTable("services")
+
+    monkeypatch.setattr(database, "service", fail)
+    with pytest.raises(Unanswered, match="schema"):
+        only("service", backend())
 
 
 def test_service_that_is_down_is_told(only, service):
