@@ -13,14 +13,13 @@ leaves out what nobody was told.
 import contextlib
 import json
 import os
-import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder import durable
+from taikun_cinder import durable, state_folder
 from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 from taikun_cinder.fences import Fences
 from taikun_cinder.volume_record import Record, UnknownFormError, of_plain, plain
@@ -206,15 +205,10 @@ class Records:
 
         Files and locks that another user leaves behind, cinder-volume could not take.
         """
-        if not self.folder.exists():
+        owner = state_folder.owner(self.folder)
+        if owner is None or owner == os.geteuid():
             return None
-        owner = self.folder.stat().st_uid
-        if owner == os.geteuid():
-            return None
-        try:
-            return pwd.getpwuid(owner).pw_name
-        except KeyError:  # a container's
-            return str(owner)
+        return state_folder.name_of(owner)
 
     def prefixes(self, group: str) -> frozenset[str]:
         """Give what the names of the recorded targets of a volume group begin with.

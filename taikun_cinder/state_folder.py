@@ -6,6 +6,7 @@ It has the passwords of hosts, and what a boot gives hosts their disks back by.
 
 import errno
 import os
+import pwd
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -60,6 +61,24 @@ def problems(folder: Path, node: Node, *, make: bool = True) -> Iterator[Problem
     for parent in real.parents:
         yield from _parent(folder, parent, parent.stat())
     yield from _medium(folder, real, node)
+
+
+def owner(folder: Path) -> int | None:
+    """Give the number of the folder's user; None if there is no such folder."""
+    try:
+        return folder.stat().st_uid
+    except FileNotFoundError:
+        return None
+    except OSError:  # not even this may be seen, as in a folder of the user's
+        return owner(folder.parent)
+
+
+def name_of(user: int) -> str:
+    """Give the name of a user; their number where they have no name here."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:  # a container's
+        return str(user)
 
 
 def _refuse_unwritable(parent: Path) -> None:

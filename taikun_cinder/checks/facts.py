@@ -3,7 +3,6 @@
 
 import functools
 import os
-import pwd
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Generic, TypeVar
 
 from oslo_config import cfg
 
-from taikun_cinder import preflight
+from taikun_cinder import preflight, state_folder
 from taikun_cinder.checks.database_report import Database
 from taikun_cinder.checks.lvm_report import Lvm
 from taikun_cinder.cli.backends import Backend, host_of
@@ -131,28 +130,11 @@ class Facts:
         """
         folders = [backend.records.folder for backend in self.backends]
         for folder in (*folders, Path(cfg.CONF.state_path)):
-            if (owner := _owner(folder)) is not None:
-                return None if owner == os.geteuid() else _name(owner)
+            if (owner := state_folder.owner(folder)) is not None:
+                return None if owner == os.geteuid() else state_folder.name_of(owner)
         return None
 
 
 def run_as(user: str) -> str:
     """Say how to look as another user."""
     return f"Run runuser -u {user} -- taikun-cinder check"
-
-
-def _owner(folder: Path) -> int | None:
-    """Give the number of a folder's user; None if there is no such folder."""
-    try:
-        return folder.stat().st_uid
-    except FileNotFoundError:
-        return None
-    except OSError:  # not even this may be seen, as in a folder of the user's
-        return _owner(folder.parent)
-
-
-def _name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:  # a container's
-        return str(user)

@@ -233,3 +233,17 @@ def test_prefixes_are_those_of_the_groups_recorded_targets(tmp_path):
 def test_owner_without_a_name_here_is_a_number(tmp_path):
     os.chown(tmp_path, 42407, 42407)  # a container's cinder, seen from its node
     assert Records(tmp_path).owner() == "42407"
+
+
+def test_owner_is_told_to_a_user_who_may_not_even_look(tmp_path, monkeypatch):
+    """As one of the group of cinder-volume, who can read cinder.conf."""
+    os.chown(tmp_path, 42407, 42407)
+    folder, real = tmp_path / "records", Path.stat
+
+    def stat(path, **named):
+        if path == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, **named)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert Records(folder).owner() == "42407"
