@@ -130,6 +130,9 @@ FAULTS = {
     "TaikunCinderMetricsStale": {
         "metrics_timestamp_seconds": f"0+60x{MINUTES - 5} {(MINUTES - 5) * 60}+0x5",
     },
+    "TaikunCinderMetricsGone": {
+        "metrics_timestamp_seconds": f"0+60x{MINUTES - 5} stale",
+    },
     "TaikunCinderNotInitialized": {"initialized": _steady(0)},
     "TaikunCinderReconcileLate": {
         "reconcile_last_pass_timestamp_seconds": f"0+60x{MINUTES - 10} "
@@ -244,6 +247,19 @@ def test_service_that_ends_is_one_alert_and_not_two(text, tmp_path):
     }
     series = _with(alerts.series_of(text.decode()), faults)
     alerts.assert_firing(series, ["TaikunCinderMetricsStale"], tmp_path)
+
+
+@pytest.mark.parametrize("takes_over", [True, False])
+def test_back_end_that_goes_with_its_file_is_missed_unless_another_node_has_it(
+    tmp_path, takes_over
+):
+    alerts.need_promtool()
+    name = f'taikun_cinder_metrics_timestamp_seconds{{job="node",backend="{BACKEND}"'
+    series = {f'{name},instance="one"}}': f"0+60x{MINUTES - 10} stale"}
+    if takes_over:
+        series[f'{name},instance="two"}}'] = f"0+60x{MINUTES}"
+    expected = [] if takes_over else ["TaikunCinderMetricsGone"]
+    alerts.assert_firing(series, expected, tmp_path)
 
 
 def test_alert_says_which_back_end_how_many_and_what_to_do(text, tmp_path):
