@@ -201,6 +201,15 @@ def service(host: str) -> Any:
         return None
 
 
+def give_up_soon() -> None:
+    """Do not wait for minutes for a database that is down, as oslo.db would.
+
+    It is for commands: an operator asks just then.
+    """
+    for option in "max_retries", "retry_interval":
+        cfg.CONF.set_override(option, 1, group="database")
+
+
 def answers(seconds: float) -> bool:
     """Say whether the database answers in time, be it by an error.
 

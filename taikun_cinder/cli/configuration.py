@@ -10,7 +10,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_privsep import priv_context
 
-from taikun_cinder import words
+from taikun_cinder import database, words
 
 CONF = cfg.CONF
 
@@ -59,10 +59,7 @@ def _read(program: str, arguments: Sequence[str]) -> None:
         default_config_files=cfg.find_config_files("cinder", "cinder-volume"),
         default_config_dirs=cfg.find_config_dirs("cinder", "cinder-volume"),
     )
-    # oslo.db would try for minutes to reach a database that is down, and an operator
-    # asks just then.
-    for option in "max_retries", "retry_interval":
-        CONF.set_override(option, 1, group="database")
+    database.give_up_soon()
     if not CONF.config_file and not CONF.config_dir:
         raise cfg.ConfigFilesNotFoundError(["/etc/cinder/cinder.conf"])
     _log()

@@ -3,8 +3,6 @@
 
 from collections.abc import Iterator
 
-from oslo_config import cfg
-
 from taikun_cinder import database
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
@@ -14,7 +12,6 @@ from taikun_cinder.status.found import Found, listed
 
 def service(backend: Backend) -> Found:
     """See that the database has the row of a back end's service."""
-    _give_up_soon()
     if database.knows_service(backend.host):
         return Found()
     return Found.warning(
@@ -30,7 +27,6 @@ def credentials(backend: Backend) -> Found:
     The driver goes on with the CHAP pairs that hosts were given, by itself or by the
     in-tree driver, and lets in nobody without one.
     """
-    _give_up_soon()
     without = list(_without_pair(backend))
     if not without:
         return Found()
@@ -53,8 +49,3 @@ def _without_pair(backend: Backend) -> Iterator[str]:
         for one in rows:
             if one.connected and one.initiator and one.initiator not in known:
                 yield f"volume {volume.id}, host {one.host}"
-
-
-def _give_up_soon() -> None:
-    """Do not wait for a database that is down; oslo.db would, for minutes."""
-    cfg.CONF.set_override("max_retries", 0, "database")

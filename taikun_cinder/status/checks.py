@@ -14,7 +14,7 @@ from oslo_config import cfg  # noqa: E402
 from oslo_upgradecheck import upgradecheck  # noqa: E402
 from oslo_upgradecheck.upgradecheck import Result  # noqa: E402
 
-from taikun_cinder import option_faults, words  # noqa: E402
+from taikun_cinder import database, option_faults, words  # noqa: E402
 from taikun_cinder.cli import backends  # noqa: E402
 from taikun_cinder.cli.backends import Backend  # noqa: E402
 from taikun_cinder.status import (  # noqa: E402
@@ -24,6 +24,7 @@ from taikun_cinder.status import (  # noqa: E402
     policies,
 )
 from taikun_cinder.status.found import Found  # noqa: E402
+from taikun_cinder.survey import DATABASE_PATIENCE  # noqa: E402
 
 
 def _of_each(check: Callable[[Backend], Found]) -> Found:
@@ -37,6 +38,17 @@ def _of_each(check: Callable[[Backend], Found]) -> Found:
                 f"[{backend.name}] could not be checked: {words.of_error(error)}"
             )
     return whole
+
+
+def _of_rows(check: Callable[[Backend], Found]) -> Found:
+    """Do the same for what the database has, unless it says nothing at all."""
+    database.give_up_soon()
+    if database.answers(DATABASE_PATIENCE):
+        return _of_each(check)
+    return Found.warning(
+        f"the database has not answered for {DATABASE_PATIENCE:.0f} s; see that the "
+        "server that connection in [database] names answers this node"
+    )
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -79,10 +91,10 @@ class Checks(upgradecheck.UpgradeCommands):
         return policies.multiattach(policies.files_of(cfg.CONF)).result()
 
     def _database(self) -> Result:
-        return _of_each(attached.service).result()
+        return _of_rows(attached.service).result()
 
     def _credentials(self) -> Result:
-        return _of_each(attached.credentials).result()
+        return _of_rows(attached.credentials).result()
 
     _upgrade_checks = (
         ("Back ends", _back_ends),

@@ -21,6 +21,7 @@ from taikun_cinder.status.checks import Checks
 from taikun_cinder.status.found import Found
 from taikun_cinder.targets.lio.steps import SetCredentials
 from taikun_cinder.volume_groups import Group
+from tests.unit.cli.conftest import silent
 from tests.unit.cloud import A, B
 from tests.unit.memory import name_of
 
@@ -56,7 +57,8 @@ def backend(cloud):
     cfg.CONF.set_override("host", "node")
     yield made
     cfg.CONF.clear_override("host")
-    cfg.CONF.clear_override("max_retries", "database")
+    for option in "max_retries", "retry_interval":
+        cfg.CONF.clear_override(option, "database")
 
 
 @pytest.fixture
@@ -241,6 +243,16 @@ def test_password_in_a_url_that_cannot_be_read_is_not_told(backend, monkeypatch)
     assert result.code == Code.WARNING
     assert "no database's URL" in str(result.details)
     assert "s3cr" not in str(result.details)
+
+
+def test_database_that_says_nothing_is_not_waited_for(backend, monkeypatch):
+    monkeypatch.setattr("taikun_cinder.status.checks.DATABASE_PATIENCE", 0.1)
+    monkeypatch.setattr(backends, "enabled", lambda _complain: [backend])
+    with silent(monkeypatch):
+        results = [Checks()._database(), Checks()._credentials()]
+    for result in results:
+        assert result.code == Code.WARNING
+        assert "has not answered" in str(result.details)
 
 
 def test_hosts_that_have_pairs_are_fine(cloud, backend):
