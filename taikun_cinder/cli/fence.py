@@ -20,6 +20,7 @@ from taikun_cinder.cli.verb import (
     ListVerb,
     NothingDoneError,
     add_backend,
+    add_volume,
     coordinated,
     filled,
 )
@@ -84,12 +85,7 @@ class FenceVerb(ListVerb):
     def get_parser(self, prog_name: str) -> ArgumentParser:
         """Make what reads the verb's arguments."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "volume",
-            type=filled,
-            metavar="VOLUME",
-            help="its id, or the name of its target or its logical volume",
-        )
+        add_volume(parser)
         parser.add_argument(
             "host",
             type=filled,

@@ -178,6 +178,16 @@ def add_backend(parser: ArgumentParser) -> None:
     )
 
 
+def add_volume(parser: ArgumentParser) -> None:
+    """Let a verb be told which volume it is about."""
+    parser.add_argument(
+        "volume",
+        type=filled,
+        metavar="VOLUME",
+        help="its id, or the name of its target or its logical volume",
+    )
+
+
 class ListVerb(Verb, lister.Lister):
     """A verb whose answer is a table: ``take_action`` gives its columns and rows."""
 

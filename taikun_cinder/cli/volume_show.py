@@ -16,8 +16,8 @@ from taikun_cinder.cli.verb import (
     NothingDoneError,
     ShowVerb,
     add_backend,
+    add_volume,
     coordinated,
-    filled,
     name_of,
 )
 from taikun_cinder.survey import Seen
@@ -47,12 +47,7 @@ class VolumeShow(ShowVerb):
     def get_parser(self, prog_name: str) -> ArgumentParser:
         """Make what reads the verb's arguments."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "volume",
-            type=filled,
-            metavar="VOLUME",
-            help="its id, or the name of its target or its logical volume",
-        )
+        add_volume(parser)
         add_backend(parser)
         return parser
 
