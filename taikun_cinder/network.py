@@ -23,27 +23,26 @@ class Network:
         floating addresses want, it may have any address. But the kernel reaches an
         address of its own from that very address.
         """
-        with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
-            try:
+        try:
+            with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
                 probe.connect((address, _DISCARD))
-            except OSError:
-                return False
-            return bool(probe.getsockname()[0] == address)
+                return bool(probe.getsockname()[0] == address)
+        except OSError:  # also where the kernel has no IPv6
+            return False
 
     def is_taken(self, address: str, port: int) -> bool:
         """Say whether somebody listens there, or so that nobody else can.
 
         A port that this user may not have is not said to be taken.
         """
-        family = _family(address)
-        with socket.socket(family) as probe:
-            # As LIO does, so that connections of the past do not count.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.setsockopt(socket.SOL_IP, _FREE_BIND, 1)
-            try:
+        try:
+            with socket.socket(_family(address)) as probe:
+                # As LIO does, so that connections of the past do not count.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.setsockopt(socket.SOL_IP, _FREE_BIND, 1)
                 probe.bind((address, port))
-            except OSError as error:
-                return error.errno == errno.EADDRINUSE
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
         return False
 
 

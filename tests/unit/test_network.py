@@ -2,6 +2,8 @@
 """The node's addresses and ports, as the kernel of this machine tells them."""
 
 import contextlib
+import errno
+import os
 import socket
 
 import pytest
@@ -58,3 +60,14 @@ def test_looking_takes_no_port_from_anybody(address):
 @pytest.mark.parametrize("address", NOBODYS)
 def test_nobody_listens_at_an_address_of_another_node(address):
     assert not NETWORK.is_taken(address, 3260)
+
+
+def test_kernel_without_ipv6_has_no_such_address(monkeypatch):
+    """As after a boot with ipv6.disable=1."""
+
+    def refuse(*_arguments):
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert not NETWORK.has("2001:db8::1")
+    assert not NETWORK.is_taken("2001:db8::1", 3260)
