@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from taikun_cinder.network import Network
@@ -104,8 +105,7 @@ class Node:
     def file_system(self, path: Path) -> FileSystem:
         """Give the file system that a path lies in, as this process sees it."""
         found = FileSystem(Path("/"), "", read_only=False)
-        for line in (self.proc / "mounts").read_text().splitlines():
-            _, folder, kind, options, *_ = line.split()
+        for _, folder, kind, options, *_ in _fields(self.proc / "mounts"):
             where = Path(_unescaped(folder))
             # The last one that is mounted over a place is the one that is seen there.
             inside = path == where or where in path.parents
@@ -124,8 +124,7 @@ class Node:
         shown = Path("/")
         with contextlib.suppress(OSError):
             best = 0
-            for line in (self.proc / "self/mountinfo").read_text().splitlines():
-                _, _, _, root, folder, *_ = line.split()
+            for _, _, _, root, folder, *_ in _fields(self.proc / "self/mountinfo"):
                 where = Path(_unescaped(folder))
                 inside = path == where or where in path.parents
                 if inside and len(where.parts) >= best:
@@ -169,6 +168,13 @@ class Node:
                     file = Path(line.partition(":")[0]).name
                     names.add(file.partition(".ko")[0].replace("-", "_"))
         return names
+
+
+def _fields(file: Path) -> Iterator[list[str]]:
+    """Give the fields of each line of the kernel's; paths can have any other sign."""
+    for line in os.fsdecode(file.read_bytes()).split("\n"):
+        if line:
+            yield line.split(" ")
 
 
 def _unescaped(text: str) -> str:

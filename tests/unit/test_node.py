@@ -2,6 +2,7 @@
 """The modules of the running kernel, as the node's files tell them."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,11 @@ def test_module_that_others_need_does_not_count_as_there(node):
     folder.mkdir(parents=True)
     (folder / "modules.dep").write_text("kernel/x.ko: kernel/target_core_mod.ko\n")
     assert "has no module target_core_mod" in _told(node)
+
+
+@pytest.mark.parametrize("path", [b"/mnt/caf\xe9", "/mnt/my\u00a0disk\u2028x".encode()])
+def test_no_name_of_a_mount_hides_the_others(node, path):
+    mounts = node.proc / "mounts"
+    mounts.write_bytes(b"/dev/sdc1 " + path + b" vfat ro 0 0\n" + mounts.read_bytes())
+    there = node.file_system(Path("/sys/kernel/config/target"))
+    assert (there.kind, there.read_only) == ("configfs", False)
