@@ -119,8 +119,6 @@ class Verb(command.Command):
         """Tell what is wrong with a back end, and go on."""
         try:
             yield
-        except BrokenPipeError:
-            raise
         except Exception as error:
             LOG.debug("A back end cannot be looked at. %s", words.trace(error))
             said = words.of_error(error)

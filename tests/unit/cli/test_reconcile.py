@@ -255,3 +255,17 @@ def test_debug_log_tells_where_an_error_came_from_and_no_password(
     assert "no database's URL" in done.complaints
     assert "test_reconcile.py" in caplog.text
     assert "s3cr" not in caplog.text + done.complaints
+
+
+def test_service_that_hangs_up_is_told_and_is_no_reader_that_has_gone(
+    command, monkeypatch
+):
+    def survey(_self, _complain):
+        raise BrokenPipeError(32, "etcd")
+
+    monkeypatch.setattr(_Broken, "survey", survey)
+    fine = _Fine()
+    done = command("reconcile", "--yes", found=[_Broken(), fine])
+    assert done.status == 1
+    assert "BrokenPipeError" in done.complaints
+    assert fine.done == [True]
