@@ -6,6 +6,7 @@ It is an application of cliff's, as the OpenStack clients are.
 
 import argparse
 import contextlib
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -147,6 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; None for the process's own.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal has no letters for must not take the answer away.
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Application().run(sys.argv[1:] if argv is None else list(argv))
 
 

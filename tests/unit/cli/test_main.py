@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command as operators call it: which configuration it reads, and what it says."""
 
+import io
+
 import pytest
 
 from taikun_cinder import version
@@ -67,6 +69,15 @@ def test_what_is_logged_is_no_part_of_the_answer(call):
     assert "DEBUG" not in done.stdout
     quiet = call("volume", "list", "-f", "json", cinder=text)
     assert "INFO" not in quiet.stderr + quiet.stdout
+
+
+def test_name_that_the_terminal_cannot_show_does_not_take_the_answer_away(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    assert main.main(["help"]) == 0
+    out.write("host \u65e5")
+    out.flush()
+    assert out.buffer.getvalue().endswith(b"host \\u65e5")
 
 
 def test_a_missing_configuration_is_one_clear_line_and_a_status(call):
