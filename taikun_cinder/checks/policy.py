@@ -16,7 +16,11 @@ _WHERE = "What counts are the files of the node that cinder-api runs on"
 
 
 def _profile(_facts: Facts) -> Iterator[Finding]:
-    files = list(status_policies.files_of(cfg.CONF))
+    try:
+        files = list(status_policies.files_of(cfg.CONF))
+    except OSError as error:
+        yield _unreadable(Path(error.filename), error)
+        return
     rules: dict[str, str] = {}
     said_by: dict[str, Path] = {}
     for file in files:

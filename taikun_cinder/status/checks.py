@@ -88,7 +88,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ).result()
 
     def _policies(self) -> Result:
-        return policies.multiattach(policies.files_of(cfg.CONF)).result()
+        return policies.in_force(cfg.CONF).result()
 
     def _database(self) -> Result:
         return _of_rows(attached.service).result()

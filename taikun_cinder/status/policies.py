@@ -14,6 +14,21 @@ from taikun_cinder.status.found import Found
 _NAMES = tuple(rule.name for rule in RULES)
 
 
+def in_force(conf: cfg.ConfigOpts) -> Found:
+    """Tell which rules are in force by the files of this node that can be read."""
+    try:
+        return multiattach(files_of(conf))
+    except OSError as error:
+        return _closed(error)
+
+
+def _closed(error: OSError) -> Found:
+    return Found.warning(
+        f"{error.filename} cannot be looked at: {error.strerror}. Run this as a user "
+        "who may read it, such as cinder-api's"
+    )
+
+
 def multiattach(files: Iterable[Path]) -> Found:
     """Tell which rules are in force by some files, and whether they differ.
 
@@ -24,6 +39,9 @@ def multiattach(files: Iterable[Path]) -> Found:
     for file in files:
         try:
             said = rules_of(file)
+        except PermissionError as error:
+            found += _closed(error)
+            continue
         except (OSError, ValueError) as error:
             found += Found.failure(
                 f"{file} cannot be read as a policy file, so cinder-api may refuse to "
@@ -39,7 +57,7 @@ def multiattach(files: Iterable[Path]) -> Found:
                 )
         rules.update({name: (file, rule) for name, rule in said.items()})
     notes = [f"{name} is '{rule}' ({file})" for name, (file, rule) in rules.items()]
-    if not found.failures and not rules:
+    if not (found.failures or found.warnings or rules):
         notes = ["no file has a rule for them, so members may make and share them"]
     return found + Found(notes=notes)
 

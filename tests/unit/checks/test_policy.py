@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which policy profile is in force is told, and what contradicts another."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,15 @@ def test_file_that_may_not_be_read_cannot_be_told(only, files, monkeypatch):
     outcome, text, _ = only("policy")
     assert outcome is Outcome.UNKNOWN
     assert "secret.yaml cannot be read: Permission denied" in text
+
+
+def test_folder_that_may_not_be_listed_cannot_be_told(only, files, monkeypatch):
+    folder = files()
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    outcome, text, _ = only("policy")
+    assert outcome is Outcome.UNKNOWN
+    assert text == f"{folder} cannot be read: Permission denied"

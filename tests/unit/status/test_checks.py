@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each check finds what it is for, says what to do, and changes nothing."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -184,6 +185,27 @@ def test_no_policy_file_means_that_members_may():
     found = policies.multiattach([])
     assert found.result().code == Code.SUCCESS
     assert "members may" in _said(found)
+
+
+@pytest.mark.parametrize("call", ["read_text", "iterdir"])
+def test_policies_that_this_user_may_not_read_are_no_failure(
+    cinder, monkeypatch, tmp_path, call
+):
+    (tmp_path / "own.yaml").touch()
+
+    def refuse(path, *_more):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, call, refuse)
+    before = cinder.oslo_policy.policy_dirs
+    cinder.set_override("policy_dirs", [str(tmp_path)], "oslo_policy")
+    try:
+        result = Checks()._policies()
+    finally:
+        cinder.set_override("policy_dirs", before, "oslo_policy")
+    assert result.code == Code.WARNING
+    assert f"{tmp_path}" in str(result.details)
+    assert "members may" not in str(result.details)
 
 
 def _profiles(*names):
