@@ -8,7 +8,6 @@ from taikun_cinder.cli import status
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.verb import (
     ListVerb,
-    NothingDoneError,
     add_backend,
     coordinated,
     name_of,
@@ -80,7 +79,7 @@ class Audit(ListVerb):
                 for orphan in () if only else sorted(survey.orphans()):
                     yield self._row(backend, orphan, *_ORPHAN)
         if only and not volumes:
-            raise NothingDoneError(unknown(only, found))
+            raise self.unknown(only, found)
 
     def _chosen(self, survey: Survey, only: str) -> Collection[VolumeRow]:
         if not only:
@@ -147,12 +146,3 @@ def outlook(seen: Seen, finding: Finding) -> str:
     if not finding.step:
         return "does it once the other differences are gone"
     return f"does {finding.step}"
-
-
-def unknown(volume: str, found: Sequence[Backend]) -> str:
-    """Say that no back end of this node has a volume."""
-    hosts = ", ".join(map(name_of, found))
-    return (
-        f"there is no volume {volume} of {hosts} (openstack volume show tells the host "
-        "of a volume, as os-vol-host-attr:host)"
-    )

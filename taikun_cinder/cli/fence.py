@@ -14,7 +14,6 @@ from taikun_cinder import database, locks
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import ExportState, Initiator
 from taikun_cinder.cli import status
-from taikun_cinder.cli.audit import unknown
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.verb import (
     ListVerb,
@@ -105,7 +104,7 @@ class FenceVerb(ListVerb):
         found = self.backends(parsed_args.backend)
         place = self._place(found, parsed_args.volume)
         if place is None:
-            raise NothingDoneError(unknown(parsed_args.volume, found))
+            raise self.unknown(parsed_args.volume, found)
         # What is wrong with other back ends is no matter of this host's.
         self.status = status.RIGHT
         initiators = _initiators(place, parsed_args.host, self.complain)
@@ -124,9 +123,16 @@ class FenceVerb(ListVerb):
     def _place(self, found: Sequence[Backend], volume: str) -> "_Place | None":
         for backend in found:
             with self.guarded(backend):
-                if place := _place(backend, volume):
+                if place := _place(backend, volume, self._exports_unseen):
                     return place
         return None
+
+    def _exports_unseen(self, backend: Backend, error: Exception) -> None:
+        self.unseen += 1
+        self.complain(
+            f"{backend.host}: its exports cannot be listed: {of_error(error)} What is "
+            "recorded can be fenced all the same"
+        )
 
     def _lift(self, place: "_Place", initiators: Sequence[Initiator]) -> list[Row]:
         began = time.monotonic()
@@ -232,15 +238,24 @@ class _Place:
         return VolumeRow(volume, self.name_id, self.backend.host, UNKNOWN)
 
 
-def _place(backend: Backend, volume: str) -> _Place | None:
-    """Find a volume of a back end by what the kernel and the records have."""
+def _place(
+    backend: Backend, volume: str, unseen: Callable[[Backend, Exception], object]
+) -> _Place | None:
+    """Find a volume of a back end by what the kernel and the records have.
+
+    Args:
+        backend: the back end.
+        volume: as the operator named it.
+        unseen: told why the kernel cannot be asked; what is recorded is found still.
+    """
     layout, target = backend.exports.layout, backend.target
     exported: dict[str, str] = {}
-    # What cannot be looked at can be fenced all the same.
-    with contextlib.suppress(CinderException):
+    try:
         for name in target.names(""):
             if (name_id := layout.name_id(name)) is not None:
                 exported[name_id] = name
+    except CinderException as error:
+        unseen(backend, error)
     for name_id in {*exported, *backend.records.volumes()}:
         record = backend.records.load(name_id)
         export = record.export if record else None

@@ -37,6 +37,8 @@ class Verb(command.Command):
 
     Attributes:
         status: the exit status, see ``status``; a verb raises it as it goes.
+        seen: how many back ends could be looked at.
+        unseen: how many could not.
     """
 
     app: Any
@@ -45,6 +47,7 @@ class Verb(command.Command):
     EXAMPLE = ""
 
     status = status.RIGHT
+    seen = unseen = 0
 
     def get_parser(self, prog_name: str) -> ArgumentParser:
         """Make what reads the verb's arguments."""
@@ -72,7 +75,7 @@ class Verb(command.Command):
             LOG.debug("A verb failed. %s", words.trace(error))
             self.complain(words.of_error(error))
             return status.WRONG
-        return self.status
+        return status.NOTHING_DONE if self.unseen and not self.seen else self.status
 
     def complain(self, line: str) -> None:
         """Tell the operator what is wrong; the answer goes on."""
@@ -114,12 +117,32 @@ class Verb(command.Command):
                     f"{self.cmd_name}"
                 )
 
+    def unknown(self, volume: str, found: Sequence[Backend]) -> NothingDoneError:
+        """Give the error that no back end of this node has a volume, as far as is seen.
+
+        Args:
+            volume: as the operator named it.
+            found: the back ends that were looked at, or could not be.
+        """
+        hosts = ", ".join(map(name_of, found))
+        if self.unseen:
+            return NothingDoneError(
+                f"volume {volume} was not found, and not all of {hosts} could be "
+                "looked at"
+            )
+        return NothingDoneError(
+            f"there is no volume {volume} of {hosts} (openstack volume show tells the "
+            "host of a volume, as os-vol-host-attr:host)"
+        )
+
     @contextlib.contextmanager
     def guarded(self, backend: Backend) -> Iterator[None]:
         """Tell what is wrong with a back end, and go on."""
         try:
             yield
+            self.seen += 1
         except Exception as error:
+            self.unseen += 1
             LOG.debug("A back end cannot be looked at. %s", words.trace(error))
             said = words.of_error(error)
             self.wrong(f"{name_of(backend)}: it cannot be looked at: {said}")

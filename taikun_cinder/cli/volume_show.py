@@ -10,10 +10,9 @@ from cliff import columns
 
 from taikun_cinder.access.fence import Fence
 from taikun_cinder.accesses import accesses
-from taikun_cinder.cli.audit import outlook, unknown
+from taikun_cinder.cli.audit import outlook
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.verb import (
-    NothingDoneError,
     ShowVerb,
     add_backend,
     add_volume,
@@ -60,7 +59,7 @@ class VolumeShow(ShowVerb):
                     survey = backend.survey(self.complain)
                     if volume := survey.find(parsed_args.volume):
                         return self.dict2columns(_shown(backend, survey.of(volume)))
-        raise NothingDoneError(unknown(parsed_args.volume, found))
+        raise self.unknown(parsed_args.volume, found)
 
 
 class Lines(columns.FormattableColumn):  # type: ignore[type-arg]

@@ -177,3 +177,13 @@ def test_volume_is_found_by_the_path_of_its_device(cloud, fence):
     cloud.attach(volume, A)
     device = f"/dev/cinder-volumes/{cloud.load(volume).name}"
     assert fence(device, A["host"]).status == 0
+
+
+def test_volume_is_not_said_to_be_nowhere_where_the_kernel_cannot_be_asked(
+    cloud, fence, monkeypatch
+):
+    monkeypatch.setattr(cloud.target, "names", _busy)
+    done = fence("11111111-1111-4111-8111-111111111111", A["host"])
+    assert done.status == 2
+    assert "its exports cannot be listed" in done.complaints
+    assert "was not found, and not all of" in done.complaints

@@ -269,3 +269,19 @@ def test_service_that_hangs_up_is_told_and_is_no_reader_that_has_gone(
     assert done.status == 1
     assert "BrokenPipeError" in done.complaints
     assert fine.done == [True]
+
+
+def test_nothing_that_could_be_looked_at_has_a_status_of_its_own(command):
+    for verb in (["audit"], ["volume", "list"], ["reconcile", "--yes"]):
+        assert command(*verb, found=[_Broken()]).status == 2
+        assert command(*verb, found=[_Broken(), _Fine()]).status == 1
+
+
+@pytest.mark.parametrize(
+    "verb", [["volume", "show", "v"], ["reconcile", "--volume", "v"]]
+)
+def test_volume_that_could_not_be_looked_for_is_not_said_to_be_nowhere(command, verb):
+    done = command(*verb, found=[_Broken()])
+    assert done.status == 2
+    assert "volume v was not found, and not all of" in done.complaints
+    assert "there is no volume" not in done.complaints
