@@ -89,17 +89,33 @@ class RequestMetrics:
             f"Requests to {what} a host that have not been answered yet.",
             registry=registry,
         )
+        #: When each that has not been answered yet began. What is done to it is one
+        #: operation of the interpreter each, so it needs no lock.
+        self._waiting: dict[object, float] = {}
+        Gauge(
+            f"taikun_cinder_oldest_{what}_age_seconds",
+            f"How long the oldest request to {what} a host has not been answered; 0 if "
+            "all have been.",
+            registry=registry,
+        ).set_function(self._age)
+
+    def _age(self) -> float:
+        now = time.monotonic()
+        return now - min(tuple(self._waiting.values()), default=now)
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
         """Count the request of the block."""
-        began = time.monotonic()
+        began, one = time.monotonic(), object()
+        self._waiting[one] = began
         with self._under_way.track_inprogress():
             try:
                 yield
             except Exception as error:
                 self.fail(error)
                 raise
+            finally:
+                del self._waiting[one]
         self._seconds.observe(time.monotonic() - began)
         self._outcomes.labels(DONE).inc()
 

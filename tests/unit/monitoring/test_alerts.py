@@ -158,6 +158,7 @@ FAULTS = {
         'attaches_total outcome="step_failed"': f"0+0x{MINUTES - 5} 2+0x5",
         'detaches_total outcome="other"': f"0+0x{MINUTES - 5} 2+0x5",
     },
+    "TaikunCinderRequestHangs": {"oldest_detach_age_seconds": f"0+60x{MINUTES}"},
     "TaikunCinderInitiatorTaken": {
         'attaches_total outcome="initiator_taken"': f"0+0x{MINUTES - 5} 1+0x5",
     },
@@ -223,6 +224,9 @@ PEACE = {
     },
     "access that requests left behind": {
         'reconcile_corrections_total kind="foreign-acl"': f"0+1x{MINUTES}",
+    },
+    "a slow attach that comes to its end": {
+        "oldest_attach_age_seconds": f"0x{MINUTES - 3} 60 120 180",
     },
     "a restart, after which counters begin anew": {
         'attaches_total outcome="other"': f"2+0x{MINUTES - 5} 0+0x5",

@@ -3,6 +3,7 @@
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def test_attaches_and_detaches_are_counted_with_what_they_took(cloud):
         assert 0 < now.value(f"{request}_duration_seconds_sum") < 60
         assert now.value(f"{request}es_in_progress") == 0
     assert second.session.alive is False
+
+
+def test_age_of_the_oldest_request_is_shown_until_it_is_answered(cloud):
+    metrics = cloud.driver._monitor._metrics
+    with metrics.attach.counted():
+        time.sleep(0.05)
+        with metrics.attach.counted():
+            shown_now = shown.of(cloud.driver)
+        assert 0.05 <= shown_now.value("oldest_attach_age_seconds") < 60
+        assert shown_now.value("oldest_detach_age_seconds") == 0
+    assert shown.of(cloud.driver).value("oldest_attach_age_seconds") == 0
 
 
 def _deny(cloud, monkeypatch):
