@@ -26,7 +26,7 @@ def _metrics(facts: Facts, backend: Backend) -> Iterator[Finding]:
     if option_faults.unreadable(backend.options, _OPTION):
         raise Unanswered("options")
     option = getattr(backend.options, _OPTION)
-    if option is None:
+    if not option:
         yield ok("No metrics are written")
         return
     problems = list(textfile.problems(option, facts.node))

@@ -32,10 +32,10 @@ def problems(option: str | None, node: Node) -> Iterator[Problem]:
     """Tell what is wrong with the folder and would not show when it is written to.
 
     Args:
-        option: it, as taikun_metrics_folder says; None for none.
+        option: it, as taikun_metrics_folder says; None or empty for none.
         node: the node.
     """
-    if option is None:
+    if not option:
         return
     folder = Path(option)
     if not folder.is_absolute():

@@ -56,7 +56,8 @@ def test_option_that_is_misspelt_is_told(is_right, found, filters):
 
 
 def test_metrics_are_judged_as_at_a_start(is_right, only, backend):
-    is_right("metrics", backend())
+    for none in (None, ""):
+        is_right("metrics", backend(taikun_metrics_folder=none))
     outcome, text, _ = only("metrics", backend(taikun_metrics_folder="metrics"))
     assert outcome is Outcome.WARNING
     assert "taikun_metrics_folder" in text
