@@ -101,9 +101,7 @@ class Textfile:
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._let_it_go()
 
     def refresh(self) -> None:
         """Write it; what goes wrong is told, unless that was the last that was told."""
@@ -174,8 +172,9 @@ class Textfile:
         Raises:
             BlockingIOError: another process has it.
         """
-        if self._lock is not None:
+        if self._lock is not None and self._is_there(self._lock):
             return
+        self._let_it_go()
         opened = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,3 +182,14 @@ class Textfile:
             os.close(opened)
             raise
         self._lock = opened
+
+    def _is_there(self, lock: int) -> bool:
+        """Say whether the lock is still the folder's, which may be another one now."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(lock), self._lock_file.stat())
+        return False
+
+    def _let_it_go(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

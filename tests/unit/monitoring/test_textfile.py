@@ -3,6 +3,7 @@
 
 import os
 import resource
+import shutil
 import stat
 import threading
 
@@ -122,6 +123,23 @@ def test_two_processes_of_a_back_end_do_not_write_by_turns(file, tmp_path, log):
     second.refresh()
     assert file.path.read_bytes() == b"# another\n"
     second.stop()
+
+
+def test_folder_that_was_made_anew_is_no_one_elses_by_an_old_lock(tmp_path, log):
+    folder = tmp_path / "collector"
+    folder.mkdir()
+    first = Textfile(folder, "node@lvm", lambda: TEXT)
+    second = Textfile(folder, "node@lvm", lambda: b"# another\n")
+    first.refresh()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    second.refresh()
+    first.refresh()
+    assert second.path.read_bytes() == b"# another\n"
+    second.stop()
+    first.refresh()
+    assert first.path.read_bytes() == TEXT
+    first.stop()
 
 
 def test_file_is_written_again_and_again_until_it_is_stopped(tmp_path):
