@@ -102,6 +102,11 @@ class Access:
     given_up: float = math.inf
 
 
+def unattached(name: str, volume: str) -> Access:
+    """Give that of a look at a volume where it lives, which may take its time."""
+    return Access(name, "storage", volume, writes=False, given_up=-math.inf)
+
+
 @dataclasses.dataclass(frozen=True)
 class Excuse:
     """A time in which a host's operations may fail or wait.

@@ -15,7 +15,7 @@ from lab.demo import USER
 from lab.plan import VOLUME_GROUP
 from tests.chaos.book import Book
 from tests.chaos.guest import worker
-from tests.chaos.history import Access, Block, Operation
+from tests.chaos.history import Block, Operation, unattached
 from tests.chaos.sharers import MISTAKES
 
 #: Between two deeds, in seconds.
@@ -87,7 +87,7 @@ class Keeper:
         path = f"/dev/{VOLUME_GROUP}/_snapshot-{made.id}"
         storage = self._cluster.nodes["storage"]
         values = storage.call(worker.__name__, "read_all", path, self._blocks)
-        access = Access(f"snapshot {made.id}", "storage", self._volume, writes=False)
+        access = unattached(f"snapshot {made.id}", self._volume)
         self._book.given(access)
         for number, value in enumerate(values):
             block = Block(self._volume, number)
@@ -105,7 +105,10 @@ class Keeper:
         while self._snapshots:
             snapshot = self._snapshots[-1]
             with contextlib.suppress(exceptions.NotFound):
-                self._cinder().volume_snapshots.delete(snapshot)
+                # A service that is killed leaves one in a status without a way out.
+                admin = self._cluster.clients.volume("admin")
+                admin.volume_snapshots.reset_state(snapshot, "available")
+                admin.volume_snapshots.delete(snapshot)
             attachments.wait_for_snapshot(
                 self._cinder(), snapshot, None, timeout=_PATIENCE
             )

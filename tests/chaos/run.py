@@ -18,7 +18,7 @@ from tests.chaos.book import Book
 from tests.chaos.checker import Violation, check
 from tests.chaos.faults import Nemesis
 from tests.chaos.guest import worker
-from tests.chaos.history import Access, Block, History, Operation
+from tests.chaos.history import Block, History, Operation, unattached
 from tests.chaos.keepers import Keeper
 from tests.chaos.sharers import Sharer
 from tests.lab.shared import Shared
@@ -240,7 +240,7 @@ class Run:
 
     def _read_last(self, volume: str) -> None:
         """Read where the volume lives what the last of its writes left there."""
-        access = Access(f"last look at {volume}", "storage", volume, writes=False)
+        access = unattached(f"last look at {volume}", volume)
         self.book.given(access)
         path = f"/dev/{VOLUME_GROUP}/volume-{volume}"
         storage = self._cluster.nodes["storage"]

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.checker import check
-from tests.chaos.history import BLANK, Access, Block, Excuse, History, Operation, value
+from tests.chaos.history import (
+    BLANK,
+    Access,
+    Block,
+    Excuse,
+    History,
+    Operation,
+    unattached,
+    value,
+)
 
 BLOCK = Block("volume", 7)
 WRITER = Access("w", "host1", "volume", writes=True)
@@ -161,6 +170,14 @@ def test_error_and_long_wait_of_an_attached_host_are_found():
     assert laws(slow, error, patience=5, excuses=elsewhere) == ["a long wait"]
     given_up = Access("w", "host1", "volume", writes=True, given_up=4.0)
     assert laws(slow, patience=5, accesses=(given_up, READER)) == []
+
+
+def test_look_where_the_volume_lives_may_take_its_time_but_not_be_wrong():
+    look = unattached("snapshot", "volume")
+    named = {"accesses": (WRITER, look), "patience": 5}
+    assert laws(read(look, BLANK, 0, 60), **named) == []
+    late = (write(WRITER, 1, 0, 1), read(look, BLANK, 2, 60))
+    assert laws(*late, **named) == ["no order of one disk"]
 
 
 def test_what_is_no_history_is_refused():
