@@ -68,7 +68,7 @@ class Records:
             found = self.load(older)
             if found is not None and found.export is None:
                 found = None
-        if found is not None and not found.speaks_of(volume["name"]):
+        if found is not None and not found.speaks_of(volume):
             LOG.warning(
                 "The record in %(folder)s of volume %(volume)s speaks of another "
                 "volume or another node (%(about)s), so it is not believed. Its place "
@@ -109,7 +109,7 @@ class Records:
             )
             return
         stale = self.load(older) if older != key else None
-        if stale and stale.export and stale.speaks_of(volume["name"]):
+        if stale and stale.export and stale.speaks_of(volume):
             self.forget(older)
 
     def load(self, volume_id: str) -> Record | None:

@@ -75,14 +75,16 @@ class Record:
         """Whether it did not come with the disk of another node."""
         return self.about is None or self.about.is_of_this_node
 
-    def speaks_of(self, name: str) -> bool:
-        """Say whether it can be about a volume of this name, on this node.
+    def speaks_of(self, volume: Any) -> bool:
+        """Say whether it can be about a volume of Cinder's, on this node.
 
         A copy that was put under another volume's name is not.
         """
-        export = self.export
+        name, export, about = volume["name"], self.export, self.about
         if export is None:
-            return self.is_of_this_node
+            # In a migration the id of the one volume becomes the other's name_id.
+            own = about is None or about.volume in (volume["id"], volume["name_id"])
+            return self.is_of_this_node and own
         return (
             self.is_of_this_node
             and export.target.endswith(name)

@@ -396,6 +396,15 @@ def test_copy_of_another_volumes_record_is_not_believed(cloud, log):
     assert serials == {volume, other}
 
 
+def test_copy_of_a_record_of_nothing_ends_no_connection_of_cinders_own(cloud):
+    volume, other = cloud.volume(status="backing-up"), cloud.volume()
+    cloud.detach(other, cloud.attach(other, B))
+    session = cloud.connect_only(cloud.load(volume), A)
+    shutil.copy(cloud.record(other), cloud.record(volume))
+    cloud.reconcile()
+    assert session.alive
+
+
 def test_copy_of_a_record_under_a_name_that_no_volume_has_is_removed(cloud, log):
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
