@@ -10,7 +10,7 @@ harm.
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_log import log as logging
@@ -20,6 +20,7 @@ from taikun_cinder import (
     connectors,
     contents,
     database,
+    former_names,
     locks,
     modes,
 )
@@ -340,6 +341,26 @@ class Exports:
                 note(volume, writing((*own, *left)))
             self._keep(volume, known, ledger, enforced)
             return tuple(sorted(map(str, export.grant_of))) if export else ()
+
+    def former(
+        self, volumes: Iterable[Any], exported: Iterable[str]
+    ) -> list[tuple[str, Any]]:
+        """List what volumes may have exported by another name than theirs is now.
+
+        Args:
+            volumes: the back end's.
+            exported: the names of all targets and backstores of the node.
+        """
+        return list(former_names.find(exported, volumes, self.layout, self.location))
+
+    def end_former(self, volume: Any, name: str, hold: Hold) -> Sequence[str]:
+        """Remove an export that a volume has under another name, see ``former_names``.
+
+        Returns:
+            the kinds of the differences that were put right, see ``Result``.
+        """
+        with self.locked(volume) as known:
+            return former_names.end(name, volume, known, self.target, self.layout, hold)
 
     def fence(self, volume: VolumeRow, initiator: Initiator, *, blind: bool) -> None:
         """End what a host has that was fenced, and remember it; who asks has the lock.

@@ -224,15 +224,17 @@ class Reconcile:
         current.trusted = self._trusted()
         orphans = self._orphans(everything, exported, trusted=current.trusted)
         group = self._exports.layout.group
+        former = self._exports.former(everything, exported)
         progress = Progress(f"Exports of {group} are compared with attachments")
-        for work in self._works(current, ours, orphans):
+        for work in self._works(current, ours, orphans, former):
             if self._ends():
                 return False
             work()
-            progress.step(lambda: len(ours) + len(orphans))
+            progress.step(lambda: len(ours) + len(orphans) + len(former))
         released = self.brake.end()
         again = [volume for volume in ours if volume["id"] in released]
-        for work in self._works(current, again, released & orphans):
+        rest = [one for one in former if one[1]["id"] in released]
+        for work in self._works(current, again, released & orphans, rest):
             work()
         self.shared.keep({volume["id"] for volume in ours})
         progress.end()
@@ -297,7 +299,11 @@ class Reconcile:
         return self._exports.orphans.find(exported, names)
 
     def _works(
-        self, current: Pass, volumes: Iterable[Any], orphans: Iterable[str]
+        self,
+        current: Pass,
+        volumes: Iterable[Any],
+        orphans: Iterable[str],
+        former: Iterable[tuple[str, Any]],
     ) -> Iterator[Callable[[], None]]:
         for volume in volumes:
             look = functools.partial(self._ensure, current, volume)
@@ -305,6 +311,9 @@ class Reconcile:
         for name_id in sorted(orphans):
             settle = functools.partial(self._settle, current, name_id)
             yield functools.partial(self._guarded, current, name_id, settle)
+        for name, volume in former:
+            end = functools.partial(self._end_former, current, volume, name)
+            yield functools.partial(self._guarded, current, volume["id"], end)
 
     def _ensure(self, current: Pass, volume: Any) -> None:
         self._exports.ensure(
@@ -319,6 +328,10 @@ class Reconcile:
 
     def _settle(self, current: Pass, name_id: str) -> None:
         current.correct(self._exports.orphans.settle(name_id, self.brake.hold))
+
+    def _end_former(self, current: Pass, volume: Any, name: str) -> None:
+        hold = self.brake.hold
+        current.correct(self._exports.end_former(volume, name, hold))
 
     def _guarded(self, current: Pass, volume_id: str, work: Callable[[], None]) -> None:
         try:

@@ -153,6 +153,43 @@ def test_change_of_target_prefix_is_survived_without_records(cloud):
     assert second.session.alive
 
 
+def _killed_before_it_was_written_down(cloud, volume):
+    """Let A in, and forget it, as when the service starts with another prefix."""
+    reserved = cloud.reserve(volume)
+    information = cloud.driver.initialize_connection(cloud.load(volume), dict(A))
+    cloud.record(volume).unlink()
+    cloud.forget(volume, reserved)
+    _with_prefix(cloud, "iqn.2030-01.example:")
+    return information["data"]
+
+
+def test_export_that_nobody_wrote_down_ends_though_its_prefix_is_another(cloud, log):
+    volume = cloud.volume()
+    _killed_before_it_was_written_down(cloud, volume)
+    cloud.reconcile()
+    assert cloud.target.names("") == frozenset()
+    assert f"access of {A['initiator']}" in log.text
+
+
+def test_host_that_uses_such_an_export_loses_it_in_the_second_pass(cloud):
+    volume = cloud.volume()
+    told = _killed_before_it_was_written_down(cloud, volume)
+    session = cloud.target.log_in(cloud.load(volume), A, told)
+    cloud.reconcile()
+    assert session.alive
+    cloud.reconcile()
+    assert cloud.target.names("") == frozenset()
+
+
+def test_volume_of_another_group_with_such_a_name_is_let_be(cloud):
+    volume = cloud.volume()
+    name = f"iqn.2030-01.example:{cloud.load(volume).name}"
+    other = BackstoreState("/dev/another/volume", "another", active=True)
+    cloud.target.kernel.put(LioState(name, other))
+    _passes(cloud)
+    assert cloud.target.names("") == {name}
+
+
 def _passes(cloud, number=2):
     for _ in range(number):
         cloud.reconcile()

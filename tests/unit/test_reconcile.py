@@ -100,6 +100,9 @@ class _Sick:
         self.target = SimpleNamespace(names=lambda prefix: frozenset())
         self.orphans = SimpleNamespace(find=lambda exported, known: frozenset())
 
+    def former(self, *_looked_for: Any) -> list[Any]:
+        return []
+
     def ensure(self, volume: Any, **_how: Any) -> None:
         if error := self._errors.get(volume["id"]):
             raise error
