@@ -41,6 +41,17 @@ def replace(path: Path, content: bytes) -> None:
     _sync(path.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, and its draft, so that it is gone after a power failure, too.
+
+    Raises:
+        OSError: it may be there still.
+    """
+    for file in (draft(path), path):
+        file.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
 def make(folder: Path) -> None:
     """Make a folder, and those above it, so that they outlive a power failure.
 

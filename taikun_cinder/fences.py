@@ -96,9 +96,8 @@ class Fences:
             if initiator is None:
                 shutil.rmtree(folder)
                 return
-            path = self._path(name_id, initiator)
-            for file in (path, durable.draft(path)):
-                file.unlink(missing_ok=True)
+            # One that came back would end what its host has attached since.
+            durable.remove(self._path(name_id, initiator))
             with contextlib.suppress(OSError):  # another host's may have come
                 folder.rmdir()
         except FileNotFoundError:
