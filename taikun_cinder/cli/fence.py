@@ -257,9 +257,9 @@ def _place(
     except CinderException as error:
         unseen(backend, error)
     for name_id in {*exported, *backend.records.volumes()}:
-        record = backend.records.load(name_id)
-        export = record.export if record else None
         named = layout.name(name_id)
+        record = _record(backend, name_id, named)
+        export = record.export if record else None
         name = export.target if export else exported.get(name_id, layout.prefix + named)
         about = record.about if record else None
         named_by_id = volume in (name_id, about.volume if about else name_id)
@@ -273,6 +273,14 @@ def _place(
         if is_ours or device.parent == backend.group.folder:
             return _Place(backend, name_id, name, record, shown)
     return None
+
+
+def _record(backend: Backend, name_id: str, named: str) -> Record | None:
+    """Give a volume's record; None if what is in its place speaks of another export."""
+    record = backend.records.load(name_id)
+    if record is not None and record.export is not None:
+        return record if record.export.target.endswith(named) else None
+    return record
 
 
 def _initiators(

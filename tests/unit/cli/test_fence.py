@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host that is fenced stays out until a new attachment is made, whatever happens."""
 
+import shutil
+
 import pytest
 from cinder import exception, objects
 
@@ -189,6 +191,15 @@ def test_fence_that_cannot_be_written_down_cuts_off_and_says_so(cloud, fence):
     assert done.status == 1
     assert "cannot be written down" in done.complaints
     assert not attached.session.alive
+
+
+def test_copy_of_another_volumes_record_lets_it_cut_off_nobody_there(cloud, fence):
+    volume, other = cloud.volume(), cloud.volume()
+    meant, spared = cloud.attach(volume, A), cloud.attach(other, A)
+    shutil.copy(cloud.record(other), cloud.record(volume))
+    assert fence(volume, A["initiator"]).status == 0
+    assert not meant.session.alive
+    assert spared.session.alive
 
 
 def test_fence_that_cannot_be_read_stops_no_volume(cloud, fence, log):
