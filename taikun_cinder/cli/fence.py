@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cinder.exception import CinderException
@@ -24,6 +24,7 @@ from taikun_cinder.cli.verb import (
     filled,
 )
 from taikun_cinder.database import VolumeRow
+from taikun_cinder.layout import Layout
 from taikun_cinder.survey import DATABASE_PATIENCE, UNKNOWN
 from taikun_cinder.volume_record import Record
 from taikun_cinder.words import of_error
@@ -256,15 +257,15 @@ def _place(
                 exported[name_id] = name
     except CinderException as error:
         unseen(backend, error)
-    for name_id in {*exported, *backend.records.volumes()}:
-        named = layout.name(name_id)
-        record = _record(backend, name_id, named)
+    found = {
+        name_id: _record(backend, name_id, layout.name(name_id))
+        for name_id in {*exported, *backend.records.volumes()}
+    }
+    for name_id in _meant(volume, found, layout):
+        named, record = layout.name(name_id), found[name_id]
         export = record.export if record else None
         name = export.target if export else exported.get(name_id, layout.prefix + named)
         about = record.about if record else None
-        named_by_id = volume in (name_id, about.volume if about else name_id)
-        if not named_by_id and not volume.endswith(named):
-            continue
         shown = None
         with contextlib.suppress(CinderException):
             shown = target.read(name)
@@ -273,6 +274,29 @@ def _place(
         if is_ours or device.parent == backend.group.folder:
             return _Place(backend, name_id, name, record, shown)
     return None
+
+
+def _meant(
+    volume: str, found: Mapping[str, Record | None], layout: Layout
+) -> Iterator[str]:
+    """Give the places that a volume can be at by its name or its record.
+
+    What is exported as its own comes first: by a migration a volume gets another's
+    name. What only its record says comes last: that may be a copy.
+    """
+    own = {
+        name_id: record
+        for name_id, record in found.items()
+        if record and record.about and record.about.volume == volume
+    }
+    exported = {name_id for name_id, record in own.items() if record.export}
+    named = {
+        name_id
+        for name_id in found
+        if volume == name_id or volume.endswith(layout.name(name_id))
+    }
+    for places in (exported, named - exported, own.keys() - named - exported):
+        yield from sorted(places)
 
 
 def _record(backend: Backend, name_id: str, named: str) -> Record | None:

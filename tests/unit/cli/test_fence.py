@@ -202,6 +202,16 @@ def test_copy_of_another_volumes_record_lets_it_cut_off_nobody_there(cloud, fenc
     assert spared.session.alive
 
 
+def test_copies_of_its_own_record_do_not_hide_it(cloud, fence):
+    volume = cloud.volume()
+    cloud.detach(volume, cloud.attach(volume, B))
+    for _ in range(6):
+        shutil.copy(cloud.record(volume), cloud.record(cloud.volume()))
+    meant = cloud.attach(volume, A)
+    assert fence(volume, A["initiator"]).status == 0
+    assert not meant.session.alive
+
+
 def test_fence_that_cannot_be_read_stops_no_volume(cloud, fence, log):
     volume = cloud.volume()
     cloud.attach(volume, A)
