@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that say anything at all, beside a host that must not notice."""
+
+import json
+
+import pytest
+from cinder.exception import CinderException
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taikun_cinder import extra_specs
+from tests.unit.cloud import A, B, lose, spoil
+from tests.unit.fuzz.strategies import (
+    DATABASE_TEXT,
+    EVIL,
+    PLAIN,
+    SAME_CLOUD,
+    connectors,
+)
+
+
+@pytest.fixture
+def shared(cloud):
+    """A volume, and a host that writes to it."""
+    volume = cloud.volume()
+    return volume, cloud.attach(volume, B)
+
+
+def _untouched(cloud, volume, host):
+    assert host.session.alive
+    assert host.writes()
+    assert set(map(str, cloud.acls(volume))) == {B["initiator"]}
+
+
+def _answer(call, *arguments):
+    """Give what a call answers; None if it is refused, which has to be in words."""
+    try:
+        return call(*arguments)
+    except CinderException as error:
+        words = str(error)
+    assert words
+    return None
+
+
+@SAME_CLOUD
+@given(connector=connectors(A))
+def test_any_connector_is_let_in_or_refused(cloud, shared, connector):
+    volume, host = shared
+    reserved = cloud.reserve(volume)
+    connect = cloud.driver.initialize_connection
+    information = _answer(connect, cloud.load(volume), connector)
+    if information is not None:
+        json.dumps(information)
+        name = str(connector["initiator"])
+        assert set(map(str, cloud.acls(volume))) == {B["initiator"], name}
+        cloud.driver.terminate_connection(cloud.load(volume), connector)
+        cloud.pass_often()
+    cloud.forget(volume, reserved)
+    _untouched(cloud, volume, host)
+
+
+@SAME_CLOUD
+@given(connector=connectors(A))
+def test_any_connector_is_validated_in_words(cloud, connector):
+    assert _answer(cloud.driver.validate_connector, connector) in (True, None)
+
+
+@SAME_CLOUD
+@given(connector=connectors(A).filter(lambda one: one is not None))
+def test_any_connector_may_end_its_own_access_and_no_other(cloud, shared, connector):
+    volume, host = shared
+    end = cloud.driver.terminate_connection
+    assert _answer(end, cloud.load(volume), connector) in (True, None)
+    _untouched(cloud, volume, host)
+
+
+@SAME_CLOUD
+@given(
+    specs=st.dictionaries(
+        st.sampled_from(sorted(extra_specs.SPECS)), DATABASE_TEXT, max_size=3
+    )
+)
+def test_any_extra_specs_are_used_or_refused(cloud, specs):
+    volume = cloud.volume(**cloud.volume_type(**specs))
+    attached = _answer(cloud.attach, volume, A)
+    if attached is None:
+        assert cloud.acls(volume) is None
+    else:
+        cloud.detach(volume, attached)
+    cloud.reconcile()
+
+
+@SAME_CLOUD
+@given(
+    column=st.sampled_from(
+        ["connector", "connection_info", "attach_mode", "instance_uuid"]
+    ),
+    value=st.one_of(PLAIN, EVIL, st.sampled_from(["{", '{"initiator": []}'])),
+)
+def test_any_row_of_an_attachment_lets_nobody_in_and_takes_no_disk(
+    cloud, shared, column, value
+):
+    volume, host = shared
+    other = cloud.attach(volume, A)
+    text = value if isinstance(value, str) else json.dumps(value)
+    spoil(other, **{column: text.encode("ascii", "backslashreplace").decode()[:30]})
+    # Cinder itself cannot load the volume with some of these.
+    cloud.reconcile()
+    assert host.session.alive
+    assert host.writes()
+    lose(other)
+    cloud.pass_often()
+    _untouched(cloud, volume, host)
+
+
+@SAME_CLOUD
+@given(data=st.data())
+def test_any_record_takes_no_disk_and_lets_nobody_in(cloud, shared, data):
+    volume, host = shared
+    path = cloud.record(volume)
+    good = path.read_bytes()
+    how = data.draw(st.integers(0, 3))
+    if how == 0:
+        bad = data.draw(st.binary(max_size=60))
+    elif how == 1:
+        bad = json.dumps(data.draw(PLAIN)).encode()
+    else:
+        bad = json.dumps(_spoiled(json.loads(good), data.draw)).encode()
+    path.write_bytes(bad)
+    if how != 2:
+        cloud.restart_driver()
+    cloud.reconcile()
+    _untouched(cloud, volume, host)
+    again = cloud.attach(volume, A)
+    cloud.detach(volume, again)
+    _untouched(cloud, volume, host)
+
+
+def _spoiled(plain, draw):
+    """Spoil one value anywhere in a tree."""
+    if isinstance(plain, dict) and plain and draw(st.integers(0, 5)):
+        key = draw(st.sampled_from(sorted(plain)))
+        return plain | {key: _spoiled(plain[key], draw)}
+    if isinstance(plain, list) and plain and draw(st.integers(0, 5)):
+        at = draw(st.integers(0, len(plain) - 1))
+        return [*plain[:at], _spoiled(plain[at], draw), *plain[at + 1 :]]
+    return draw(PLAIN)
