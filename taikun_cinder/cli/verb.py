@@ -128,7 +128,7 @@ class Verb(command.Command):
         if self.unseen:
             return NothingDoneError(
                 f"volume {volume} was not found, and not all of {hosts} could be "
-                "looked at"
+                "looked at; taikun-cinder check tells what is wrong with this node"
             )
         return NothingDoneError(
             f"there is no volume {volume} of {hosts} (openstack volume show tells the "

@@ -8,18 +8,21 @@ from typing import Any
 
 from cliff import columns
 
+from taikun_cinder import words
 from taikun_cinder.access.fence import Fence
 from taikun_cinder.accesses import accesses
 from taikun_cinder.cli.audit import outlook
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.verb import (
+    NothingDoneError,
     ShowVerb,
     add_backend,
     add_volume,
     coordinated,
     name_of,
 )
-from taikun_cinder.survey import Seen
+from taikun_cinder.database import VolumeRow
+from taikun_cinder.survey import Seen, Survey
 from taikun_cinder.targets.inspection import Reservation
 
 #: What nobody has said.
@@ -55,11 +58,23 @@ class VolumeShow(ShowVerb):
         found = self.backends(parsed_args.backend)
         with coordinated():
             for backend in found:
+                volume = None
                 with self.guarded(backend):
                     survey = backend.survey(self.complain)
-                    if volume := survey.find(parsed_args.volume):
-                        return self.dict2columns(_shown(backend, survey.of(volume)))
+                    volume = survey.find(parsed_args.volume)
+                if volume:
+                    return self.dict2columns(_shown(backend, _seen(survey, volume)))
         raise self.unknown(parsed_args.volume, found)
+
+
+def _seen(survey: Survey, volume: VolumeRow) -> Seen:
+    try:
+        return survey.of(volume)
+    except Exception as error:
+        told = words.of_error(error).rstrip(".")
+        raise NothingDoneError(
+            f"volume {volume.id} cannot be looked at: {told}"
+        ) from error
 
 
 class Lines(columns.FormattableColumn):  # type: ignore[type-arg]

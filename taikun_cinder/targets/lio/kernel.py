@@ -184,7 +184,8 @@ class NodesKernel:
 
     def names(self, prefix: str) -> frozenset[str]:
         """List the names with a prefix of all that has a target or a backstore."""
-        return frozenset(_ask(prefix, privileged.names, prefix))
+        what = prefix or "a target of this driver"
+        return frozenset(_ask(what, privileged.names, prefix))
 
     def waiting(self) -> Sequence[tuple[str, float]]:
         """Tell what the privileged process has not answered yet."""

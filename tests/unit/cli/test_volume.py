@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 
 from taikun_cinder import database, locks
 from taikun_cinder.access.model import Initiator
+from taikun_cinder.exception import TargetBusy
 from taikun_cinder.targets.inspection import Reservation
 from taikun_cinder.targets.lio.steps import RemoveAcl, SetWriteProtect
 from tests.unit.cli.conftest import backend_of, silent
@@ -322,6 +323,21 @@ def test_unknown_volume_is_told_with_where_to_look(cloud, command):
     assert done.status == 2
     assert "there is no volume nothing" in done.complaints
     assert "os-vol-host-attr:host" in done.complaints
+
+
+def test_volume_that_cannot_be_looked_at_is_not_called_unknown(
+    cloud, command, monkeypatch
+):
+    def busy(name, *_more, **_other):
+        raise TargetBusy(target=name, cause="the disk hangs")
+
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    monkeypatch.setattr(cloud.target, "findings", busy)
+    done = command("volume", "show", volume, found=[backend_of(cloud)])
+    assert done.status == 2
+    assert f"volume {volume} cannot be looked at: " in done.complaints
+    assert "was not found" not in done.complaints
 
 
 def test_nothing_is_changed_by_looking(cloud, command):
