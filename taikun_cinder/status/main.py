@@ -6,7 +6,6 @@ warnings, 2 for a failure, and 255 if the checks could not be made.
 """
 
 import sys
-import warnings
 from collections.abc import Sequence
 
 from cinder import version as cinder_version
@@ -22,9 +21,6 @@ RELEASES = range(26, 30)
 
 #: What other services' commands end with if they fail themselves.
 _CANNOT_CHECK = 255
-
-# Cinder's own affair, and no operator's.
-warnings.filterwarnings("ignore", "(?s).*Eventlet is deprecated")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

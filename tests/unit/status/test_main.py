@@ -4,6 +4,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,14 @@ def test_configuration_that_cannot_be_read_is_no_warning(call):
     done = call("enabled_backends = x\n[")
     assert done.returncode == 255
     assert done.stderr.startswith("taikun-cinder-status: ")
+
+
+def test_it_begins_without_a_warning_of_others():
+    begin = "from taikun_cinder.status.main import main; main(['--version'])"
+    done = subprocess.run(
+        [sys.executable, "-c", begin], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
 
 
 def test_release_of_cinder_that_was_not_tried_is_a_failure(monkeypatch, capsys):
