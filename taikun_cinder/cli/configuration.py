@@ -37,7 +37,11 @@ def read(
         _read(program, [*_arguments(files, folders), *["--debug"] * debug])
     except cfg.ConfigFilesNotFoundError as error:
         missing = ", ".join(error.config_files)
-        raise UnreadableError(f"these files are missing: {missing}") from error
+        raise UnreadableError(
+            f"these files are missing: {missing}. Run this on the storage node (in the "
+            "container of cinder-volume, if it has one), or name cinder-volume's files "
+            "by --config-file"
+        ) from error
     except Exception as error:  # oslo.log raises all kinds for an option of its own
         kind = "" if isinstance(error, cfg.Error) else f"{type(error).__name__}: "
         raise UnreadableError(

@@ -80,6 +80,7 @@ class Application(app.App):
         """Make what reads the options that all verbs have."""
         parser = argparse.ArgumentParser(
             prog=_PROGRAM,
+            usage="%(prog)s [OPTION ...] VERB [ARGUMENT ...]",
             description=description,
             add_help=False,
             allow_abbrev=False,  # or a verb's own option could be taken for one

@@ -85,6 +85,7 @@ def test_a_missing_configuration_is_one_clear_line_and_a_status(call):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "/nowhere/cinder.conf" in line
+    assert "--config-file" in line.partition("/nowhere/cinder.conf")[2]
 
 
 def test_a_wrong_verb_is_told_with_those_that_there_may_be(call):
@@ -99,6 +100,7 @@ def test_without_a_verb_all_are_told(call, arguments):
     assert done.returncode == 0
     for verb in main.VERBS:
         assert f"  {verb} " in done.stdout
+    assert " VERB " in done.stdout.splitlines()[0]
     assert "Could not" not in done.stdout
 
 
