@@ -56,7 +56,14 @@ class Audit(ListVerb):
         """Look at all volumes of the back ends."""
         found = self.backends(parsed_args.backend)
         with coordinated():
-            return COLUMNS, list(self.rows(found))
+            rows = list(self.rows(found))
+        self.tell_if_none(parsed_args, rows)
+        return COLUMNS, rows
+
+    def tell_if_none(self, parsed_args: Namespace, rows: Sequence[Row]) -> None:
+        """Say that nothing differs, where people would see an empty line for it."""
+        if parsed_args.formatter == "table" and not rows and not self.status:
+            self.complain("nothing differs")
 
     def rows(self, found: Sequence[Backend], only: str = "") -> Iterator[Row]:
         """Give a row for each difference, and take note that there are some.

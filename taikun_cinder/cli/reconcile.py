@@ -54,6 +54,8 @@ class Reconcile(Audit):
                 for backend in found:
                     with self.guarded(backend):
                         self._put_right(backend, parsed_args.volume)
+            else:
+                self.tell_if_none(parsed_args, rows)
         return COLUMNS, rows
 
     def _put_right(self, backend: Backend, only: str | None) -> None:

@@ -85,6 +85,13 @@ def test_back_ends_that_are_all_right_give_the_status_0(command):
     assert command("reconcile", found=[_Fine(), _Fine()]).status == 0
 
 
+@pytest.mark.parametrize("verb", ["audit", "reconcile"])
+def test_that_nothing_differs_is_said_to_people_only(command, verb):
+    assert "nothing differs" in command(verb, found=[_Fine()]).complaints
+    assert command(verb, "-f", "json", found=[_Fine()]).complaints == ""
+    assert "nothing differs" not in command(verb, found=[_Broken()]).complaints
+
+
 def test_broken_volume_hides_no_other(cloud, command, monkeypatch):
     broken, other = cloud.volume(), cloud.volume()
     cloud.attach(broken, A)
