@@ -29,9 +29,11 @@ from taikun_cinder.survey import DATABASE_PATIENCE, UNKNOWN
 from taikun_cinder.volume_record import Record
 from taikun_cinder.words import of_error
 
-#: Whether the host had access and a session, None if that could not be seen; with
-#: --lift, whether it has now.
-COLUMNS = ("Volume", "Initiator", "Access", "Logged in", "Seconds")
+#: Whether the host had access and a session, None if that could not be seen.
+COLUMNS = ("Volume", "Initiator", "Had access", "Was logged in", "Seconds")
+
+#: The same with --lift, for what the host has now.
+LIFTED_COLUMNS = ("Volume", "Initiator", "Has access", "Is logged in", "Seconds")
 
 Row = tuple[str, str, bool | None, bool | None, float]
 
@@ -111,7 +113,7 @@ class FenceVerb(ListVerb):
         initiators = _initiators(place, parsed_args.host, self.complain)
         if parsed_args.lift:
             with coordinated():
-                return COLUMNS, self._lift(place, initiators)
+                return LIFTED_COLUMNS, self._lift(place, initiators)
         rows = [self._cut_off(place, initiator) for initiator in initiators]
         try:
             with coordinated():
@@ -339,5 +341,8 @@ def _initiators(
     )
     if not named.name.startswith(("iqn.", "eui.", "naa.")):
         raise NothingDoneError(others)
-    complain(f"{others}. It is fenced all the same; look whether the name is right")
+    complain(
+        f"{others}. {named} is fenced all the same, and nobody else: if the name is "
+        "wrong, the host that you mean goes on"
+    )
     return [named]

@@ -108,7 +108,7 @@ def test_a_fenced_host_is_out_until_a_new_attachment_is_made(
         with writing(good, 7) as others, writing(bad, 1) as seen:
             answer = _call(cluster, "fence", volume.id, "compute1", settings=settings)
             assert [row["Initiator"] for row in answer] == [bad.node.plan.initiator]
-            assert answer[0]["Logged in"]
+            assert answer[0]["Was logged in"]
             good.write(1, "fenced")
             assert volume.initiators() == {good.node.plan.initiator}
             # cinder-volume reads its database all the while, and reconciles.

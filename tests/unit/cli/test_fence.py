@@ -22,7 +22,7 @@ def test_host_is_cut_off_and_others_go_on(cloud, fence, name):
     assert done.status == 0
     (row,) = done.json
     assert (row["Volume"], row["Initiator"]) == (volume, A["initiator"])
-    assert (row["Access"], row["Logged in"]) == (True, True)
+    assert (row["Had access"], row["Was logged in"]) == (True, True)
     assert "volume attachment list" in done.complaints
     assert not one.session.alive
     assert other.session.alive
@@ -241,7 +241,7 @@ def test_lifted_fence_lets_it_in_by_what_it_has(cloud, fence):
     cloud.pass_often()
     done = fence(volume, A["host"], "--lift")
     assert done.status == 0
-    assert done.json[0]["Access"] is True
+    assert done.json[0]["Has access"] is True
     assert cloud.acls(volume) == {A["initiator"]}
 
 
@@ -250,7 +250,7 @@ def test_host_that_has_nothing_is_kept_out_by_its_initiator(cloud, fence):
     cloud.attach(volume, B)
     done = fence(volume, A["initiator"])
     assert done.status == 0
-    assert done.json[0]["Access"] is False
+    assert done.json[0]["Had access"] is False
     assert cloud.attach(volume, A).session.alive  # by a new attachment
 
 

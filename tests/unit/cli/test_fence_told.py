@@ -119,6 +119,7 @@ def test_initiator_that_nobody_knows_is_told_with_those_that_there_are(cloud, fe
     attached = cloud.attach(volume, A)
     done = fence(volume, A["initiator"] + "1")
     assert f"{A['host']} ({A['initiator']})" in done.complaints
+    assert "nobody else" in done.complaints
     assert attached.session.alive
 
 
@@ -132,7 +133,7 @@ def test_what_could_not_be_seen_is_not_told(cloud, fence, monkeypatch):
         done = fence(volume, A["host"])
     assert done.status == 1
     (row,) = done.json
-    assert (row["Access"], row["Logged in"]) == (None, None)
+    assert (row["Had access"], row["Was logged in"]) == (None, None)
     assert "is cut off" not in done.complaints
 
 
@@ -144,7 +145,7 @@ def test_host_that_is_cut_off_is_told_so_whatever_comes_then(cloud, fence, monke
         done = fence(volume, A["host"])
     assert done.status == 1
     assert f"{A['initiator']} is cut off" in done.complaints
-    assert done.json[0]["Access"] is True
+    assert done.json[0]["Had access"] is True
 
 
 def test_other_back_end_that_is_broken_is_no_failure_of_the_fence(cloud, command):
