@@ -34,13 +34,19 @@ def read(
         UnreadableError: it cannot be used.
     """
     try:
-        _read(program, [*_arguments(files, folders), *["--debug"] * debug])
+        arguments = [*_arguments(files, folders), *["--debug"] * debug]
+        _read(program, arguments, debug=debug)
     except cfg.ConfigFilesNotFoundError as error:
         missing = ", ".join(error.config_files)
         raise UnreadableError(
             f"these files are missing: {missing}. Run this on the storage node (in the "
             "container of cinder-volume, if it has one), or name cinder-volume's files "
             "by --config-file"
+        ) from error
+    except cfg.ConfigFilesPermissionDeniedError as error:
+        closed = ", ".join(error.config_files)
+        raise UnreadableError(
+            f"this user may not read {closed}: run this as the user of cinder-volume"
         ) from error
     except Exception as error:  # oslo.log raises all kinds for an option of its own
         kind = "" if isinstance(error, cfg.Error) else f"{type(error).__name__}: "
@@ -54,7 +60,7 @@ def _arguments(files: Sequence[str], folders: Sequence[str]) -> Iterator[str]:
     yield from (f"--config-dir={folder}" for folder in folders)
 
 
-def _read(program: str, arguments: Sequence[str]) -> None:
+def _read(program: str, arguments: Sequence[str], *, debug: bool) -> None:
     logging.register_options(CONF)
     CONF(
         arguments,
@@ -66,15 +72,18 @@ def _read(program: str, arguments: Sequence[str]) -> None:
     database.give_up_soon()
     if not CONF.config_file and not CONF.config_dir:
         raise cfg.ConfigFilesNotFoundError(["/etc/cinder/cinder.conf"])
-    _log()
+    _log(debug=debug)
     priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
 
 
-def _log() -> None:
+def _log(*, debug: bool) -> None:
     """Begin to log as the configuration says; without a place there, to the stderr.
 
     oslo.log would take the standard output, which is for answers. And what is logged
     where an operator reads them is no more than warnings, unless there is ``--debug``.
+
+    Args:
+        debug: whether there is. That the service logs more is no wish of its reader's.
 
     Raises:
         cfg.Error: the log cannot be written.
@@ -88,6 +97,6 @@ def _log() -> None:
         raise cfg.Error(
             f"its log cannot be written ({error}); run this as cinder-volume's user"
         ) from None
-    if aside and not CONF.debug:
+    if aside and not debug:
         for handler in logging.getLogger(None).logger.handlers:
             handler.setLevel(logging.WARNING)

@@ -4,9 +4,10 @@
 import io
 
 import pytest
+from oslo_config import cfg
 
 from taikun_cinder import version
-from taikun_cinder.cli import main
+from taikun_cinder.cli import configuration, main
 from tests.unit import commands
 
 
@@ -69,6 +70,8 @@ def test_what_is_logged_is_no_part_of_the_answer(call):
     assert "DEBUG" not in done.stdout
     quiet = call("volume", "list", "-f", "json", cinder=text)
     assert "INFO" not in quiet.stderr + quiet.stdout
+    service = text.replace("[DEFAULT]", "[DEFAULT]\ndebug = true")
+    assert "DEBUG" not in call("volume", "list", cinder=service).stderr
 
 
 def test_name_that_the_terminal_cannot_show_does_not_take_the_answer_away(monkeypatch):
@@ -86,6 +89,17 @@ def test_a_missing_configuration_is_one_clear_line_and_a_status(call):
     (line,) = done.stderr.splitlines()
     assert "/nowhere/cinder.conf" in line
     assert "--config-file" in line.partition("/nowhere/cinder.conf")[2]
+
+
+def test_a_configuration_that_is_closed_to_the_user_is_told_with_whom_it_is_open_to(
+    monkeypatch,
+):
+    def read(*_arguments, **_more):
+        raise cfg.ConfigFilesPermissionDeniedError(["/etc/cinder/cinder.conf"])
+
+    monkeypatch.setattr(configuration, "_read", read)
+    with pytest.raises(configuration.UnreadableError, match="user of cinder-volume"):
+        configuration.read("taikun-cinder", [], [], debug=False)
 
 
 def test_a_wrong_verb_is_told_with_those_that_there_may_be(call):
