@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``taikun-cinder volume list``: the volumes of this node that hosts use."""
 
+import difflib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -66,14 +67,28 @@ class VolumeList(ListVerb):
         """Look at all volumes of the back ends."""
         found = self.backends(parsed_args.backend)
         with coordinated():
-            rows = [
-                _row(backend, seen, uses)
+            looked_at = [
+                (backend, seen, uses)
                 for backend in found
                 for seen, uses in self.volumes(backend)
-                if not parsed_args.host
-                or any(_is_of(use, parsed_args.host) for use in uses)
             ]
+        host = parsed_args.host
+        self.tell_if_unused(host, [use for *_, uses in looked_at for use in uses])
+        rows = [
+            _row(backend, seen, uses)
+            for backend, seen, uses in looked_at
+            if not host or any(_is_of(use, host) for use in uses)
+        ]
         return COLUMNS, rows
+
+    def tell_if_unused(self, host: str | None, uses: Sequence[Access]) -> None:
+        """Say that a host uses no volume here, as one that is misspelt does."""
+        if host is None or any(_is_of(use, host) for use in uses):
+            return
+        names = {name for use in uses for name in (use.host, use.initiator) if name}
+        like = ", ".join(difflib.get_close_matches(host, sorted(names)))
+        meant = f"; these have a name like it: {like}" if like else ""
+        self.complain(f"no host {host} uses a volume that was looked at{meant}")
 
     def volumes(self, backend: Backend) -> Iterator[tuple[Seen, list[Access]]]:
         """Look at the volumes of a back end, each with who uses it."""

@@ -85,6 +85,8 @@ class Topology(VolumeList):
                 for backend in found
                 for seen, uses in self.volumes(backend)
             ]
+        all_uses = [use for *_, uses in seen for use in uses]
+        self.tell_if_unused(parsed_args.host, all_uses)
         host = parsed_args.host or ""
         chosen = graph(seen).chosen(host=host, shared=parsed_args.shared)
         self._topology: dict[str, Any] = {

@@ -192,6 +192,20 @@ def test_volumes_of_one_host_are_listed(cloud, command, name):
     assert [row["Volume"] for row in done.json] == [own]
 
 
+@pytest.mark.parametrize("verb", [("volume", "list"), ("topology",)])
+def test_host_that_uses_no_volume_is_told_with_those_of_a_like_name(
+    cloud, command, verb
+):
+    cloud.attach(cloud.volume(), A)
+    mistyped = A["host"] + "x"
+    done = command(*verb, "--host", mistyped, found=[backend_of(cloud)])
+    assert done.status == 0
+    assert f"no host {mistyped} uses" in done.complaints
+    assert f": {A['host']}" in done.complaints
+    right = command(*verb, "--host", A["host"], found=[backend_of(cloud)])
+    assert right.complaints == ""
+
+
 def test_without_the_database_the_records_and_the_kernel_are_shown(
     cloud, command, monkeypatch
 ):
