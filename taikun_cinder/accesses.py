@@ -22,7 +22,8 @@ class Access:
             connected.
         host: the host's name; empty if it is not known.
         initiator: the host's; empty if it is not known.
-        asked: ``rw`` or ``ro``, what Cinder's attachment says; empty without one.
+        asked: ``rw`` or ``ro``, what the attachment is to have: what was asked for, or
+            less by a rule; empty without one.
         enforced: ``rw``, ``ro`` or ``none``, what the kernel lets the host do with the
             disk that it was given.
         disk: ``main`` or ``readers``.
