@@ -204,9 +204,9 @@ class VolumeHeld(exception.VolumeIsBusy):
 
     message = (
         "Volume %(volume)s cannot be deleted, nor let go, since %(holders)s. Detach it "
-        "there (openstack volume attachment list --os-volume-api-version 3.27; where "
-        "no attachment is left, log the host out with iscsiadm), and repeat the "
-        "request. Nothing of it was erased."
+        "there (openstack --os-volume-api-version 3.27 volume attachment list "
+        "--volume-id %(volume)s --all-projects; where no attachment is left, log the "
+        "host out with iscsiadm), and repeat the request. Nothing of it was erased."
     )
 
 
