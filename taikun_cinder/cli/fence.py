@@ -110,7 +110,7 @@ class FenceVerb(ListVerb):
             raise self.unknown(parsed_args.volume, found)
         # What is wrong with other back ends is no matter of this host's.
         self.status = status.RIGHT
-        initiators = _initiators(place, parsed_args.host, self.complain)
+        initiators = _initiators(place, parsed_args.host, self.wrong)
         if parsed_args.lift:
             with coordinated():
                 return LIFTED_COLUMNS, self._lift(place, initiators)

@@ -249,7 +249,7 @@ def test_host_that_has_nothing_is_kept_out_by_its_initiator(cloud, fence):
     volume = cloud.volume()
     cloud.attach(volume, B)
     done = fence(volume, A["initiator"])
-    assert done.status == 0
+    assert done.status == 1  # it may be misspelt, and its own has the disk still
     assert done.json[0]["Had access"] is False
     assert cloud.attach(volume, A).session.alive  # by a new attachment
 
