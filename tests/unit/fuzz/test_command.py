@@ -8,6 +8,7 @@ from taikun_cinder.cli import main
 from tests.unit import commands
 from tests.unit.fuzz.strategies import TEXT
 
+#: Without --debug, which is there to show tracebacks.
 _WORDS = st.one_of(
     st.sampled_from([word for verb in sorted(main.VERBS) for word in verb.split()]),
     st.sampled_from(
@@ -22,7 +23,6 @@ _WORDS = st.one_of(
             "--column",
             "--config-file",
             "--config-dir",
-            "--debug",
             "--quiet",
             "--log-file",
             "--",
