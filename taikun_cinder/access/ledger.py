@@ -383,7 +383,29 @@ class Ledger:
             if since >= now - (longer if key[0] in _NOTES else age)
         }
         kept = tuple(lasting(self.connections, moment))
-        return dataclasses.replace(self, connections=kept, ended=ended)
+        ledger = dataclasses.replace(self, connections=kept, ended=ended)
+        left = {connection.identity for connection in kept}
+        over = (one for one in self.connections if one.identity not in left)
+        return ledger._with_missing(over, {one.id for one in attachments}, deleted)
+
+    def _with_missing(
+        self,
+        over: Iterable[Connection],
+        there: Collection[str],
+        deleted: Collection[str],
+    ) -> "Ledger":
+        """Note which attachments hosts had by connections whose rows nobody has seen.
+
+        Cinder did not delete them: they are missing, as in an older copy of the
+        database. So as long as their hosts are let in, that is what by.
+        """
+        had = dict(self.attachments)
+        for connection in over:
+            if not connection.candidates and connection.rows.isdisjoint(there):
+                host = connection.grant.initiator
+                missing = connection.rows.difference(deleted)
+                had[host] = had.get(host, frozenset()) | missing
+        return dataclasses.replace(self, attachments=had)
 
     def _with(self, connection: Connection) -> "Ledger":
         rest = self._without(

@@ -25,6 +25,21 @@ def test_row_that_is_missing_once_cuts_nobody_off(cloud, log):
     assert volume in log.text
 
 
+def test_row_that_was_missing_before_it_was_seen_is_missed_by_the_next_attach(cloud):
+    """As by a copy of the database that lags behind."""
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    lose(attached)
+    cloud.reconcile()
+    another = cloud.attach(volume, A, mode="ro")
+    assert attached.writes()
+    cloud.detach(volume, another)
+    assert attached.writes()
+    cloud.reconcile()
+    cloud.reconcile()
+    assert not attached.session.alive
+
+
 def test_row_that_is_missing_twice_ends_the_access(cloud):
     volume = cloud.volume()
     lost, other = cloud.attach(volume, A), cloud.attach(volume, B)
