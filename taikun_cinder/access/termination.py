@@ -128,7 +128,8 @@ def meant(
     ]
     own = _of(connections, str(termination.initiator))
     nameless = [row for row in attachments if row.connected and row.initiator is None]
-    found = _named(termination, rows, connections, own, nameless)
+    waiting = {row.id for row in attachments if not row.connected}
+    found = _named(termination, rows, connections, own, nameless, waiting)
     if found is None and termination.marked:
         found = _cinders_own(termination, own)
     elif found is None:
@@ -178,8 +179,9 @@ def _named(
     connections: Collection[Connection],
     own: list[Connection],
     nameless: Collection[Attachment],
+    waiting: Collection[str],
 ) -> Meant | None:
-    """Give what has the identity."""
+    """Give what has the identity; ``waiting`` are ids of rows without a connector."""
     named = [row for row in rows if row.identity == termination.identity]
     exact = [one for one in own if one.identity == termination.identity]
     if not named and not exact:
@@ -190,12 +192,14 @@ def _named(
     others.discard(termination.initiator)
     if len(nameless) > len(others):
         return Meant(named, exact)  # what is alike may be such an attachment's
-    # A request that was repeated, since its first answer was lost.
+    # A request that was repeated, since its first answer was lost. But the answer may
+    # be for another attachment of the server, which comes back to the host.
     servers = {row.server for row in named}
     alike = [
         one
         for one in own
         if one.loose and one.server in servers and one.connector
+        if one.rows.isdisjoint(waiting)
         if one.connector == termination.connector and one not in exact
     ]
     return Meant(named, [*exact, *alike])

@@ -162,6 +162,22 @@ def test_unmarked_terminate_sent_twice_keeps_the_server_beside(cloud):
     assert server.session.alive
 
 
+def test_late_detach_takes_no_disk_of_a_server_that_came_back_to_its_host(cloud):
+    volume, server = cloud.volume(), str(uuid.uuid4())
+    before = cloud.attach(volume, A, server=server)
+    cloud.log_out(before)
+    reserved = cloud.reserve(volume, server=server)
+    connector = dict(A)
+    told = cloud.driver.initialize_connection(cloud.load(volume), connector)
+    session = cloud.target.log_in(cloud.load(volume), A, told["data"])
+    # Before Cinder has written down that the new one has a connector.
+    cloud.detach(volume, before)
+    assert session.alive
+    cloud.driver.terminate_connection(cloud.load(volume), connector)
+    assert not session.alive
+    cloud.forget(volume, reserved)
+
+
 def test_operators_terminate_sent_twice_keeps_the_next_server(cloud, log):
     volume = cloud.volume()
     fence = {"initiator": A["initiator"]}
