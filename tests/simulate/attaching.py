@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attach and detach, and what users and Nova do beside that."""
+
+from collections.abc import Iterator
+
+from cinder import exception
+
+from tests.contract.memory import LoginRefusedError
+from tests.simulate.api import FAILURES, Api
+from tests.simulate.decisions import Op
+from tests.simulate.model import Host, Use
+from tests.simulate.uses import Uses
+from tests.simulate.world import World
+
+#: How often a detach is tried before its caller gives up.
+_TRIES = 2
+
+
+class Attaching:
+    """The operations.
+
+    Args:
+        world: where they are done.
+        uses: of its volumes.
+    """
+
+    def __init__(self, world: World, uses: Uses) -> None:
+        self._world, self._uses = world, uses
+        self._api = Api(world)
+
+    def possible(self) -> Iterator[Op]:
+        """Give what could be done now."""
+        for volume in self._world.volumes:
+            for server in self._world.servers:
+                names = {"volume": volume, "server": server}
+                use = self._uses.of(volume, server)
+                if use is None:
+                    for mode in ("rw", "ro"):
+                        yield "attach", {**names, "mode": mode}
+                        yield "attach_in_one", {**names, "mode": mode}
+                elif use.state == "reserved" and self._uses.is_busy(use):
+                    yield "cancel", names
+                elif not self._uses.is_busy(use):
+                    yield "detach", names
+                    if use.state == "granted":
+                        yield "attach_again", names
+                        yield "force_detach", {**names, "by": "connector"}
+                        yield "force_detach", {**names, "by": "nothing"}
+        for volume, id_ in self._world.volumes.items():
+            if self._world.database.volumes[id_]["status"] == "available":
+                yield "backup", {"volume": volume, "host": "h4"}
+
+    def attach(self, volume: str, server: str, mode: str) -> None:
+        """Attach a volume, as Nova does."""
+        if volume not in self._world.volumes or self._uses.of(volume, server):
+            return
+        host = self._uses.host_of(server)
+        if host.is_down:
+            return
+        use = self.reserve(volume, server, host, mode)
+        if use is not None:
+            with self._uses.working(use):
+                if not self.connect(use):
+                    self.end(use)
+
+    def attach_in_one(self, volume: str, server: str, mode: str) -> None:
+        """Attach by one POST /attachments, whose mode is written last."""
+        if volume not in self._world.volumes or self._uses.of(volume, server):
+            return
+        host = self._uses.host_of(server)
+        if host.is_down:
+            return
+        id_ = self._world.volumes[volume]
+        try:
+            made = self._api.reserve(id_, server)
+        except FAILURES:
+            return
+        use = Use(id_, server, host, made, writes=mode == "rw", wish=mode)
+        self._world.expected.uses.append(use)
+        with self._uses.working(use):
+            try:
+                boots = self._world.kernel.boots
+                use.mode_is_late = True
+                information = self._api.update(use, late=mode)
+            except FAILURES:
+                self.end(use)
+                return
+            if not self._log_in(use, information, boots, mode):
+                self.end(use)
+
+    def attach_again(self, volume: str, server: str) -> None:
+        """Repeat the request that gave an attachment its connector."""
+        use = self._uses.of(volume, server)
+        if use is None or self._uses.is_busy(use) or use.state != "granted":
+            return
+        if use.may_get_another_disk or self._world.is_limited:
+            return  # it would lose the one that it has
+        with self._uses.working(use):
+            boots, use.asks = self._world.kernel.boots, use.wish == "rw"
+            try:
+                information = self._api.update(use)
+                if use.session is not None:
+                    self._log_in(use, information, boots, use.wish)
+            except FAILURES:
+                return
+
+    def cancel(self, volume: str, server: str) -> None:
+        """Delete an attachment that is about to get its connector."""
+        use = self._uses.of(volume, server)
+        if use is None or use.state != "reserved":
+            return
+        try:
+            self._api.delete(use)
+        except FAILURES:
+            return
+
+    def detach(self, volume: str, server: str) -> None:
+        """Detach a volume."""
+        use = self._uses.of(volume, server)
+        if use is not None and not self._uses.is_busy(use):
+            with self._uses.working(use):
+                self.end(use)
+
+    def force_detach(self, volume: str, server: str, by: str) -> None:
+        """Detach a volume by os-force_detach, without a word to its host."""
+        use = self._uses.of(volume, server)
+        if use is None or self._uses.is_busy(use) or not use.attachment:
+            return
+        host = use.host if by == "connector" else None
+        with self._uses.working(use), self._world.expected.cut(use.volume, host):
+            self._world.expected.set(use, "ending")
+            try:
+                self._api.force_detach(use, host)
+            except FAILURES:
+                return
+            use.session = None
+            self._world.expected.set(use, "ended")
+
+    def backup(self, volume: str, host: str) -> None:
+        """Connect a volume to a host of Cinder's own, without an attachment."""
+        id_ = self._world.volumes.get(volume)
+        row = self._world.database.volumes.get(id_ or "")
+        if id_ is None or row is None or row["status"] != "available":
+            return
+        if self._world.hosts[host].is_down:
+            return
+        if any(one.volume == id_ and one.is_there for one in self._world.expected.uses):
+            return  # as Cinder's API would see, but for a race of its own
+        row["status"] = "backing-up"
+        use = Use(id_, "cinder", self._world.hosts[host], "", writes=True, wish="rw")
+        self._world.expected.uses.append(use)
+        with self._uses.working(use):
+            boots = self._world.kernel.boots
+            try:
+                information = self._api.connect(use)
+                self._log_in(use, information, boots, "rw", completes=False)
+                self._world.scheduler.sleep(5)
+            except FAILURES:
+                use.left = self._world.scheduler.now
+            self._world.expected.set(use, "ending")
+            self._world.fabric.log_out(use)
+            try:
+                self._api.disconnect(use)
+            except FAILURES:
+                use.left = self._world.scheduler.now
+            self._world.expected.set(use, "ended")
+            self._renew(use)
+        if row["status"] == "backing-up":
+            row["status"] = "available"
+
+    def _renew(self, use: Use) -> None:
+        """Take note that others like it, which nobody ended, begin to expire now.
+
+        One that is ended is taken for the oldest of those that are alike.
+        """
+        for other in self._world.expected.uses:
+            if other.left and (other.volume, other.host) == (use.volume, use.host):
+                other.left = self._world.scheduler.now
+
+    def reserve(self, volume: str, server: str, host: Host, mode: str) -> Use | None:
+        """Make an attachment without a connector; None if it was refused.
+
+        Nobody else works on it, until who asked for it does.
+        """
+        id_ = self._world.volumes[volume]
+        try:
+            made = self._api.reserve(id_, server)
+        except FAILURES:
+            return None
+        use = Use(id_, server, host, made, writes=mode == "rw", wish=mode)
+        self._world.expected.uses.append(use)
+        with self._uses.working(use):
+            try:
+                self._api.set_mode(made, mode)
+            except FAILURES:
+                self.end(use)
+                return None
+        return use
+
+    def connect(self, use: Use) -> bool:
+        """Give an attachment its connector, and connect; say whether it was done."""
+        boots = self._world.kernel.boots
+        mode = "rw" if use.writes else "ro"
+        if use.host.is_down:
+            return False
+        try:
+            information = self._api.update(use)
+        except FAILURES:
+            return False
+        return self._log_in(use, information, boots, mode)
+
+    def _log_in(
+        self,
+        use: Use,
+        information: dict[str, str],
+        boots: int,
+        mode: str,
+        *,
+        completes: bool = True,
+    ) -> bool:
+        """Let a host connect by what it was told; say whether it was let in.
+
+        Args:
+            use: that it is for.
+            information: what it was told.
+            boots: how often the storage node had booted when it asked.
+            mode: that was asked for.
+            completes: whether there is an attachment to be marked.
+        """
+        use.writes = mode == information["access_mode"] == "rw"
+        use.information = information
+        with self._uses.host_lock(use.host):
+            if use.host.is_down:
+                return False
+            self._world.expected.set(use, "granted")
+            try:
+                self._world.fabric.log_in(use, information)
+            except LoginRefusedError:
+                self._world.expected.cannot_log_in(use, boots)
+                return False
+        if completes:
+            try:
+                self._api.complete(use)
+            except FAILURES:
+                return False
+        return True
+
+    def end(self, use: Use) -> None:
+        """Disconnect, and delete the attachment."""
+        self._world.expected.set(use, "ending")
+        with self._uses.host_lock(use.host):
+            self._world.fabric.log_out(use)
+        for _ in range(_TRIES):
+            try:
+                self._api.delete(use)
+            except (exception.VolumeAttachmentNotFound, exception.VolumeNotFound):
+                pass
+            except FAILURES:
+                continue
+            self._world.expected.set(use, "ended")
+            return

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The laws of design.md, as what must hold after each step, and what at rest."""
+
+from collections.abc import Iterator
+
+from taikun_cinder.access.model import Initiator
+from tests.contract.memory import Session
+from tests.simulate.broken import BrokenError
+from tests.simulate.model import Use
+from tests.simulate.patches import SecretsSeen
+from tests.simulate.world import World
+
+
+class Laws:
+    """Looks at a world after each step.
+
+    Args:
+        world: the world.
+        secrets: has seen its log.
+    """
+
+    def __init__(self, world: World, secrets: SecretsSeen) -> None:
+        self._world, self._secrets = world, secrets
+        self.broken = ""
+        self._before: tuple[int, int] = (0, 0)
+        secrets.found.clear()
+
+    def look(self) -> None:
+        """Look at all that may have changed.
+
+        Raises:
+            BrokenError: a law is broken.
+        """
+        changed = self._world.kernel.changed
+        state = self._world.expected.changes, self._world.kernel.boots
+        if not changed and state == self._before and not self._secrets.found:
+            return
+        targets = set(changed) if state == self._before else set()
+        changed.clear()
+        self._before = state
+        for cause in self._broken(targets or set(self._world.kernel.exported())):
+            self.broken = self.broken or cause
+            raise BrokenError(cause)
+
+    def _broken(self, targets: set[str]) -> Iterator[str]:
+        if self._secrets.found:
+            yield f"law 7: a password is in the log: {self._secrets.found[0]}"
+        edited = {self._world.name_of(one) for one in self._world.expected.edited}
+        for target in sorted(targets):
+            if target.rpartition(":")[2] in edited:
+                continue
+            yield from self._beyond(target)
+            yield from self._serial(target)
+        for use in self._world.expected.uses:
+            if self._world.must_reach(use):
+                yield from self._lost(use, use.session)
+
+    def _beyond(self, target: str) -> Iterator[str]:
+        """Tell who reaches a volume, and should not (laws 2 and 4)."""
+        uses = self._uses_of(target)
+        for initiator, writing in self._world.kernel.ways(target):
+            own = [one for one in uses if one.host.initiator == initiator]
+            if not own:
+                yield f"law 2: {_named(initiator)} reaches {_short(target)} by nothing"
+            elif writing and not any(map(self._may_write, own)):
+                yield (
+                    f"law 4: {_named(initiator)} can write to {_short(target)}, and "
+                    "may only read"
+                )
+
+    def _may_write(self, use: Use) -> bool:
+        # Without its record, what is not written down yet is taken for the usual.
+        lost = use.mode_is_late and use.volume in self._world.expected.damaged
+        # Of a row that is missing nobody knows its mode.
+        return use.writes or use.asks or lost or use.missing_since is not None
+
+    def _uses_of(self, target: str) -> list[Use]:
+        return [
+            use
+            for use in self._world.expected.uses
+            if target.endswith(self._world.name_of(use.volume)) and use.may_reach
+        ]
+
+    def _lost(self, use: Use, session: Session | None) -> Iterator[str]:
+        """Tell whose disk went away, though its attachment is there (law 1)."""
+        if session is None:
+            return
+        writes = use.writes and not use.mode_is_late
+        if not self._world.kernel.can(session, write=writes):
+            what = "write to" if self._world.kernel.can(session, write=False) else "use"
+            yield (
+                f"law 1: {use.host.name} cannot {what} {_short(session.name)} any "
+                f"more, and {use.server} is attached there"
+            )
+
+    def _serial(self, target: str) -> Iterator[str]:
+        """Tell whose disk became another one (law 5)."""
+        backstore = self._world.kernel.read(target).backstore
+        if backstore is None or not backstore.serial:
+            return
+        name = target.rpartition(":")[2]
+        known = self._world.expected.serials.setdefault(name, backstore.serial)
+        if known != backstore.serial:
+            yield f"law 5: {_short(target)} had the serial {known} and has another"
+
+
+def _named(initiator: Initiator) -> str:
+    return initiator.name.rpartition(":")[2]
+
+
+def _short(target: str) -> str:
+    return target.rpartition(":")[2][:15]

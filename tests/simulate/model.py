@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts, and servers' uses of volumes, as those who ask for them know them."""
+
+import dataclasses
+from typing import Any
+
+from taikun_cinder.access.model import Credentials, Initiator
+from tests.contract.memory import Session
+from tests.simulate.backends import Request
+from tests.simulate.locks import Lock
+
+
+class Context:
+    """What stands for the context of a request."""
+
+    def elevated(self) -> "Context":
+        return self
+
+
+@dataclasses.dataclass(eq=False)
+class Host:
+    """A host that attaches volumes.
+
+    Attributes:
+        sessions: by the name of a target, its session and what it logged in with.
+        locks: by volume, that of os-brick.
+        is_down: whether it has no power.
+    """
+
+    name: str
+    sessions: dict[str, tuple[Session, Credentials]] = dataclasses.field(
+        default_factory=dict
+    )
+    locks: dict[str, Lock] = dataclasses.field(default_factory=dict)
+    is_down: bool = False
+
+    @property
+    def initiator(self) -> Initiator:
+        """Its name."""
+        return Initiator(f"iqn.2026-11.com.example:{self.name}")
+
+    def connector(self, *, own: bool = False) -> dict[str, Any]:
+        """Give a connector of it.
+
+        Args:
+            own: whether it is for Cinder itself. It tells more than one by hand, so a
+                detach by force is not taken for its end, repeated.
+        """
+        return {
+            **({"os_type": "linux2"} if own else {}),
+            "host": self.name,
+            "initiator": self.initiator.name,
+            "ip": f"192.0.2.{100 + int(self.name[1:])}",
+            "multipath": False,
+        }
+
+
+@dataclasses.dataclass(eq=False)
+class Use:
+    """A server's use of a volume on a host, as those who asked for it know it.
+
+    Attributes:
+        volume: its id.
+        attachment: the id of its attachment; empty if it has none.
+        writes: whether the server may write to it.
+        wish: the mode that was asked for.
+        state: ``reserved``, ``asked``, ``granted``, ``ending`` or ``ended``.
+        requests: to let its host in, also those that were given up.
+        session: its disk, as long as the host is logged in.
+        lun: of its disk.
+        boots: how often the storage node had booted when it logged in.
+        information: what its host was told.
+        left: since when nobody knows whether it was ended; None if that is known.
+        may_be_cut_off: whether somebody has asked for that.
+        is_fenced: whether an operator was told that it is.
+        missing_since: how many passes there had been when its row was lost; None if
+            the database has it.
+        since: how often the disk had failed when its end began.
+        asks: whether it is being asked, once more, to let its server write.
+        mode_is_late: whether Cinder wrote its mode after the host was let in, and no
+            pass has come since. Until then it may only read.
+    """
+
+    volume: str
+    server: str
+    host: Host
+    attachment: str
+    writes: bool
+    state: str = "reserved"
+    requests: list[Request] = dataclasses.field(default_factory=list)
+    session: Session | None = None
+    lun: int = 0
+    boots: int = 0
+    information: dict[str, Any] = dataclasses.field(default_factory=dict)
+    left: float | None = None
+    may_be_cut_off: bool = False
+    is_fenced: bool = False
+    asks: bool = False
+    since: int = 0
+    missing_since: int | None = None
+    wish: str = ""
+    mode_is_late: bool = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is not over."""
+        return self.state != "ended"
+
+    @property
+    def may_get_another_disk(self) -> bool:
+        """Whether a repeated request may be answered with another disk than it has."""
+        has_main_disk = not self.information.get("target_lun")
+        return not self.writes and (has_main_disk or self.wish == "rw")
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether its server has the volume by an attachment."""
+        return self.state == "granted" and bool(self.attachment and self.session)
+
+    @property
+    def has_late_mode(self) -> bool:
+        """Whether a pass decides what its host may do."""
+        known = self.state == "granted" and self.missing_since is None
+        return known and (self.mode_is_late or self.asks)
+
+    @property
+    def may_reach(self) -> bool:
+        """Whether its host may be let in for it."""
+        if self.is_fenced:
+            # As long as it may be for another server's new attachment, see Admission.
+            return any(one.is_pending or one.is_young for one in self.requests)
+        if self.state in ("asked", "granted", "ending") or self.left is not None:
+            return True
+        return any(one.is_pending or one.is_lost for one in self.requests)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done in a run: operations by name, each an actor of its own.
+
+An operation says by names what it is about. If that is not there any more, as in a run
+that is being shrunk, it does nothing.
+"""
+
+from collections.abc import Iterator
+
+from tests.simulate.attaching import Attaching
+from tests.simulate.databases import Databases
+from tests.simulate.decisions import Op
+from tests.simulate.hosts import Hosts
+from tests.simulate.moves import Moves
+from tests.simulate.operators import Operators
+from tests.simulate.services import Services
+from tests.simulate.uses import Uses
+from tests.simulate.world import World
+
+
+class Stories:
+    """The operations of one run.
+
+    Args:
+        world: where they are done.
+        uses: of its volumes.
+
+    Attributes:
+        done: how many have come to their end.
+    """
+
+    def __init__(self, world: World, uses: Uses) -> None:
+        self._world = world
+        self.attaching = attaching = Attaching(world, uses)
+        self.databases = Databases(world, uses)
+        self._parts = (
+            attaching,
+            Moves(world, uses, attaching),
+            Hosts(world, uses),
+            Operators(world, uses),
+            Services(world),
+            self.databases,
+        )
+        self.done = 0
+
+    def possible(self) -> Iterator[Op]:
+        """Give what could be done now."""
+        for part in self._parts:
+            yield from part.possible()
+
+    def begin(self, number: int, op: Op) -> None:
+        """Begin an operation."""
+        kind, arguments = op
+        owner = next(part for part in self._parts if hasattr(part, kind))
+
+        def run() -> None:
+            getattr(owner, kind)(**arguments)
+            self.done += 1
+
+        words = " ".join([kind, *arguments.values()])
+        self._world.scheduler.spawn(words, self._world.api, run, name=str(number))
+        self._world.scheduler.tell(f"{number} begins: {words}")

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is in a run: a storage node with its services, hosts, volumes, servers."""
+
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from taikun_cinder.targets.lio.target import LioTarget
+from tests.simulate.actors import Process
+from tests.simulate.backends import Backend
+from tests.simulate.decisions import Decisions
+from tests.simulate.disk import Disk, Folder, SimPath
+from tests.simulate.expected import Expected
+from tests.simulate.fabric import Fabric
+from tests.simulate.kernel import Calls, SimKernel
+from tests.simulate.locks import Lock
+from tests.simulate.model import Host, Use
+from tests.simulate.patches import Run
+from tests.simulate.rows import Database, Row, Values
+from tests.simulate.schedule import Scheduler
+
+#: In how many passes a row must be missing, and how many live hosts a pass may cut off
+#: for it (taikun_max_revocations).
+_MISSING, _LIMIT = 2, 3
+
+
+class World:
+    """All of a run, but what is done in it.
+
+    Args:
+        decisions: on all that is left to chance.
+        shape: decides what there is.
+
+    Attributes:
+        begin: begins the next operation; says whether there was one.
+        watch: looks after the laws.
+        scheduler: has the turns.
+        servers: by name, the ids of Nova's servers.
+        volumes: by name, the ids of volumes.
+        lost: the rows of attachments that the database has lost, by their ids.
+        lost_services: the same of services, by their hosts.
+        is_limited: whether its volumes have a rule for second attachments.
+        has_other_prefix: whether target_prefix was changed in it.
+    """
+
+    begin: Callable[[], bool]
+    watch: Callable[[], None]
+
+    def __init__(self, decisions: Decisions, shape: random.Random) -> None:
+        self.begin, self.watch = lambda: False, lambda: None
+        self.scheduler = Scheduler(decisions, self._begin, self._watch, self._boot)
+        Run.scheduler, Run.locks, Run.tokens = self.scheduler, {}, 0
+        self.disk = SimPath.disk = Disk(self.scheduler)
+        folder = Folder()
+        # The driver's start has made it.
+        for names in (self.disk.root.names, self.disk.root.synced):
+            names["state"] = folder
+        self.database = Row.database = Database(self.scheduler)
+        self.kernel = SimKernel()
+        self._turns: dict[str, Lock] = {}
+        self.api = Process("api")
+        self.hosts = {name: Host(name) for name in ("h1", "h2", "h3", "h4")}
+        self.servers = {name: _uuid(name) for name in ("s1", "s2", "s3", "s4", "s5")}
+        self.backends = {
+            name: Backend(name, self) for name in ("b1", "b2")[: shape.choice((1, 2))]
+        }
+        self.volumes: dict[str, str] = {}
+        self.expected = Expected(self.scheduler, self.kernel, self.disk)
+        self.fabric = Fabric(self.kernel, self.scheduler, self.hosts, self.expected)
+        self.has_other_prefix = self.is_limited = False
+        self.lost: dict[str, Values] = {}
+        self.lost_services: dict[str, Values] = {}
+        self._rows = 0
+
+    def _begin(self) -> bool:
+        return self.begin()
+
+    def _watch(self) -> None:
+        self.watch()
+
+    def passes_of(self, use: Use) -> int:
+        """Give how many passes of its back end's reconcile have begun."""
+        return self.backend_of(use.volume).passes
+
+    def find_rows(self) -> None:
+        """Bring back the rows that the database has lost."""
+        rows = {**self.database.attachments, **self.lost}
+        # As they came to be, which is the order of their names here.
+        self.database.attachments = dict(
+            sorted(rows.items(), key=lambda row: str(row[1]["created_at"]))
+        )
+        self.lost.clear()
+        self.database.services.update(self.lost_services)
+        self.lost_services.clear()
+
+    def must_reach(self, use: Use) -> bool:
+        """Say whether a use's server must have its disk now."""
+        if not self.expected.must_reach(use):
+            return False
+        return use.missing_since is None or self._is_held(use)
+
+    def _is_held(self, use: Use) -> bool:
+        """Say whether the brake must hold a revocation that missing rows ask for."""
+        backend = self.backend_of(use.volume)
+        if backend.host not in self.database.services:
+            return True
+        if backend.passes - (use.missing_since or 0) < _MISSING:
+            return True
+        there = {
+            (one.volume, one.host.name)
+            for one in self.expected.uses
+            if one.may_reach and one.missing_since is None
+        }
+        lost = {
+            (one.volume, one.host.name)
+            for one in self.expected.uses
+            if one.missing_since is not None and self.backend_of(one.volume) is backend
+        }
+        return len(lost - there) > _LIMIT
+
+    def name_of(self, volume: str) -> str:
+        """Give the name of a volume's logical volume."""
+        row = self.database.volumes[volume]
+        return f"volume-{row['_name_id'] or row['id']}"
+
+    def target(self) -> LioTarget:
+        """Give what exports."""
+        return LioTarget(Calls(self.kernel, self.scheduler, self._turns))
+
+    def add_volume(self, name: str, backend: str, **values: Any) -> str:
+        """Make a volume; give its id."""
+        id_ = _uuid(name)
+        self.volumes[name] = id_
+        row: Values = {
+            "id": id_,
+            "_name_id": None,
+            "size": 1,
+            "host": f"{self.backends[backend].host}#pool",
+            "status": "available",
+            "attach_status": "detached",
+            "migration_status": None,
+            "volume_type_id": None,
+            "multiattach": True,
+            "admin_metadata": {},
+            "encryption_key_id": None,
+            "provider_location": None,
+            "shared_targets": True,
+            "service_uuid": "service",
+            "bootable": False,
+            "deleted": False,
+        }
+        self.database.volumes[id_] = {**row, **values}
+        return id_
+
+    def add_attachment(self, volume: str, server: str) -> str:
+        """Make the row of an attachment that is reserved; give its id."""
+        self._rows += 1
+        id_ = _uuid(f"attachment {self._rows}")
+        self.database.attachments[id_] = {
+            "id": id_,
+            "volume_id": volume,
+            "attach_status": "reserved",
+            "instance_uuid": server,
+            "attached_host": None,
+            "attach_mode": None,
+            "connector": None,
+            "connection_info": None,
+            "created_at": f"{self._rows:08d}",
+            "deleted": False,
+        }
+        return id_
+
+    def backend_of(self, volume: str) -> Backend:
+        """Give the back end of a volume."""
+        host = str(self.database.volumes[volume]["host"]).partition("#")[0]
+        return next(one for one in self.backends.values() if host in one.hosts)
+
+    def is_reachable(self, volume: str) -> bool:
+        """Say whether requests about a volume come to its service.
+
+        They do not where that was renamed, and its volumes were not moved to it yet.
+        """
+        host = str(self.database.volumes[volume]["host"]).partition("#")[0]
+        return self.backend_of(volume).host == host
+
+    def move_volumes(self, backend: Backend) -> None:
+        """Give a renamed back end its volumes (cinder-manage volume update_host)."""
+        for row in self.database.volumes.values():
+            if str(row["host"]).partition("#")[0] in backend.hosts:
+                row["host"] = f"{backend.host}#pool"
+
+    def _boot(self, how: int) -> None:
+        """Let the storage node lose its power, and boot again."""
+        self.scheduler.tell("the storage node loses its power, and boots")
+        for backend in self.backends.values():
+            backend.process.dead = True
+        for actor in self.scheduler.actors:
+            actor.process.dead = actor.process.dead or actor.process.node
+        for lock in Run.locks.values():
+            lock.owner = None
+        for use in self.expected.uses:
+            if use.missing_since is not None:
+                use.may_be_cut_off = True  # no session speaks for it any more
+        self.kernel.reset()
+        self._turns.clear()
+        self.disk.lose_power(how)
+
+
+def _uuid(name: str) -> str:
+    """Give an id that is the same in each run."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A seed is a run, and the laws notice what is planted.
+
+The simulation changes the process that it runs in for good, so it has one of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+#: What makes a fault that can be planted show itself soon, beside what is usual.
+HELPS = {
+    "no-file-is-synced": {"rates": {"switch": 0.1, "power": 0.005}},
+    "no-folder-is-synced": {"rates": {"switch": 0.1, "power": 0.005}},
+    "no-fence": {"weights": {"fence": 6}},
+}
+
+_DIGESTS = """
+from tests.simulate import run, setup
+setup.ready()
+outcomes = [run.by_chance(f"digest:{number}") for number in range(8)]
+print([outcome.digest for outcome in outcomes])
+print([run.again(outcome.plan).digest for outcome in outcomes])
+"""
+
+_FINDS = """
+import json, sys
+from tests.simulate import run, setup
+from tests.simulate.decisions import Rates
+setup.ready()
+from tests.simulate.mutations import MUTATIONS
+def hunt(rates=None, weights=None):
+    rates = Rates(**rates) if rates else None
+    for number in range(100):
+        seed = f"planted:{number}"
+        outcome = run.by_chance(seed, rates=rates, weights=weights)
+        if outcome.broken:
+            return outcome.broken
+    return ""
+found = {}
+for name, plant in MUTATIONS.items():
+    with plant():
+        found[name] = hunt(**json.loads(sys.argv[1]).get(name, {}))
+print(json.dumps(found))
+"""
+
+
+def _python(text, *arguments, hashes="0"):
+    command = [sys.executable, "-W", "ignore", "-c", text, *arguments]
+    environment = {**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def _simulate(folder, *arguments):
+    command = [sys.executable, "-W", "ignore", "-m", "tests.simulate", *arguments]
+    return subprocess.run(
+        [*command, "--keep", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_seed_and_replay_give_the_same_run_whatever_hashes_are():
+    first = _python(_DIGESTS, hashes="1").splitlines()
+    assert first == _python(_DIGESTS, hashes="2").splitlines()
+    assert first[0] == first[1]
+
+
+def test_each_planted_fault_is_found_within_100_runs():
+    found = json.loads(_python(_FINDS, json.dumps(HELPS)))
+    assert len(found) > 10
+    assert [name for name, broken in found.items() if not broken] == []
+
+
+def test_failure_is_told_as_a_story_that_can_be_had_again(tmp_path):
+    fault = ("--mutation", "failed-attach-ends-all")
+    told = _simulate(tmp_path, "--seed", "a", "--runs", "40", *fault)
+    assert told.returncode == 1, told.stderr
+    assert "Run a:" in told.stdout
+    assert "==> law 1" in told.stdout
+    (kept,) = tmp_path.glob("*.json")
+    again = _simulate(tmp_path, "--replay", str(kept), *fault)
+    assert again.returncode == 1
+    assert "==> law 1" in again.stdout
+    mended = _simulate(tmp_path, "--replay", str(kept))
+    assert mended.returncode == 0, mended.stdout
+
+
+@pytest.mark.parametrize("seed", ["first", "second"])
+def test_driver_breaks_no_law_in_a_few_runs(tmp_path, seed):
+    done = _simulate(tmp_path, "--seed", seed, "--runs", "40")
+    assert done.returncode == 0, done.stdout
