@@ -49,7 +49,8 @@ def remove(path: Path) -> None:
     """
     for file in (draft(path), path):
         file.unlink(missing_ok=True)
-    _sync(path.parent)
+    with contextlib.suppress(FileNotFoundError):  # nothing was ever there
+        _sync(path.parent)
 
 
 def make(folder: Path) -> None:

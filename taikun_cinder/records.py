@@ -176,8 +176,7 @@ class Records:
         self.fences.forget(volume_id)
         path = self._path(volume_id)
         try:
-            for file in (path, durable.draft(path)):
-                file.unlink(missing_ok=True)
+            durable.remove(path)
         except OSError as error:
             LOG.error(
                 "The record %(path)s of volume %(volume)s, which is gone, cannot be "
