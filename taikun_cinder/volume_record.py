@@ -2,8 +2,9 @@
 """The record of one volume, and its form on disk."""
 
 import dataclasses
+import math
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
             _grant(flight["grant"]),
             _seconds(flight["since"]),
             _flag(flight["shown"]),
-            None if flight["user"] is None else _text(flight["user"]),
+            _name(flight["user"]),
             _flag(flight["undecided"]),
             _text(flight.get("connector", "")),
             frozenset(map(_text, flight.get("candidates", ()))),
@@ -215,7 +216,9 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
     ledger = Ledger(
         connections=tuple(connections),
         ended={
-            (ended["attachment"], ended["identity"]): _seconds(ended["since"])
+            (_text(ended["attachment"]), _name(ended["identity"])): _seconds(
+                ended["since"]
+            )
             for ended in plain["ended"]
         },
         current={
@@ -223,12 +226,12 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
             for name, pair in plain["current"].items()
         },
         machines={
-            Initiator(name): Machine(**machine)
+            Initiator(name): _machine(machine)
             for name, machine in plain.get("machines", {}).items()
         },
         kept={
             Initiator(name): Kept(
-                _credentials(kept["credentials"]), Machine(**kept["machine"])
+                _credentials(kept["credentials"]), _machine(kept["machine"])
             )
             for name, kept in plain.get("kept", {}).items()
         },
@@ -243,12 +246,13 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
     )
     about = plain.get("about")
     if about is not None:
-        about = About(**{"machine": "", **about})
+        about = About(**{"machine": "", **_texts(about)})
     return Record(export and _export(export), ledger, about)
 
 
 def _seconds(value: object) -> float:
-    if not isinstance(value, (int, float)):
+    # Python reads NaN from JSON, which is neither before nor after any time.
+    if not isinstance(value, (int, float)) or math.isnan(value):
         raise TypeError(type(value).__name__)
     return value
 
@@ -265,6 +269,25 @@ def _text(value: object) -> str:
     return value
 
 
+def _name(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _texts(plain: Mapping[str, object]) -> dict[str, str]:
+    return {key: _text(value) for key, value in plain.items()}
+
+
+def _machine(plain: Mapping[str, Any]) -> Machine:
+    return Machine(**_texts(plain))
+
+
+def _portal(plain: Sequence[Any]) -> Portal:
+    address, port = plain
+    if type(port) is not int:
+        raise TypeError(type(port).__name__)
+    return Portal(_text(address), port)
+
+
 def _credentials(plain: Mapping[str, Any]) -> Credentials:
     return Credentials(_text(plain["username"]), _text(plain["password"]))
 
@@ -274,7 +297,7 @@ def _export(plain: Mapping[str, Any]) -> Export:
         target=_text(plain["target"]),
         device=_text(plain["device"]),
         serial=_text(plain["serial"]),
-        portals=frozenset(Portal(*portal) for portal in plain["portals"]),
+        portals=frozenset(map(_portal, plain["portals"])),
         grants=frozenset(_grant(grant) for grant in plain["grants"]),
         discard=_flag(plain.get("discard", False)),
     )

@@ -2,6 +2,7 @@
 """A record comes back as it was written, or is told to be lost."""
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -210,6 +211,29 @@ def test_record_with_any_value_of_another_kind_is_read_or_told(tmp_path):
             records.save("1", found)
             found.ledger.expire([], (), 1000.0, 5.0, 5.0)
             found.ledger.not_after(30.0)
+            _used(found)
+
+
+def _used(record):
+    """Do with each value what is done with it later, which must not fail then."""
+    kept = [one.machine for one in record.ledger.kept.values()]
+    for machine in (*record.ledger.machines.values(), *kept):
+        assert machine.is_another(Machine("x", "y", "z")) in (True, False)
+    for attachment, identity in record.ledger.ended:
+        assert attachment.startswith("attachment")
+        assert identity is None or identity.startswith(("text", "mark"))
+    if record.export is not None:
+        assert all(isinstance(one.port, int) for one in record.export.portals)
+    if record.about is not None:
+        assert all(isinstance(one, str) for one in dataclasses.astuple(record.about))
+
+
+def test_time_that_is_no_number_is_no_record(tmp_path):
+    records, file = Records(tmp_path), tmp_path / "1.json"
+    records.save("1", Record(ledger=Ledger(ended={("attachment", None): 1.0})))
+    file.write_text(file.read_text().replace("1.0", "NaN"))
+    with pytest.raises(RecordUnreadable):
+        records.read("1")
 
 
 def test_prefixes_are_those_of_the_groups_recorded_targets(tmp_path):
