@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from tests.unit.cloud import A
 
-#: For tests in which one cloud serves all examples, each of which tidies up.
+#: For tests in which one cloud serves all examples, each of which tidies up. They are
+#: the same in each run. To try others, take more of them, without ``derandomize``.
 SAME_CLOUD = settings(
     max_examples=25,
+    derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
