@@ -35,6 +35,7 @@ _UNREADABLE = (
     LookupError,
     TypeError,
     AttributeError,
+    OverflowError,
     RecursionError,
 )
 

@@ -228,10 +228,11 @@ def _used(record):
         assert all(isinstance(one, str) for one in dataclasses.astuple(record.about))
 
 
-def test_time_that_is_no_number_is_no_record(tmp_path):
+@pytest.mark.parametrize("time", ["NaN", "9" * 400])
+def test_time_that_is_no_number_of_seconds_is_no_record(tmp_path, time):
     records, file = Records(tmp_path), tmp_path / "1.json"
     records.save("1", Record(ledger=Ledger(ended={("attachment", None): 1.0})))
-    file.write_text(file.read_text().replace("1.0", "NaN"))
+    file.write_text(file.read_text().replace("1.0", time))
     with pytest.raises(RecordUnreadable):
         records.read("1")
 
