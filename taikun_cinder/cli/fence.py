@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """``taikun-cinder fence``: ends a host's access to a volume now, at the target."""
 
-import contextlib
-import dataclasses
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from cinder.exception import CinderException
 
 from taikun_cinder import database, locks
-from taikun_cinder.access.ledger import Ledger
-from taikun_cinder.access.model import ExportState, Initiator
-from taikun_cinder.cli import status
+from taikun_cinder.access.model import Initiator
+from taikun_cinder.cli import places, status
 from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.places import Place
 from taikun_cinder.cli.verb import (
     ListVerb,
     NothingDoneError,
@@ -23,10 +20,7 @@ from taikun_cinder.cli.verb import (
     coordinated,
     filled,
 )
-from taikun_cinder.database import VolumeRow
-from taikun_cinder.layout import Layout
-from taikun_cinder.survey import DATABASE_PATIENCE, UNKNOWN
-from taikun_cinder.volume_record import Record
+from taikun_cinder.survey import DATABASE_PATIENCE
 from taikun_cinder.words import of_error
 
 #: Whether the host had access and a session, None if that could not be seen.
@@ -36,6 +30,16 @@ COLUMNS = ("Volume", "Initiator", "Had access", "Was logged in", "Seconds")
 LIFTED_COLUMNS = ("Volume", "Initiator", "Has access", "Is logged in", "Seconds")
 
 Row = tuple[str, str, bool | None, bool | None, float]
+
+#: About an initiator that nobody knows, who may be another one than is meant.
+_GOES_ON = (
+    "It is fenced all the same, and nobody else. If the name is misspelt, the host "
+    "that you mean writes on: repeat this with its own name"
+)
+_KEPT_OUT = (
+    "If the name is misspelt, the host that you mean is kept out still: repeat this "
+    "with its own name"
+)
 
 _MEANWHILE = (
     "If the host is being attached just now, that may let it in once more: repeat "
@@ -110,7 +114,10 @@ class FenceVerb(ListVerb):
             raise self.unknown(parsed_args.volume, found)
         # What is wrong with other back ends is no matter of this host's.
         self.status = status.RIGHT
-        initiators = _initiators(place, parsed_args.host, self.wrong)
+        goes_on = _KEPT_OUT if parsed_args.lift else _GOES_ON
+        initiators = places.initiators_of(
+            place, parsed_args.host, lambda known: self.wrong(f"{known}. {goes_on}")
+        )
         if parsed_args.lift:
             with coordinated():
                 return LIFTED_COLUMNS, self._lift(place, initiators)
@@ -123,10 +130,10 @@ class FenceVerb(ListVerb):
         self.complain(_NEXT.format(volume=place.volume.id))
         return COLUMNS, rows
 
-    def _place(self, found: Sequence[Backend], volume: str) -> "_Place | None":
+    def _place(self, found: Sequence[Backend], volume: str) -> Place | None:
         for backend in found:
             with self.guarded(backend):
-                if place := _place(backend, volume, self._exports_unseen):
+                if place := places.find(backend, volume, self._exports_unseen):
                     return place
         return None
 
@@ -137,7 +144,7 @@ class FenceVerb(ListVerb):
             "recorded can be fenced all the same"
         )
 
-    def _lift(self, place: "_Place", initiators: Sequence[Initiator]) -> list[Row]:
+    def _lift(self, place: Place, initiators: Sequence[Initiator]) -> list[Row]:
         began = time.monotonic()
         exports = place.backend.exports
         if not database.answers(DATABASE_PATIENCE):
@@ -162,7 +169,7 @@ class FenceVerb(ListVerb):
             for one in initiators
         ]
 
-    def _cut_off(self, place: "_Place", initiator: Initiator) -> Row:
+    def _cut_off(self, place: Place, initiator: Initiator) -> Row:
         began = time.monotonic()
         # First of all, so that whoever looks from now on lets the host in no more.
         if not place.backend.exports.fences.set(place.name_id, initiator):
@@ -186,7 +193,7 @@ class FenceVerb(ListVerb):
         had, was_logged_in = initiator in shown.hosts, initiator in shown.connected
         return place.volume.id, initiator.name, had, was_logged_in, seconds
 
-    def _remember(self, place: "_Place", initiators: Sequence[Initiator]) -> None:
+    def _remember(self, place: Place, initiators: Sequence[Initiator]) -> None:
         """Let the record say it too, and see that nobody lets the host in meanwhile."""
         is_silent = not database.answers(DATABASE_PATIENCE)
         if is_silent:
@@ -211,7 +218,7 @@ class FenceVerb(ListVerb):
                 "it. Repeat this to end that too"
             )
 
-    def _end(self, place: "_Place", initiator: Initiator, *, blind: bool) -> None:
+    def _end(self, place: Place, initiator: Initiator, *, blind: bool) -> None:
         exports = place.backend.exports
         try:
             exports.fence(place.volume, initiator, blind=blind)
@@ -222,127 +229,3 @@ class FenceVerb(ListVerb):
                 f"Cinder's database cannot be read ({of_error(error)}). {_STAYS_OUT}"
             )
             exports.fence(place.volume, initiator, blind=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """A volume's export on this node, found without Cinder's database."""
-
-    backend: Backend
-    name_id: str
-    target: str
-    record: Record | None
-    shown: ExportState | None
-
-    @property
-    def volume(self) -> VolumeRow:
-        about = self.record.about if self.record else None
-        volume = about.volume if about else self.name_id
-        return VolumeRow(volume, self.name_id, self.backend.host, UNKNOWN)
-
-
-def _place(
-    backend: Backend, volume: str, unseen: Callable[[Backend, Exception], object]
-) -> _Place | None:
-    """Find a volume of a back end by what the kernel and the records have.
-
-    Args:
-        backend: the back end.
-        volume: as the operator named it.
-        unseen: told why the kernel cannot be asked; what is recorded is found still.
-    """
-    layout, target = backend.exports.layout, backend.target
-    exported: dict[str, str] = {}
-    try:
-        for name in target.names(""):
-            if (name_id := layout.name_id(name)) is not None:
-                exported[name_id] = name
-    except CinderException as error:
-        unseen(backend, error)
-    found = {
-        name_id: _record(backend, name_id, layout.name(name_id))
-        for name_id in {*exported, *backend.records.volumes()}
-    }
-    for name_id in _meant(volume, found, layout):
-        named, record = layout.name(name_id), found[name_id]
-        export = record.export if record else None
-        name = export.target if export else exported.get(name_id, layout.prefix + named)
-        about = record.about if record else None
-        shown = None
-        with contextlib.suppress(CinderException):
-            shown = target.read(name)
-        device = Path((shown and shown.device) or (export.device if export else ""))
-        is_ours = about is not None and about.backend == backend.host
-        if is_ours or device.parent == backend.group.folder:
-            return _Place(backend, name_id, name, record, shown)
-    return None
-
-
-def _meant(
-    volume: str, found: Mapping[str, Record | None], layout: Layout
-) -> Iterator[str]:
-    """Give the places that a volume can be at by its name or its record.
-
-    What is exported as its own comes first: by a migration a volume gets another's
-    name. What only its record says comes last: that may be a copy.
-    """
-    own = {
-        name_id: record
-        for name_id, record in found.items()
-        if record and record.about and record.about.volume == volume
-    }
-    exported = {name_id for name_id, record in own.items() if record.export}
-    named = {
-        name_id
-        for name_id in found
-        if volume == name_id or volume.endswith(layout.name(name_id))
-    }
-    for places in (exported, named - exported, own.keys() - named - exported):
-        yield from sorted(places)
-
-
-def _record(backend: Backend, name_id: str, named: str) -> Record | None:
-    """Give a volume's record; None if what is in its place speaks of another export."""
-    record = backend.records.load(name_id)
-    if record is not None and record.export is not None:
-        return record if record.export.target.endswith(named) else None
-    return record
-
-
-def _initiators(
-    place: _Place, host: str, complain: Callable[[str], object]
-) -> list[Initiator]:
-    """Give the initiators of a host, by its name or by one of theirs.
-
-    Args:
-        place: the volume.
-        host: the name.
-        complain: told if it is an initiator's that nobody knows.
-
-    Raises:
-        NothingDoneError: nobody of that name is known.
-    """
-    ledger = place.record.ledger if place.record else Ledger()
-    fences = place.backend.exports.fences.of(place.name_id)
-    shown = place.shown.hosts if place.shown else ()
-    fenced = (fence.initiator for fence in fences)
-    known = {*shown, *ledger.machines, *ledger.attachments, *fenced}
-    named = Initiator(host)
-    if named in known:
-        return [named]
-    names = {one: ledger.machines[one].host for one in known if one in ledger.machines}
-    found = sorted(one for one, name in names.items() if name.lower() == host.lower())
-    if found:
-        return found
-    told = [f"{names[one]} ({one})" if names.get(one) else str(one) for one in known]
-    others = (
-        f"no host {host} is known to volume {place.volume.id}; it knows "
-        f"{', '.join(sorted(told)) or 'none'}"
-    )
-    if not named.name.startswith(("iqn.", "eui.", "naa.")):
-        raise NothingDoneError(others)
-    complain(
-        f"{others}. {named} is fenced all the same, and nobody else: if the name is "
-        "wrong, the host that you mean goes on"
-    )
-    return [named]

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from taikun_cinder.access.model import Initiator
-from taikun_cinder.cli import status
-from taikun_cinder.cli.fence import FenceVerb, _Place, _place
+from taikun_cinder.cli import places, status
+from taikun_cinder.cli.fence import FenceVerb
+from taikun_cinder.cli.places import Place
 from taikun_cinder.cli.verb import NothingDoneError
 from taikun_cinder.exports import Exports
 from taikun_cinder.layout import Layout
@@ -121,7 +122,7 @@ class Operators:
                 use.is_fenced = True
         self._world.expected.touch()
 
-    def _place(self, volume: str) -> _Place | None:
+    def _place(self, volume: str) -> Place | None:
         world, backend = self._world, self._world.backend_of(volume)
         records: Any = Records(_STATE)  # type: ignore[arg-type]
         target, options = world.target(), backend.driver.configuration
@@ -142,7 +143,7 @@ class Operators:
             host=backend.host,
             group=SimpleNamespace(folder=Path(f"/dev/{options.volume_group}")),
         )
-        return _place(stand_in, volume, lambda backend, error: None)
+        return places.find(stand_in, volume, lambda backend, error: None)
 
     def damage(self, volume: str, how: str) -> None:
         """Damage the file of a record."""

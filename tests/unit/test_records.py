@@ -228,7 +228,7 @@ def _used(record):
         assert all(isinstance(one, str) for one in dataclasses.astuple(record.about))
 
 
-@pytest.mark.parametrize("time", ["NaN", "9" * 400])
+@pytest.mark.parametrize("time", ["NaN", "9" * 400], ids=["NaN", "huge"])
 def test_time_that_is_no_number_of_seconds_is_no_record(tmp_path, time):
     records, file = Records(tmp_path), tmp_path / "1.json"
     records.save("1", Record(ledger=Ledger(ended={("attachment", None): 1.0})))

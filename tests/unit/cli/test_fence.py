@@ -250,8 +250,20 @@ def test_host_that_has_nothing_is_kept_out_by_its_initiator(cloud, fence):
     cloud.attach(volume, B)
     done = fence(volume, A["initiator"])
     assert done.status == 1  # it may be misspelt, and its own has the disk still
+    assert "It is fenced all the same, and nobody else" in done.complaints
     assert done.json[0]["Had access"] is False
     assert cloud.attach(volume, A).session.alive  # by a new attachment
+
+
+def test_lift_of_a_name_that_nobody_knows_is_no_fence(cloud, fence):
+    volume = cloud.volume()
+    writer = cloud.attach(volume, B)
+    fence(volume, B["initiator"])
+    done = fence(volume, A["initiator"], "--lift")
+    assert done.status == 1
+    assert "is fenced" not in done.complaints
+    assert "is kept out still" in done.complaints
+    assert not writer.session.alive
 
 
 def test_unknown_host_is_told_with_those_that_there_are(cloud, fence):
