@@ -80,7 +80,8 @@ def _links(facts: Facts, backend: Backend) -> Iterator[Finding]:
     portals = facts.place(backend).portals
     if not portals:
         raise Unanswered("options")
-    faults = {portal: _faults(portal, json.loads(said)) for portal in portals}
+    interfaces = json.loads(said)
+    faults = {portal: _faults(portal, interfaces) for portal in portals}
     here = [portal for portal, found in faults.items() if found]
     if not here:
         yield ok("No address of the targets is on an interface here (see addresses)")
