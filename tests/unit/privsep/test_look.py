@@ -277,12 +277,10 @@ def test_no_memory_outlives_the_program(program, blank):
     assert str(probe.USER) not in {segment.split()[7] for segment in segments}
 
 
-def test_program_that_cannot_give_its_rights_up_does_not_look(blank):
-    script = "import sys; sys.path.insert(0, sys.argv[1]); import probe, os\n"
-    script += (
-        "os.setresuid = os.setresgid = lambda *a: (_ for _ in ()).throw(OSError)\n"
-    )
-    script += "os.geteuid = lambda: 0\nsys.exit(probe.main())"
+def _refuses(blank, spoil):
+    """Spoil what the program finds, and see that it does not look then."""
+    script = "import ctypes, os, sys; sys.path.insert(0, sys.argv[1]); import probe\n"
+    script += f"{spoil}\nsys.exit(probe.main())"
     with open(blank, "rb") as disk:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", script, _FOLDER],
@@ -290,22 +288,19 @@ def test_program_that_cannot_give_its_rights_up_does_not_look(blank):
             capture_output=True,
             check=False,
         )
-    assert (done.returncode, done.stdout) == (probe.NOT_HARMLESS, b"")
+    return (done.returncode, done.stdout) == (probe.NOT_HARMLESS, b"")
+
+
+def test_program_that_cannot_give_its_rights_up_does_not_look(blank):
+    fail = "lambda *a: (_ for _ in ()).throw(OSError)"
+    spoil = f"os.setresuid = os.setresgid = {fail}\nos.geteuid = lambda: 0"
+    assert _refuses(blank, spoil)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to lose")
 def test_program_that_nobody_could_end_does_not_look(blank):
-    script = "import ctypes, sys; sys.path.insert(0, sys.argv[1]); import probe\n"
-    script += "assert ctypes.CDLL(None).prctl(24, 5, 0, 0, 0) == 0  # CAP_KILL\n"
-    script += "sys.exit(probe.main())"
-    with open(blank, "rb") as disk:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", script, _FOLDER],
-            stdin=disk,
-            capture_output=True,
-            check=False,
-        )
-    assert (done.returncode, done.stdout) == (probe.NOT_HARMLESS, b"")
+    without_cap_kill = "assert ctypes.CDLL(None).prctl(24, 5, 0, 0, 0) == 0"
+    assert _refuses(blank, without_cap_kill)
 
 
 # -- what a program does that was taken over
