@@ -12,18 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError, LogError
+from lab.processes import birth
 from lab.workdir import PROJECT, WorkFolder
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
-
-
-def birth(pid: int) -> str | None:
-    """Give the start time of a process in clock ticks, None when it is not there."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] == "Z" else fields[19]  # proc(5): state, starttime
 
 
 class Sandbox:

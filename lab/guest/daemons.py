@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab.guest import service_user
 from lab.guest.disks import mount_state
+from lab.processes import runs
 from lab.services.cinder_conf import ETC, METRICS, STATE
 from lab.workdir import INSIDE
 
@@ -72,11 +73,9 @@ def start(
 def alive(name: str) -> bool:
     """Say whether a daemon that :func:`start` started still runs."""
     try:
-        pid = int(_note(name).read_text())
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
+        return runs(int(_note(name).read_text()))
+    except FileNotFoundError:
         return False
-    return state != "Z"
 
 
 def end(name: str, number: int = signal.SIGTERM, timeout: float = 60) -> None:

@@ -15,7 +15,8 @@ from lab.kernel.image import Image
 from lab.kernel.shim import build, environment
 from lab.network import networks
 from lab.plan import NODES, NodePlan
-from lab.sandbox import Sandbox, birth
+from lab.processes import birth, parent
+from lab.sandbox import Sandbox
 from lab.workdir import PROJECT, WorkFolder
 
 _INIT = PROJECT / "lab" / "guest" / "init.sh"
@@ -46,11 +47,6 @@ def processor(plan: NodePlan) -> int:
     # By name: a cluster may have given the node more memory.
     turn = [node.name for node in NODES].index(plan.name)
     return ours[(first + turn) % len(ours)]
-
-
-def _parent(pid: int) -> int:
-    status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(status[1])
 
 
 class Kernel:
@@ -178,7 +174,7 @@ class Kernel:
             yield
         finally:
             # nsenter, its parent, stops itself when it does, and wakes it up.
-            for stopped in (pid, _parent(pid)):
+            for stopped in (pid, parent(Path(f"/proc/{pid}"))):
                 os.kill(stopped, signal.SIGCONT)
 
     def cut_power(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lab.errors import LabError, LogError
 from lab.plan import CONTROL
+from lab.processes import stat
 from lab.sandbox import Sandbox
 from lab.workdir import PROJECT, WorkFolder
 
@@ -173,10 +174,9 @@ class Daemon:
         found: set[int] = set()
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it ended, or is none of ours
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                # proc(5): state, parent, process group, session
-                parents[int(entry.name)] = int(stat[1])
-                if int(stat[3]) == session and _namespace(entry) == lab:
+                _state, parent, _group, itself, *_ = stat(entry)
+                parents[int(entry.name)] = int(parent)
+                if int(itself) == session and _namespace(entry) == lab:
                     found.add(int(entry.name))
         while more := {p for p in parents if parents[p] in found} - found:
             found |= more

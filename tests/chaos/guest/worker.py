@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lab.processes import runs
 from tests.chaos import sectors
 from tests.chaos.history import value
 from tests.lab.guest import opcodes
@@ -186,20 +187,12 @@ def end(pid: int, name: str, timeout: float) -> bool:
     """
     _note(name, "stop").touch()
     deadline = time.monotonic() + timeout
-    while _runs(pid):
+    while runs(pid):
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             return False
         time.sleep(0.02)
     return True
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def clock() -> float:

@@ -33,6 +33,7 @@ from cinder.volume import configuration
 from cinder.volume.drivers import lvm
 from rtslib_fb import RTSRoot
 
+from lab import processes
 from lab.guest import privileged
 from lab.guest import volume as volumes
 from lab.guest.system import run
@@ -330,7 +331,7 @@ def _end_holders(answer: BinaryIO, stacks: TextIO) -> str:
             os.kill(pid, signal.SIGUSR1)
             time.sleep(1)
             for task in (process / "task").iterdir():
-                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                state = processes.stat(task)[0]
                 told += f"{pid}/{task.name} {state}\n{(task / 'stack').read_text()}"
             os.kill(pid, signal.SIGKILL)
     stacks.seek(0)

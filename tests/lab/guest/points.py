@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lab import processes
+
 #: Where a process is killed: module, and the name in it.
 CALLS = (
     ("taikun_cinder.database", "rows_of"),
@@ -112,6 +114,5 @@ def _end(victim: str, driver: int) -> None:
         return
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            after_its_name = (process / "stat").read_text().rpartition(")")[2].split()
-            if int(after_its_name[1]) == driver:
+            if processes.parent(process) == driver:
                 os.kill(int(process.name), signal.SIGKILL)
