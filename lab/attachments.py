@@ -117,7 +117,7 @@ def attach(
         connector = host("lab.guest.host", "properties", multipath)
         connector["mountpoint"] = "/dev/vdb"
         updated = cinder.attachments.update(reserved, connector)
-        information = dict(_field(updated, "connection_info"))
+        information = dict(field(updated, "connection_info"))
         device = host("lab.guest.host", "connect", information, multipath)
     cinder.attachments.complete(reserved)
     return Attached(node, server, reserved, information, device)
@@ -140,7 +140,7 @@ def attach_in_one(
     with node.session() as host:
         connector = host("lab.guest.host", "properties", False)
         made = cinder.attachments.create(volume_id, connector, server, mode)
-        information = dict(_field(made, "connection_info"))
+        information = dict(field(made, "connection_info"))
         device = host("lab.guest.host", "connect", information, False)
     attachment = _id(made)
     cinder.attachments.complete(attachment)
@@ -179,7 +179,7 @@ def let_in(
         reserved, {"mountpoint": "/dev/vdc", **connector}
     )
     cinder.attachments.complete(reserved)
-    return reserved, dict(_field(updated, "connection_info"))
+    return reserved, dict(field(updated, "connection_info"))
 
 
 def detach(clients: Clients, user: str, attached: Attached) -> None:
@@ -190,12 +190,15 @@ def detach(clients: Clients, user: str, attached: Attached) -> None:
     clients.volume(user, "nova").attachments.delete(attached.attachment)
 
 
-# cinderclient gives an attachment as a dict from create, as an object from the rest.
-def _field(attachment: Any, name: str) -> Any:
+def field(attachment: Any, name: str) -> Any:
+    """Give a field of an attachment.
+
+    cinderclient gives it as a dict from create, as an object from the rest.
+    """
     if isinstance(attachment, dict):
         return attachment[name]
     return getattr(attachment, name)
 
 
 def _id(attachment: Any) -> str:
-    return str(_field(attachment, "id"))
+    return str(field(attachment, "id"))

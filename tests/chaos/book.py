@@ -5,12 +5,19 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab.node import Node
 from tests.chaos.guest import worker
-from tests.chaos.history import Access, Excuse, History, Operation
+from tests.chaos.history import (
+    Access,
+    Block,
+    Excuse,
+    History,
+    Operation,
+    unattached,
+)
 from tests.chaos.logs import Clock, operations
 
 
@@ -78,8 +85,8 @@ class Book:
                 self._clocks[node.name] = known
         return known
 
-    def booted(self, node: Node) -> None:
-        """Note that a node's clock begins anew."""
+    def lost(self, node: Node) -> None:
+        """Note that a node has lost its power, and begins anew with its clock."""
         with self._lock:
             self._clocks.pop(node.name, None)
 
@@ -111,10 +118,31 @@ class Book:
         with self._lock:
             self._logs.append(_Log(path, attachment, clock))
 
-    def saw(self, operation: Operation) -> None:
-        """Note a read that no worker made."""
+    def looked(
+        self,
+        name: str,
+        volume: str,
+        values: Sequence[str],
+        begun: float,
+        ended: float,
+    ) -> None:
+        """Note a look at all blocks of a volume at once, where it lives.
+
+        Args:
+            name: of the look.
+            volume: its id.
+            values: of its blocks, from the first one on.
+            begun: the earliest that they may have been so, in seconds.
+            ended: and the latest.
+        """
+        self.given(unattached(name, volume))
+        blocks = (Block(volume, number) for number in range(len(values)))
+        seen = [
+            Operation(name, block, None, value, begun, ended)
+            for block, value in zip(blocks, values, strict=True)
+        ]
         with self._lock:
-            self._reads.append(operation)
+            self._reads += seen
 
     def note(self, lane: str, text: str, since: float, *, good: bool = True) -> None:
         """Note an event that ends now."""

@@ -97,7 +97,9 @@ class Nemesis:
     def _access_edited(self) -> Iterator[None]:
         """Take some host's access away by hand, which the reconcile gives back."""
         with self._book.excuse(None, "an edit by hand", _AFTER):
-            self._storage.call("tests.chaos.guest.harm", "remove_an_acl")
+            self._storage.call(
+                "tests.chaos.guest.harm", "remove_an_acl", self._chance.random()
+            )
             yield
             self._storage.call("tests.lab.guest.operator", "call", "reconcile", "--yes")
 
@@ -111,16 +113,16 @@ class Nemesis:
         host = self._host()
         with self._book.excuse(host.name, "its power was cut", _AFTER):
             host.kernel.cut_power()
+            # At once, or a worker's times could be taken by the clock of the last boot.
+            self._book.lost(host)
             yield
             host.boot()
             host.wait_until_up()
-            self._book.booted(host)
 
     @contextlib.contextmanager
     def _storage_lost(self) -> Iterator[None]:
         with self._book.excuse(None, "the storage node's power was cut", _AFTER):
             self._storage.boot_anew()
-            self._book.booted(self._storage)
             yield
             # What the node's boot does before cinder-volume.
             self._storage.call("lab.guest.daemons", "prepare_cinder")

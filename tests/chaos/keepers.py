@@ -2,7 +2,7 @@
 """Whoever looks after a volume while hosts share it: snapshots, and growth."""
 
 import contextlib
-import random
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,7 @@ from lab.demo import USER
 from lab.plan import VOLUME_GROUP
 from tests.chaos.book import Book
 from tests.chaos.guest import worker
-from tests.chaos.history import Block, Operation, unattached
-from tests.chaos.sharers import MISTAKES
+from tests.chaos.people import Person, failure
 
 #: Between two deeds, in seconds.
 _PAUSE = (5, 20)
@@ -28,49 +27,26 @@ _PATIENCE = 120
 _LARGEST = 3
 
 
-class Keeper:
-    """An operator, and a user, of one volume.
-
-    Args:
-        cluster: where.
-        book: of the run.
-        volume: the volume's id.
-        blocks: how many of its sectors are written to.
-        seed: of what it does.
-    """
+class Keeper(Person):
+    """An operator, and a user, of one volume; see ``Person``."""
 
     def __init__(
-        self,
-        cluster: Cluster,
-        book: Book,
-        volume: str,
-        blocks: int,
-        seed: str,
+        self, cluster: Cluster, book: Book, volume: str, blocks: int, seed: str
     ) -> None:
-        self._cluster = cluster
-        self._book = book
-        self._volume = volume
-        self._blocks = blocks
-        self._chance = random.Random(seed)  # noqa: S311 - no secret
+        super().__init__(cluster, book, volume, blocks, seed)
         self._snapshots: list[str] = []
-        #: What it did, with how often.
-        self.done: dict[str, int] = {}
 
-    def live(self, stop: threading.Event) -> None:
+    def _live(self, stop: threading.Event) -> None:
         """Look after it until the event is set."""
-        self._cluster.sandbox.join_network()
-        deeds: tuple[Callable[[], None], ...] = (self._snapshot, self._extend)
+        deeds = {"snapshot": self._snapshot, "extend": self._extend}
         while not stop.wait(self._chance.uniform(*_PAUSE)):
-            deed = self._chance.choice(deeds)
-            name = deed.__name__.removeprefix("_").replace("_", " ")
-            try:
-                with self._book.during(f"keeper, volume {self._volume[:8]}", name):
-                    deed()
-            except MISTAKES:
-                raise
-            except Exception:
-                name = "in vain"
-            self.done[name] = self.done.get(name, 0) + 1
+            name = self._chance.choice(tuple(deeds))
+            error = failure(functools.partial(self._noted, name, deeds[name]))
+            self._count("in vain" if error else name)
+
+    def _noted(self, name: str, deed: Callable[[], None]) -> None:
+        with self._book.during(f"keeper, volume {self._volume[:8]}", name):
+            deed()
 
     def _cinder(self) -> Any:
         return self._cluster.clients.volume(USER)
@@ -84,16 +60,10 @@ class Keeper:
             self._cinder(), made.id, "available", timeout=_PATIENCE
         )
         ended = self._book.now()
-        path = f"/dev/{VOLUME_GROUP}/_snapshot-{made.id}"
         storage = self._cluster.nodes["storage"]
+        path = f"/dev/{VOLUME_GROUP}/_snapshot-{made.id}"
         values = storage.call(worker.__name__, "read_all", path, self._blocks)
-        access = unattached(f"snapshot {made.id}", self._volume)
-        self._book.given(access)
-        for number, value in enumerate(values):
-            block = Block(self._volume, number)
-            self._book.saw(
-                Operation(access.attachment, block, None, value, begun, ended)
-            )
+        self._book.looked(f"snapshot {made.id}", self._volume, values, begun, ended)
         self.tidy()
 
     def tidy(self) -> None:

@@ -18,8 +18,9 @@ from tests.chaos.book import Book
 from tests.chaos.checker import Violation, check
 from tests.chaos.faults import Nemesis
 from tests.chaos.guest import worker
-from tests.chaos.history import Block, History, Operation, unattached
+from tests.chaos.history import History
 from tests.chaos.keepers import Keeper
+from tests.chaos.people import Person
 from tests.chaos.sharers import Sharer
 from tests.lab.shared import Shared
 
@@ -114,10 +115,10 @@ class Run:
             for host in hosts:
                 seed = f"{self._seed} {host} {number}"
                 node = cluster.nodes[host]
-                sharers.append(Sharer(cluster, book, node, volume, _BLOCKS, seed))
+                sharers.append(Sharer(cluster, book, volume, _BLOCKS, seed, node))
             seed = f"{self._seed} keeper {number}"
             keepers.append(Keeper(cluster, book, volume, _BLOCKS, seed))
-        people: list[Sharer | Keeper] = [*sharers, *keepers]
+        people: list[Person] = [*sharers, *keepers]
         begun = time.monotonic()
         self._disturb(people, seconds)
         lasted = time.monotonic() - begun
@@ -147,11 +148,11 @@ class Run:
             attachments.wait_for_status(cinder, volume, "available")
         return volumes
 
-    def _disturb(self, people: Sequence[Sharer | Keeper], seconds: float) -> None:
+    def _disturb(self, people: Sequence[Person], seconds: float) -> None:
         stop, calm = threading.Event(), threading.Event()
         failed: list[BaseException] = []
 
-        def live(one: Sharer | Keeper | Nemesis, until: threading.Event) -> None:
+        def live(one: Person | Nemesis, until: threading.Event) -> None:
             try:
                 one.live(until)
             except BaseException as error:
@@ -240,18 +241,12 @@ class Run:
 
     def _read_last(self, volume: str) -> None:
         """Read where the volume lives what the last of its writes left there."""
-        access = unattached(f"last look at {volume}", volume)
-        self.book.given(access)
-        path = f"/dev/{VOLUME_GROUP}/volume-{volume}"
         storage = self._cluster.nodes["storage"]
+        path = f"/dev/{VOLUME_GROUP}/volume-{volume}"
         begun = self.book.now()
         values = storage.call(worker.__name__, "read_all", path, _BLOCKS)
-        ended = self.book.now()
-        for number, value in enumerate(values):
-            block = Block(volume, number)
-            self.book.saw(
-                Operation(access.attachment, block, None, value, begun, ended)
-            )
+        name = f"last look at {volume}"
+        self.book.looked(name, volume, values, begun, self.book.now())
 
 
 def seed_of_now() -> int:

@@ -3,7 +3,7 @@
 
 import contextlib
 import dataclasses
-import random
+import functools
 import threading
 import uuid
 from collections.abc import Callable
@@ -19,10 +19,7 @@ from lab.node import Node
 from tests.chaos.book import Book
 from tests.chaos.guest import worker
 from tests.chaos.history import Access
-
-#: What shows a mistake of ours. A fault may raise anything else anywhere, also what a
-#: node's own libraries raise, and an orchestrator that is alive tries again.
-MISTAKES = (AssertionError, AttributeError, LookupError, NameError, TypeError)
+from tests.chaos.people import Person, failure
 
 #: How long a server stays, in seconds.
 _STAY = (2, 12)
@@ -51,83 +48,76 @@ class Stay:
     worker: tuple[str, int] | None = None
 
 
-class Sharer:
+class Sharer(Person):
     """Whoever attaches one volume on one host.
 
     Args:
-        cluster: where.
-        book: of the run.
+        cluster, book, volume, blocks, seed: see ``Person``.
         node: the host.
-        volume: the volume's id.
-        blocks: how many of its sectors are written to.
-        seed: of what it does.
+
+    Attributes:
+        left: what could not be tidied up.
     """
 
     def __init__(
         self,
         cluster: Cluster,
         book: Book,
-        node: Node,
         volume: str,
         blocks: int,
         seed: str,
+        node: Node,
     ) -> None:
-        self._cluster = cluster
-        self._book = book
+        super().__init__(cluster, book, volume, blocks, seed)
         self._node = node
-        self._volume = volume
-        self._blocks = blocks
-        self._chance = random.Random(seed)  # noqa: S311 - no secret
-        #: How it came and went, with how often.
-        self.done: dict[str, int] = {}
-        #: What it could not tidy up.
         self.left: list[Stay] = []
 
     @property
     def _lane(self) -> str:
         return f"{self._node.name}, volume {self._volume[:8]}"
 
-    def live(self, stop: threading.Event) -> None:
+    def _live(self, stop: threading.Event) -> None:
         """Come and go until the event is set."""
-        self._cluster.sandbox.join_network()
-        while not stop.is_set():
-            stay, rest = None, _REST
-            try:
-                stay = self._reserve()
-                since = self._book.now()
-                self._come(stay)
-                stop.wait(self._chance.uniform(*_STAY))
-                self._leave(stay)
-                self._book.note(self._lane, f"{stay.mode} {stay.id}", since)
-            except MISTAKES:
-                raise
-            except Exception as error:
+        # With what is left over, the host would have access without an attachment.
+        while not stop.is_set() and not self.left:
+            stays: list[Stay] = []
+            error = failure(functools.partial(self._stay, stays, stop))
+            if error is not None:
                 text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
                 self._book.note(self._lane, text, self._book.now(), good=False)
                 self._count("in vain")
-                rest = _REST_IN_VAIN
-            if stay is not None and not self.tidy(stay, _PATIENCE):
-                self.left.append(stay)
-            stop.wait(self._chance.uniform(*rest))
+            self.left += [
+                one for one in reversed(stays) if not self.tidy(one, _PATIENCE)
+            ]
+            stop.wait(self._chance.uniform(*(_REST_IN_VAIN if error else _REST)))
 
-    def _count(self, what: str) -> None:
-        self.done[what] = self.done.get(what, 0) + 1
+    def _stay(self, stays: list[Stay], stop: threading.Event) -> None:
+        """Come, work and go; ``stays`` gets what may have to be tidied up."""
+        stay = self._reserve()
+        stays.append(stay)
+        since = self._book.now()
+        self._come(stay)
+        stop.wait(self._chance.uniform(*_STAY))
+        self._leave(stay, stays)
+        self._book.note(self._lane, f"{stay.mode} {stay.id}", since)
 
-    def _reserve(self) -> Stay:
-        mode = self._chance.choice(("rw", "rw", "ro"))
+    def _reserve(self, mode: str = "") -> Stay:
+        mode = mode or self._chance.choice(("rw", "rw", "ro"))
         cinder, server = self._cinder(), str(uuid.uuid4())
         return Stay(
             attachments.reserve(cinder, self._volume, server, mode, timeout=60), mode
         )
 
+    def _access(self, stay: Stay) -> Access:
+        return Access(stay.id, self._node.name, self._volume, stay.mode == "rw")
+
     def _come(self, stay: Stay) -> None:
         with self._node.session() as host:
             connector = host("lab.guest.host", "properties", False)
             connector["mountpoint"] = "/dev/vdb"
-            writes = stay.mode == "rw"
-            self._book.given(Access(stay.id, self._node.name, self._volume, writes))
+            self._book.given(self._access(stay))
             updated = self._cinder().attachments.update(stay.id, connector)
-            stay.information = dict(_field(updated, "connection_info"))
+            stay.information = dict(attachments.field(updated, "connection_info"))
             if self._chance.random() < 0.1:
                 self._count("never connected")
                 return
@@ -151,42 +141,35 @@ class Sharer:
         pid = self._node.call(worker.__name__, "begin", task, name)
         stay.worker = (name, pid)
 
-    def _leave(self, stay: Stay) -> None:
+    def _leave(self, stay: Stay, stays: list[Stay]) -> None:
         """Let go of it in one of the ways that there are."""
-        ways: tuple[Callable[[Stay], None], ...] = (
-            self._orderly,
-            self._orderly,
-            self._twice,
-            self._deleted,
-            self._forced,
-            self._fenced,
-        )
-        way = self._chance.choice(ways)
-        way(stay)
-        self._count(way.__name__.removeprefix("_"))
+        ways: dict[str, Callable[[], None]] = {
+            "orderly": lambda: self._orderly(stay),
+            "beside another": lambda: self._beside_another(stay, stays),
+            "deleted": lambda: self._delete(stay),
+            "forced": lambda: self._forced(stay),
+            "fenced": lambda: self._fenced(stay),
+        }
+        name = self._chance.choice(("orderly", *ways))
+        ways[name]()
+        self._count(name)
 
     def _orderly(self, stay: Stay) -> None:
         self._end_work(stay)
         self._disconnect(stay)
         self._delete(stay)
 
-    def _twice(self, stay: Stay) -> None:
+    def _beside_another(self, stay: Stay, stays: list[Stay]) -> None:
         """Let another server of the host come and go, which it must not notice."""
-        other = Stay("", stay.mode)
-        cinder, server = self._cinder(), str(uuid.uuid4())
-        other.id = attachments.reserve(cinder, self._volume, server, stay.mode, 60)
-        try:
-            connector = self._node.call("lab.guest.host", "properties", False)
-            connector["mountpoint"] = "/dev/vdc"
-            cinder.attachments.update(other.id, connector)
-            cinder.attachments.complete(other.id)
-        finally:
-            self._until_deleted(other.id, _PATIENCE)
+        other = self._reserve(stay.mode)
+        stays.append(other)
+        connector = self._node.call("lab.guest.host", "properties", False)
+        connector["mountpoint"] = "/dev/vdc"
+        self._book.given(self._access(other))
+        self._cinder().attachments.update(other.id, connector)
+        self._cinder().attachments.complete(other.id)
+        self._delete(other)
         self._orderly(stay)
-
-    def _deleted(self, stay: Stay) -> None:
-        """Delete the attachment while the host works, as an evacuation does."""
-        self._delete(stay)
 
     def _forced(self, stay: Stay) -> None:
         """Detach it by force, as an administrator does."""
@@ -236,40 +219,12 @@ class Sharer:
             self._cinder().attachments.delete(stay.id)
         self._book.ended(stay.id)
 
-    def _until_deleted(self, attachment: str, timeout: float) -> bool:
-        deadline = self._book.now() + timeout
-        while True:
-            try:
-                self._cinder().attachments.delete(attachment)
-            except exceptions.NotFound:
-                return True
-            except MISTAKES:
-                raise
-            except Exception:
-                if self._book.now() > deadline:
-                    return False
-                threading.Event().wait(1)
-            else:
-                return True
-
     def tidy(self, stay: Stay, timeout: float) -> bool:
         """Take away what is left of a stay; say whether nothing is."""
-        deadline = self._book.now() + timeout
-        while self._book.now() < deadline:
-            try:
-                self._end_work(stay, timeout=2)
-                self._disconnect(stay, force=True)
-                self._delete(stay)
-            except MISTAKES:
-                raise
-            except Exception:
-                threading.Event().wait(1)
-            else:
-                return True
-        return False
 
+        def tidy() -> None:
+            self._end_work(stay, timeout=2)
+            self._disconnect(stay, force=True)
+            self._delete(stay)
 
-def _field(attachment: Any, name: str) -> Any:
-    if isinstance(attachment, dict):
-        return attachment[name]
-    return getattr(attachment, name)
+        return self._until_done(tidy, timeout)

@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import random
 import signal
 import time
 
@@ -26,13 +25,18 @@ def step_clock(seconds: float) -> None:
     time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
 
 
-def remove_an_acl() -> str | None:
-    """Remove a host's access to a volume by hand; give its name, None without any."""
+def remove_an_acl(which: float) -> str | None:
+    """Remove a host's access to a volume by hand; give its name, None without any.
+
+    Args:
+        which: from 0 to 1, the place of the one among all that there are.
+    """
     tpgs = [tpg for target in RTSRoot().targets for tpg in target.tpgs]
     acls = [acl for tpg in tpgs for acl in tpg.node_acls]
     if not acls:
         return None
-    chosen = random.choice(acls)  # noqa: S311 - no secret
+    acls.sort(key=lambda acl: (acl.parent_tpg.parent_target.wwn, acl.node_wwn))
+    chosen = acls[int(which * len(acls))]
     name = str(chosen.node_wwn)
     chosen.delete()
     return name

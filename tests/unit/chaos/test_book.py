@@ -11,7 +11,7 @@ import pytest
 from tests.chaos import timeline
 from tests.chaos.book import Book
 from tests.chaos.checker import check
-from tests.chaos.history import Access, Block, Operation
+from tests.chaos.history import Access, Block
 from tests.chaos.logs import Clock
 from tests.chaos.run import Outcome
 
@@ -76,8 +76,7 @@ def test_picture_shows_who_had_it_what_broke_and_what_went_wrong(book, now):
         now[0] += 10
     book.note(lane, "rw a", 2)
     book.note(lane, "refused & gone", 11, good=False)
-    read = Operation("a", Block("volume-1", 7), None, "x/1", 5, 6)
-    book.saw(read)
+    book.looked("look", "volume-1", ["x/1"], 5, 6)
     history = book.history(5)
     outcome = Outcome(history, check(history), ["left <b>"], {}, {"attached rw": 1}, 10)
     page = timeline.page(outcome, book.events, {"seed": "7"})
