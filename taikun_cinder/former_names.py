@@ -60,6 +60,10 @@ def end(
     told = {one.told.target for one in known.attachments if one.told is not None}
     if known.moved(volume) or name in {known.target, *told}:
         return ()
+    # One of Cinder's old API, or that cannot be read, does not say what its host was
+    # told: it may be this.
+    if any(one.told is None and one.id in known.present for one in known.attachments):
+        return ()
     state = target.read(name)
     # A volume of another group may have the same name, see Enforcement.shows_another.
     if state.device not in (None, layout.device(volume)):

@@ -132,6 +132,8 @@ def look(
     record = records.of(volume)
     name = _name(volume, layout, record, rows.attachments)
     if record is None:
+        if any(map(_may_have_been_told, rows.attachments)):
+            name = _shown_name(volume, name, target, layout)
         hosts = target.read(name).hosts
         ledger = Ledger().adopt(rows.attachments, hosts, now)
     else:
@@ -206,3 +208,32 @@ def _name(
     told = (attachment.told for attachment in attachments if attachment.connected)
     names = (place.target for place in told if place is not None)
     return next(names, layout.target(volume))
+
+
+def _may_have_been_told(attachment: Attachment) -> bool:
+    """Say whether an attachment's host was told a target, and its row not which.
+
+    So it is with one of Cinder's old API, and one that cannot be read.
+    """
+    in_use = attachment.connected or not attachment.readable
+    return in_use and attachment.told is None
+
+
+def _shown_name(volume: Any, name: str, target: Target, layout: Layout) -> str:
+    """Give the name that a volume is exported by, be it another than it should be.
+
+    Args:
+        volume: as a request has it.
+        name: the one that it should have.
+        target: what exports it.
+        layout: how.
+    """
+    device = layout.device(volume)
+    if target.read(name).device == device:
+        return name
+    others = (
+        other
+        for other in sorted(target.names(""))
+        if layout.name_id(other) == volume["name_id"]
+    )
+    return next((one for one in others if target.read(one).device == device), name)

@@ -13,7 +13,7 @@ from taikun_cinder.cinder_db import api as db
 from taikun_cinder.exception import VolumeHeld
 from taikun_cinder.survey import Survey
 from taikun_cinder.targets.lio.states import BackstoreState, LioState
-from tests.unit.cloud import A, B, Cloud, Host
+from tests.unit.cloud import A, B, Cloud, Host, spoil
 from tests.unit.memory import name_of
 
 
@@ -188,6 +188,65 @@ def test_volume_of_another_group_with_such_a_name_is_let_be(cloud):
     cloud.target.kernel.put(LioState(name, other))
     _passes(cloud)
     assert cloud.target.names("") == {name}
+
+
+def _forgotten_under_another_prefix(cloud, volume):
+    """Let the service have no record, and another prefix, as when it is taken over."""
+    cloud.watch(1)
+    cloud.restart_driver()
+    cloud.record(volume).unlink()
+    _with_prefix(cloud, "iqn.2030-01.example:")
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_old_apis_host_keeps_an_export_under_another_prefix(cloud, confirmed):
+    volume = cloud.volume()
+    old = cloud.os_attach(volume, A)
+    _forgotten_under_another_prefix(cloud, volume)
+    cloud.pass_often()
+    cloud.driver._reconcile.once(confirmed=confirmed)
+    assert old.session.alive
+
+
+def test_old_apis_host_is_detached_from_it_beside_others(cloud):
+    volume = cloud.volume()
+    one, other = cloud.os_attach(volume, A), cloud.os_attach(volume, B)
+    _forgotten_under_another_prefix(cloud, volume)
+    new = cloud.attach(volume, Host("compute3").connector)
+    cloud.pass_often()
+    assert one.session.alive
+    one.session.logout()
+    cloud.os_detach(volume, one, A)
+    assert A["initiator"] not in cloud.acls(volume)
+    cloud.pass_often()
+    assert A["initiator"] not in cloud.acls(volume)
+    assert other.session.alive
+    assert new.session.alive
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_host_whose_attachment_cannot_be_read_keeps_it(cloud, again):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    _forgotten_under_another_prefix(cloud, volume)
+    spoil(attached, connection_info="{")
+    _passes(cloud, 3)
+    if again:
+        cloud.record(volume).unlink()
+        _passes(cloud, 3)
+    assert attached.session.alive
+
+
+def test_host_that_may_use_it_beside_an_export_of_the_new_name_keeps_it(cloud):
+    volume = cloud.volume()
+    _killed_before_it_was_written_down(cloud, volume)
+    reserved = cloud.reserve(volume)
+    cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), dict(B), reserved.id
+    )
+    spoil(reserved, connection_info="{")
+    _passes(cloud, 3)
+    assert len(cloud.target.names("")) == 2
 
 
 def _passes(cloud, number=2):
