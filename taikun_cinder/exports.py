@@ -566,7 +566,7 @@ class Exports:
         """Keep an export that was made so."""
         export = enforced.export
         ledger = remembered(known, ledger, export, enforced.result, self._clock())
-        record = Record(export, ledger, About(volume["id"], self.backend))
+        record = Record(export, ledger, self._about(volume, known, export))
         known_so_far = known.record or Record()
         # An empty record is not written where there is none: a reconcile that comes
         # just after a volume was deleted would leave it behind for ever.
@@ -579,3 +579,15 @@ class Exports:
         ):
             return
         self._records.keep(volume, record, promised=promised)
+
+    def _about(self, volume: Any, known: Known, export: Export | None) -> About:
+        """Give what a volume's record speaks of.
+
+        The source of a migration has, in the end, the name of the volume, and so its
+        record: where it exports nothing itself, that stays the volume's.
+        """
+        own = About(volume["id"], self.backend)
+        if export is not None or known.record is None or known.record.about is None:
+            return own
+        before = known.record.about
+        return before if before.volume == volume["name_id"] != own.volume else own

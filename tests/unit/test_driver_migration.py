@@ -52,6 +52,19 @@ def test_a_source_that_could_not_be_deleted_takes_nothing_either(cloud, source):
     assert cloud.acls(volume) is None
 
 
+def test_deleting_the_source_lets_nobody_in_who_is_detached(cloud, source, log):
+    """What the volume's record says of a detach still counts for the volume."""
+    volume = cloud.volume()
+    left = _left_at(source, volume, "error_deleting")
+    attached = cloud.attach(volume, A)
+    cloud.terminate(volume, attached)
+    source.driver.remove_export(source.context, source.load(left))
+    source.reconcile()
+    cloud.reconcile()
+    assert cloud.acls(volume) is None
+    assert "not believed" not in log.text
+
+
 def test_deleting_the_source_removes_the_export_that_is_its_own(cloud, source):
     volume = cloud.volume()
     left = _left_at(source, volume, "error")
