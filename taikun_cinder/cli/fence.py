@@ -177,21 +177,36 @@ class FenceVerb(ListVerb):
                 "the fence cannot be written down (see the log), so the next reconcile "
                 "lets the host in again. It is cut off all the same"
             )
+        revoked = [self._revoke(place, initiator, place.target)]
+        for name, state in place.former.items():
+            if state is None:
+                self.wrong(
+                    f"it cannot be seen whether {name} exports volume "
+                    f"{place.volume.id}, too, so {initiator} may have access still"
+                )
+            revoked.append(state is not None and self._revoke(place, initiator, name))
+        if all(revoked):
+            self.complain(f"{initiator} is cut off from volume {place.volume.id}")
+        shown, seconds = place.shown, round(time.monotonic() - began, 2)
+        if shown is None:
+            return place.volume.id, initiator.name, None, None, seconds
+        all_shown = (shown, *filter(None, place.former.values()))
+        had = any(initiator in one.hosts for one in all_shown)
+        was_logged_in = any(initiator in one.connected for one in all_shown)
+        return place.volume.id, initiator.name, had, was_logged_in, seconds
+
+    def _revoke(self, place: Place, initiator: Initiator, name: str) -> bool:
+        """End its access at one target; say whether it is ended."""
         try:
-            place.backend.target.revoke(place.target, initiator)
+            place.backend.target.revoke(name, initiator)
         except CinderException as error:
             self.wrong(
                 f"{of_error(error)} {initiator} may have access still. The reconcile "
                 "ends it as soon as the kernel lets it. If the host must not write, "
                 "cut its power or its network now"
             )
-        else:
-            self.complain(f"{initiator} is cut off from volume {place.volume.id}")
-        shown, seconds = place.shown, round(time.monotonic() - began, 2)
-        if shown is None:
-            return place.volume.id, initiator.name, None, None, seconds
-        had, was_logged_in = initiator in shown.hosts, initiator in shown.connected
-        return place.volume.id, initiator.name, had, was_logged_in, seconds
+            return False
+        return True
 
     def _remember(self, place: Place, initiators: Sequence[Initiator]) -> None:
         """Let the record say it too, and see that nobody lets the host in meanwhile."""

@@ -3,7 +3,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cinder.exception import CinderException
@@ -20,13 +20,24 @@ from taikun_cinder.volume_record import Record
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A volume's export on this node, found without Cinder's database."""
+    """A volume's export on this node, found without Cinder's database.
+
+    Attributes:
+        backend: whose it is.
+        name_id: what it is named by.
+        target: the name of the target that hosts are told.
+        record: of the volume, None if there is none.
+        shown: what the kernel has by that name; None if that cannot be seen.
+        former: what it has of the volume by other names, see ``former_names``; None for
+            what cannot be seen.
+    """
 
     backend: Backend
     name_id: str
     target: str
     record: Record | None
     shown: ExportState | None
+    former: Mapping[str, ExportState | None]
 
     @property
     def volume(self) -> VolumeRow:
@@ -47,11 +58,11 @@ def find(
         unseen: told why the kernel cannot be asked; what is recorded is found still.
     """
     layout, target = backend.exports.layout, backend.target
-    exported: dict[str, str] = {}
+    exported: dict[str, list[str]] = {}
     try:
-        for name in target.names(""):
+        for name in sorted(target.names("")):  # the same one is meant each time
             if (name_id := layout.name_id(name)) is not None:
-                exported[name_id] = name
+                exported.setdefault(name_id, []).append(name)
     except CinderException as error:
         unseen(backend, error)
     found = {
@@ -59,17 +70,46 @@ def find(
         for name_id in {*exported, *backend.records.volumes()}
     }
     for name_id in _meant(volume, found, layout):
-        named, record = layout.name(name_id), found[name_id]
-        export = record.export if record else None
-        name = export.target if export else exported.get(name_id, layout.prefix + named)
-        about = record.about if record else None
-        shown = None
-        with contextlib.suppress(CinderException):
-            shown = target.read(name)
-        device = Path((shown and shown.device) or (export.device if export else ""))
-        is_ours = about is not None and about.backend == backend.host
-        if is_ours or device.parent == backend.group.folder:
-            return Place(backend, name_id, name, record, shown)
+        names = exported.get(name_id, ())
+        if place := _place_at(backend, name_id, found[name_id], names):
+            return place
+    return None
+
+
+def _place_at(
+    backend: Backend, name_id: str, record: Record | None, names: Sequence[str]
+) -> Place | None:
+    """Give a volume's export; None if it is no volume of the back end.
+
+    Args:
+        backend: the back end.
+        name_id: of the volume.
+        record: of it.
+        names: those of all targets that are named by it.
+    """
+    layout, folder = backend.exports.layout, backend.group.folder
+    named = layout.name(name_id)
+    export = record.export if record else None
+    states = {name: _read(backend, name) for name in names}
+    own = [
+        name
+        for name, state in states.items()
+        if state is None or state.device == str(folder / named)
+    ]
+    name = (export and export.target) or next(iter((*own, *names)), None)
+    name = name or layout.prefix + named
+    shown = states[name] if name in states else _read(backend, name)
+    device = Path((shown and shown.device) or (export.device if export else ""))
+    about = record.about if record else None
+    if not (about and about.backend == backend.host) and device.parent != folder:
+        return None
+    former = {other: states[other] for other in own if other != name}
+    return Place(backend, name_id, name, record, shown, former)
+
+
+def _read(backend: Backend, name: str) -> ExportState | None:
+    with contextlib.suppress(CinderException):
+        return backend.target.read(name)
     return None
 
 
@@ -119,7 +159,8 @@ def initiators_of(
     """
     ledger = place.record.ledger if place.record else Ledger()
     fences = place.backend.exports.fences.of(place.name_id)
-    shown = place.shown.hosts if place.shown else ()
+    states = filter(None, (place.shown, *place.former.values()))
+    shown = frozenset[Initiator]().union(*(state.hosts for state in states))
     fenced = (fence.initiator for fence in fences)
     known = {*shown, *ledger.machines, *ledger.attachments, *fenced}
     named = Initiator(host)

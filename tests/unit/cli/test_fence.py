@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host that is fenced stays out until a new attachment is made, whatever happens."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from cinder import exception, objects
 from taikun_cinder import locks
 from taikun_cinder.cli.fence import FenceVerb
 from taikun_cinder.exception import StepUnfinished, TargetBusy
+from taikun_cinder.targets.lio.states import BackstoreState
 from tests.unit.cli.conftest import backend_of
 from tests.unit.cloud import A, B, move
 from tests.unit.memory import name_of
@@ -303,3 +305,66 @@ def test_it_is_shown(cloud, fence, command):
     assert command("audit", found=[backend]).status == 0
     assert name_of(cloud.load(volume))
     assert FenceVerb.EXAMPLE
+
+
+def _in_by_a_former_name(cloud, volume):
+    """Let A be in by a name that the volume has no more, and B by its new one."""
+    attached, elsewhere = cloud.attach(volume, A), cloud.volume()
+    move(attached, elsewhere)
+    cloud.restart_driver()
+    cloud.record(volume).unlink()
+    object.__setattr__(cloud.driver._layout, "prefix", "iqn.2030-01.example:")
+    reserved = cloud.reserve(volume)
+    cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), dict(B), reserved.id
+    )
+    move(attached, volume)
+    cloud.reconcile()
+    return attached.session
+
+
+@pytest.mark.parametrize("name", ["host", "initiator"])
+def test_host_is_cut_off_at_an_export_under_a_former_name_too(cloud, fence, name):
+    volume = cloud.volume()
+    session = _in_by_a_former_name(cloud, volume)
+    assert session.alive
+    done = fence(volume, A[name])
+    assert not session.alive
+    (row,) = done.json
+    assert (row["Had access"], row["Was logged in"]) == (True, True)
+    assert done.status == 0
+    cloud.pass_often()
+    assert all(
+        A["initiator"] not in map(str, cloud.target.read(one).hosts)
+        for one in cloud.target.names("")
+    )
+
+
+def test_former_name_that_cannot_be_seen_is_told(cloud, fence, monkeypatch):
+    volume = cloud.volume()
+    session = _in_by_a_former_name(cloud, volume)
+    former, read = name_of(cloud.load(volume)), cloud.target.read
+
+    def unseen(name):
+        if name == former:
+            raise TargetBusy(target=name, cause="the disk hangs")
+        return read(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.target, "read", unseen)
+        done = fence(volume, A["host"])
+    assert done.status == 1
+    assert f"it cannot be seen whether {former} exports" in done.complaints
+    assert session.alive
+
+
+def test_export_of_another_group_by_such_a_name_is_let_be(cloud, fence):
+    volume = cloud.volume()
+    attached, named = cloud.attach(volume, A), cloud.load(volume).name
+    other = f"iqn.2030-01.example:{named}"
+    shown = cloud.target.kernel.read(name_of(cloud.load(volume)))
+    backstore = BackstoreState(f"/dev/another/{named}", "another", active=True)
+    cloud.target.kernel.put(dataclasses.replace(shown, name=other, backstore=backstore))
+    assert fence(volume, A["host"]).status == 0
+    assert not attached.session.alive
+    assert A["initiator"] in map(str, cloud.target.read(other).hosts)
