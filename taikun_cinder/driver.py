@@ -18,6 +18,7 @@ from taikun_cinder import (
     connection_info,
     connectors,
     contents,
+    current,
     database,
     exports,
     extension,
@@ -296,7 +297,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         initiator = connectors.initiator_to_detach(
             volume["id"], connector, self._target.connector_key
         )
-        export = self._exports.detach(volume, connector, initiator, force=force)
+        export = self._exports.detach(
+            volume, connector, initiator, force=force, request=current.request_id()
+        )
         seconds = time.monotonic() - began
         attachment_log.detached(volume, connector, initiator, export, seconds)
         return export is not None
@@ -311,7 +314,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         """
         failed = self._has_failed(volume)
         try:
-            holders = self._exports.ensure(volume, settle=not failed)
+            holders = self._exports.ensure(
+                volume, settle=not failed, request=context.request_id
+            )
         except Exception as error:
             _log_left(volume, error)
             return

@@ -238,6 +238,7 @@ class Exports:
         initiator: Initiator,
         *,
         force: bool = False,
+        request: str = "",
     ) -> Export | None:
         """End one connection of the connector's host.
 
@@ -246,6 +247,7 @@ class Exports:
             connector: the host's.
             initiator: the host's.
             force: see ``access.termination``.
+            request: see ``access.termination``.
 
         Returns:
             what others need still; None for nothing.
@@ -262,6 +264,7 @@ class Exports:
                 marked=is_marked(connector),
                 force=force,
                 connector=unmarked(connector),
+                request=request,
             )
             export = self._ensure(volume, known, ledger, {initiator}, certain=force)
             if export and initiator in export.grant_of and not is_marked(connector):
@@ -292,6 +295,7 @@ class Exports:
         volume: Any,
         *,
         settle: bool = False,
+        request: str = "",
         sweep: float = 0,
         search: bool = False,
         hold: Hold | None = None,
@@ -306,6 +310,7 @@ class Exports:
         Args:
             volume: whose export.
             settle: Cinder may be about to delete a row, see ``Ledger.settle``.
+            request: the id of Cinder's request that may be about to do so.
             sweep: what rows should show by now and do not is forgotten when it is older
                 than this many seconds; 0 forgets nothing.
             search: see ``Enforcement.ensure``.
@@ -322,7 +327,7 @@ class Exports:
                 return ()
             ledger = known.ledger
             if settle:
-                ledger = ledger.settle(known.attachments, self._clock())
+                ledger = ledger.settle(known.attachments, self._clock(), request)
             ledger = self.swept(known, ledger, sweep)
             enforced = self._enforce(volume, known, ledger, hold=hold, search=search)
             export = enforced.export

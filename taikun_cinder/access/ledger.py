@@ -60,12 +60,14 @@ from taikun_cinder.access.model import (
     Mode,
 )
 from taikun_cinder.access.termination import (
+    ASKED,
     DONE,
     EXACT,
     OPEN,
     OTHER,
     REPEATED_WITHIN,
     Termination,
+    asked,
     is_repeated,
     meant,
     settled,
@@ -77,7 +79,7 @@ V = TypeVar("V")
 _DETACHED_WITHIN = 30.0
 
 #: What stands for an attachment in ``Ledger.ended``.
-_NOTES = (EXACT, OTHER, DONE, OPEN)
+_NOTES = (EXACT, OTHER, DONE, OPEN, ASKED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -332,10 +334,13 @@ class Ledger:
         marked: bool = True,
         force: bool = False,
         connector: str = "",
+        request: str = "",
     ) -> "Ledger":
         """End what a termination means, see ``access.termination``. Can be repeated."""
-        request = Termination(initiator, identity, now, marked, force, connector)
-        found = meant(request, attachments, self.connections, self.ended)
+        termination = Termination(
+            initiator, identity, now, marked, force, connector, request
+        )
+        found = meant(termination, attachments, self.connections, self.ended)
         ends = bool(found.attachments or found.connections)
         ledger = self._without_open() if ends or not marked else self
         ledger = ledger._ending(found.attachments, now)._without(found.connections)
@@ -343,16 +348,20 @@ class Ledger:
             ledger = ledger._noting(found.note, identity, now)
         if found.note == OTHER and ends:
             ledger = ledger._noting(DONE, identity, now)
-        elif found.note == OTHER and not is_repeated(request, self.ended):
+        elif found.note == OTHER and not is_repeated(termination, self.ended):
             ledger = ledger._noting(OPEN, str(initiator), now)
+        if request and not (ends or marked):
+            ledger = ledger._noting(ASKED, asked(request, initiator), now)
         return ledger
 
-    def settle(self, attachments: Sequence[Attachment], now: float) -> "Ledger":
+    def settle(
+        self, attachments: Sequence[Attachment], now: float, request: str = ""
+    ) -> "Ledger":
         """End what a termination meant that could not be told from others then.
 
         Called where Cinder is about to delete a row, see ``termination.settled``.
         """
-        found = settled(attachments, self.connections, self.ended, now)
+        found = settled(attachments, self.connections, self.ended, now, request)
         ledger = self._without_open()
         return ledger._ending(found.attachments, now)._without(found.connections)
 

@@ -32,17 +32,20 @@ that are repeated because the answer or the row's deletion was lost:
   row is not deleted yet.
 - A call that ended nothing may belong to os-force_detach or os-detach, which delete an
   attachment next, whose id the driver does not learn. It learns that much by
-  remove_export, which comes in between; but it comes for a failed attach of anybody,
-  too. So a call that is only repeated opens nothing, and a detach that says what it
-  means closes what was open. Otherwise the attachment of that host is ended, if it is
-  the only one and none of the host's waits for its row's deletion
+  remove_export, which comes in between. Then the attachment of that host is ended, if
+  it is the only one and none of the host's waits for its row's deletion
   (:func:`settled`): so both of two attachments that are force-detached one after the
-  other are ended before Cinder answers.
+  other are ended before Cinder answers. os-force_detach terminates and deletes in one
+  request, so remove_export is surely its own if it has the same request's id. One of
+  another request may be os-detach's, or a failed attach's of anybody. It counts only
+  for a call that is not taken for a repeated one, and not after a detach that says
+  what it means.
 - By force, a connector that means nothing by itself ends all that its host has (law 2).
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from taikun_cinder.access.attachment import Attachment, Connection
 from taikun_cinder.access.model import Initiator
@@ -61,6 +64,9 @@ DONE = "done"
 
 #: Stands there with the name of an initiator of which a termination ended nothing.
 OPEN = "open"
+
+#: Stands there with :func:`asked`, of a termination without a mark that ended nothing.
+ASKED = "asked"
 
 #: How long after such a termination Cinder may be about to delete the row that it was
 #: for, in seconds: os-detach and os-force_detach do so at once.
@@ -82,6 +88,8 @@ class Termination:
         force: whether it must end, whoever else it harms.
         connector: the identity of the connector without its mark; empty if it is not
             known.
+        request: the id of Cinder's request that it is a part of; empty if it is not
+            known. A request that somebody repeats has another id.
     """
 
     initiator: Initiator
@@ -90,6 +98,7 @@ class Termination:
     marked: bool = True
     force: bool = False
     connector: str = ""
+    request: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +155,7 @@ def settled(
     connections: Collection[Connection],
     ended: Noted,
     now: float,
+    request: str = "",
 ) -> Meant:
     """Tell what the termination before a remove_export meant.
 
@@ -154,19 +164,30 @@ def settled(
         connections: those that no attachment shows.
         ended: see ``Ledger.ended``.
         now: by the clock of the ledger.
+        request: see ``Termination``, of the remove_export.
     """
-    for (note, name), since in ended.items():
-        if note == OPEN and now - since <= DELETED_WITHIN:
-            own = _of(connections, str(name))
-            rows = [
-                row
-                for row in attachments
-                if row.connected and str(row.initiator) == name
-            ]
-            waits = any(row.key in ended for row in rows)
-            if len(rows) == 1 and not waits and not _loose(own):
-                return Meant(rows, own)
+    rows: dict[Initiator, list[Attachment]] = {}
+    for row in attachments:
+        if row.connected and row.initiator is not None:
+            rows.setdefault(row.initiator, []).append(row)
+    hosts = [host for host in rows if (ASKED, asked(request, host)) in ended]
+    for host in hosts or _opened(rows, ended, now):
+        own = _of(connections, str(host))
+        waits = any(row.key in ended for row in rows[host])
+        if len(rows[host]) == 1 and not waits and not _loose(own):
+            return Meant(rows[host], own)
     return Meant()
+
+
+def _opened(hosts: Iterable[Initiator], ended: Noted, now: float) -> list[Initiator]:
+    """Give the hosts whose attachment Cinder may be about to delete."""
+    since = {host: ended.get((OPEN, str(host)), -math.inf) for host in hosts}
+    return [host for host in hosts if now - since[host] <= DELETED_WITHIN]
+
+
+def asked(request: str, initiator: Initiator) -> str:
+    """Give what is noted with ``ASKED``: the request's id, and whom it is about."""
+    return f"{request} {initiator}"
 
 
 def _of(connections: Collection[Connection], name: str) -> list[Connection]:

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from oslo_context import context
-
-from taikun_cinder import connectors, waits
+from taikun_cinder import connectors, current, waits
 from taikun_cinder.monitoring import report
 from taikun_cinder.monitoring.metrics import Metrics
 from taikun_cinder.monitoring.textfile import Textfile
@@ -92,6 +90,6 @@ class Monitor:
         does: str, volume: Any, connector: Mapping[str, Any] | None
     ) -> contextlib.AbstractContextManager[object]:
         host = "all hosts" if connector is None else connectors.host_of(connector)
-        request = context.get_current()  # as oslo.log has it in its lines
-        number = f", {request.request_id}" if request else ""
+        request = current.request_id()
+        number = f", {request}" if request else ""
         return waits.noted(f"{does} volume {volume['id']}, host: {host}{number}")

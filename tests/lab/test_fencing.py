@@ -97,6 +97,20 @@ def test_no_write_of_a_fenced_host_gets_through(
         _tidy_up(active)
 
 
+@pytest.mark.in_turn(2)
+def test_a_host_that_is_force_detached_again_is_out_at_once(cluster: Cluster) -> None:
+    """Cinder's API says nothing of a termination but the request that it is for."""
+    with shared.volume(cluster) as volume:
+        other = volume.attach("compute2")
+        for _ in range(2):
+            fenced = volume.attach("compute1")
+            _force_detached(volume, fenced)
+            assert volume.initiators() == {other.node.plan.initiator}
+        other.write(1, "still there")
+        volume.detach(other)
+        _tidy_up(fenced)
+
+
 def _tidy_up(fenced: Attached) -> None:
     """Let the host forget the session, for the tests behind this one.
 

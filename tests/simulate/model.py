@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts, and servers' uses of volumes, as those who ask for them know them."""
 
+import contextvars
 import dataclasses
 from typing import Any
 
@@ -9,11 +10,22 @@ from tests.contract.memory import Session
 from tests.simulate.backends import Request
 from tests.simulate.locks import Lock
 
+#: The request that an actor works for, as oslo.context has it for a thread.
+REQUEST = contextvars.ContextVar("REQUEST", default="")
 
+
+@dataclasses.dataclass(frozen=True)
 class Context:
     """What stands for the context of a request."""
 
+    request_id: str = ""
+
     def elevated(self) -> "Context":
+        return self
+
+    def serve(self) -> "Context":
+        """Let the actor that calls this work for the request."""
+        REQUEST.set(self.request_id)
         return self
 
 
@@ -44,7 +56,7 @@ class Host:
 
         Args:
             own: whether it is for Cinder itself. It tells more than one by hand, so a
-                detach by force is not taken for its end, repeated.
+                detach by force does not mean it.
         """
         return {
             **({"os_type": "linux2"} if own else {}),

@@ -78,7 +78,6 @@ class Cloud:
     """Cinder's manager with the driver under test; plays cinder-api and the hosts."""
 
     def __init__(self, section, volume_type):
-        self.context = context.RequestContext("user", "project", is_admin=True)
         self.manager = manager.VolumeManager(
             volume_driver="taikun_cinder.driver.MultiattachLVMDriver",
             service_name=section,
@@ -114,6 +113,11 @@ class Cloud:
         """End the driver's threads, as the end of its process does."""
         self.driver._reconcile.stop()
         self.driver._monitor.stop()
+
+    @property
+    def context(self):
+        """The context of a new request, which the thread works for from now on."""
+        return context.RequestContext("user", "project", is_admin=True)
 
     @property
     def driver(self):
@@ -335,6 +339,12 @@ class Cloud:
         self.manager.detach_volume(
             self.context, volume_id, attached.id, self.load(volume_id)
         )
+
+    def force_detach(self, volume_id, attached, connector):
+        """Detach by os-force_detach: both calls are of one request."""
+        volume, request = self.load(volume_id), self.context
+        self.manager.terminate_connection(request, volume_id, dict(connector))
+        self.manager.detach_volume(request, volume_id, attached.id, volume)
 
     def connect_only(self, volume, connector):
         """Connect without an attachment, as Cinder does for itself."""

@@ -204,6 +204,62 @@ def test_operator_fences_a_host_with_two_attachments_at_once(cloud):
     assert other.session.alive
 
 
+FENCE = {"initiator": A["initiator"]}
+
+
+@pytest.mark.parametrize("named", [FENCE, dict(A)])
+@pytest.mark.parametrize("restart", [False, True])
+def test_host_that_is_force_detached_again_is_out_at_once(cloud, named, restart):
+    volume = cloud.volume()
+    other = cloud.attach(volume, B)
+    for _ in range(3):
+        attached = cloud.attach(volume, A)
+        cloud.force_detach(volume, attached, named)
+        assert not attached.session.alive
+        if restart:
+            cloud.restart_driver()
+    assert other.session.alive
+
+
+def test_host_that_is_force_detached_after_a_backup_is_out_at_once(cloud):
+    volume = cloud.volume()
+    cloud.connect_only(cloud.load(volume), A)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(A))
+    attached = cloud.attach(volume, A)
+    cloud.force_detach(volume, attached, A)
+    assert not attached.session.alive
+
+
+def test_force_detach_that_is_repeated_keeps_the_next_server(cloud):
+    volume = cloud.volume()
+    first = cloud.attach(volume, A)
+    cloud.force_detach(volume, first, FENCE)
+    second, other = cloud.attach(volume, A), cloud.attach(volume, B)
+    cloud.force_detach(volume, first, FENCE)  # Cinder finds no such attachment
+    assert second.session.alive
+    cloud.force_detach(volume, other, {"initiator": B["initiator"]})
+    assert not other.session.alive
+    _failed_attach(cloud, volume, B)
+    cloud.reconcile()
+    assert second.session.alive
+
+
+def test_force_detach_of_one_host_settles_no_unclear_call_of_another(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    for _ in range(2):
+        other = cloud.attach(volume, B)
+        cloud.force_detach(volume, other, {"initiator": B["initiator"]})
+    other = cloud.attach(volume, B)
+    request = cloud.context
+    cloud.manager.terminate_connection(request, volume, {"initiator": B["initiator"]})
+    cloud.manager.terminate_connection(cloud.context, volume, dict(FENCE))
+    cloud.forget(volume, first)
+    cloud.manager.detach_volume(request, volume, other.id, cloud.load(volume))
+    assert second.session.alive
+    assert not other.session.alive
+
+
 def test_another_hosts_fence_does_not_settle_a_repeated_one(cloud):
     volume = cloud.volume()
     first, second = cloud.attach(volume, A), cloud.attach(volume, A)

@@ -143,6 +143,16 @@ def test_call_that_is_only_repeated_leaves_nothing_to_settle():
     assert _lets_in(ledger.prune(again).settle(again, 3), again)
 
 
+def test_call_that_is_only_repeated_is_settled_by_its_own_request_alone():
+    ledger = _end(Ledger(), [_row(1)], BY_HAND, request="req-1")
+    again = [_row(2)]
+    ledger = _end(ledger, again, BY_HAND, 2, request="req-2")
+    assert _lets_in(ledger, again)
+    for request in ("", "req-1", "req-3"):
+        assert _lets_in(ledger.settle(again, 3, request), again)
+    assert not _lets_in(ledger.settle(again, 3, "req-2"), again)
+
+
 def test_detach_that_says_what_it_means_leaves_nothing_to_settle():
     rows = [_row(1), _row(2)]
     ledger = _end(Ledger(), rows, BY_HAND)
