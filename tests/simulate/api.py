@@ -12,7 +12,7 @@ from oslo_db import exception as db_exception
 from oslo_messaging import MessagingTimeout
 
 from tests.simulate import rpc
-from tests.simulate.model import Context, Host, Use
+from tests.simulate.model import Context, Use
 from tests.simulate.rows import Volume, VolumeAttachment
 from tests.simulate.world import World
 
@@ -108,22 +108,27 @@ class Api:
             rpc.call(self._world, what, use.volume, delete)
         volume.finish_detach(use.attachment)
 
-    def force_detach(self, use: Use, host: Host | None) -> None:
+    def force_detach(self, use: Use, connector: dict[str, Any] | None) -> None:
         """POST /volumes/ID/action, os-force_detach.
+
+        Both calls are of one request, and neither is by force
+        (AdminController._force_detach).
 
         Args:
             use: whose attachment.
-            host: whose connector is given; None for none.
+            connector: what is given; None for nothing.
         """
         volume = Volume.get_by_id(CONTEXT, use.volume)
+        self._world.requests += 1
+        request = Context(f"req-{self._world.requests}")
 
         def terminate(manager: Any) -> None:
-            connector = host.connector() if host else None
-            manager.terminate_connection(CONTEXT, use.volume, connector, force=True)
+            given = connector and dict(connector)
+            manager.terminate_connection(request.serve(), use.volume, given)
 
         def detach(manager: Any) -> None:
             own = Volume(volume._values)
-            manager.detach_volume(CONTEXT, use.volume, use.attachment, own)
+            manager.detach_volume(request.serve(), use.volume, use.attachment, own)
 
         rpc.call(self._world, f"force detach {use.server}", use.volume, terminate)
         rpc.call(self._world, f"detach volume of {use.server}", use.volume, detach)

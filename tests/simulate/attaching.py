@@ -32,23 +32,26 @@ class Attaching:
         """Give what could be done now."""
         for volume in self._world.volumes:
             for server in self._world.servers:
-                names = {"volume": volume, "server": server}
-                use = self._uses.of(volume, server)
-                if use is None:
-                    for mode in ("rw", "ro"):
-                        yield "attach", {**names, "mode": mode}
-                        yield "attach_in_one", {**names, "mode": mode}
-                elif use.state == "reserved" and self._uses.is_busy(use):
-                    yield "cancel", names
-                elif not self._uses.is_busy(use):
-                    yield "detach", names
-                    if use.state == "granted":
-                        yield "attach_again", names
-                        yield "force_detach", {**names, "by": "connector"}
-                        yield "force_detach", {**names, "by": "nothing"}
+                yield from self._possible(volume, server)
         for volume, id_ in self._world.volumes.items():
             if self._world.database.volumes[id_]["status"] == "available":
                 yield "backup", {"volume": volume, "host": "h4"}
+
+    def _possible(self, volume: str, server: str) -> Iterator[Op]:
+        names = {"volume": volume, "server": server}
+        use = self._uses.of(volume, server)
+        if use is None:
+            for mode in ("rw", "ro"):
+                yield "attach", {**names, "mode": mode}
+                yield "attach_in_one", {**names, "mode": mode}
+        elif use.state == "reserved" and self._uses.is_busy(use):
+            yield "cancel", names
+        elif not self._uses.is_busy(use):
+            yield "detach", names
+            if use.state == "granted":
+                yield "attach_again", names
+                for by in ("connector", "initiator", "nothing"):
+                    yield "force_detach", {**names, "by": by}
 
     def attach(self, volume: str, server: str, mode: str) -> None:
         """Attach a volume, as Nova does."""
@@ -126,15 +129,24 @@ class Attaching:
         use = self._uses.of(volume, server)
         if use is None or self._uses.is_busy(use) or not use.attachment:
             return
-        host = use.host if by == "connector" else None
+        host = None if by == "nothing" else use.host
+        connector = {
+            "connector": use.host.connector(),
+            "initiator": {"initiator": use.host.initiator.name},
+            "nothing": None,
+        }[by]
         with self._uses.working(use), self._world.expected.cut(use.volume, host):
             self._world.expected.set(use, "ending")
+            shared = self._uses.shares(use)
             try:
-                self._api.force_detach(use, host)
+                self._api.force_detach(use, connector)
             except FAILURES:
                 return
             use.session = None
             self._world.expected.set(use, "ended")
+            if by != "nothing" and (shared or self._uses.shares(use)):
+                # Which one of several was meant was not told: a pass ends it.
+                use.left = self._world.scheduler.now
 
     def backup(self, volume: str, host: str) -> None:
         """Connect a volume to a host of Cinder's own, without an attachment."""
@@ -254,7 +266,8 @@ class Attaching:
             try:
                 self._api.delete(use)
             except (exception.VolumeAttachmentNotFound, exception.VolumeNotFound):
-                pass
+                # It was cancelled before, and cinder-volume has not heard of that.
+                use.left = self._world.scheduler.now
             except FAILURES:
                 continue
             self._world.expected.set(use, "ended")

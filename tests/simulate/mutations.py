@@ -120,6 +120,16 @@ def _forgets_answers() -> contextlib.AbstractContextManager[object]:
     return mock.patch.object(exports, "Record", record)
 
 
+def _takes_for_repeated() -> contextlib.AbstractContextManager[object]:
+    """A request like an earlier one is a repeated one, whatever its id."""
+    real = Ledger.settle
+
+    def settle(self: Ledger, attachments: Any, now: float, request: str) -> Ledger:
+        return real(self, attachments, now)
+
+    return mock.patch.object(Ledger, "settle", settle)
+
+
 #: The faults, by name.
 MUTATIONS: Mapping[str, _Plant] = {
     "ends-nothing": _ends_nothing,
@@ -134,4 +144,5 @@ MUTATIONS: Mapping[str, _Plant] = {
     "told-password": _told_password,
     "leaks-records": _leaks_records,
     "forgets-answers": _forgets_answers,
+    "takes-for-repeated": _takes_for_repeated,
 }

@@ -15,12 +15,13 @@ from cinder.volume import driver as cinder_driver
 from cinder.volume import manager
 
 import taikun_cinder.driver
-from taikun_cinder import database, durable, fences, records
+from taikun_cinder import current, database, durable, fences, records
 from taikun_cinder.access import attachment, identity
 from tests.simulate import queries
 from tests.simulate.actors import Actor
 from tests.simulate.disk import SimOs, SimPath, SimShutil
 from tests.simulate.locks import Lock
+from tests.simulate.model import REQUEST
 from tests.simulate.rows import objects
 from tests.simulate.schedule import Scheduler
 
@@ -176,6 +177,7 @@ def install() -> SecretsSeen:
     for module in (records, fences, taikun_cinder.driver):
         vars(module)["Path"] = SimPath
     vars(fences)["shutil"] = SimShutil()
+    vars(current)["request_id"] = REQUEST.get
     vars(database).update(queries.ANSWERS)
     vars(database)["objects"] = objects
     vars(manager)["objects"] = objects

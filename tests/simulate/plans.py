@@ -19,6 +19,7 @@ def write(path: Path, plan: Plan, broken: str) -> None:
         "ops": [[number, *op] for number, op in sorted(plan.ops.items())],
         "decisions": plan.decisions,
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(text, indent=1) + "\n")
 
 

@@ -72,6 +72,8 @@ class World:
         self.lost: dict[str, Values] = {}
         self.lost_services: dict[str, Values] = {}
         self._rows = 0
+        #: How many requests of Cinder's API there were that have an id.
+        self.requests = 0
 
     def _begin(self) -> bool:
         return self.begin()
