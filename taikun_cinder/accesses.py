@@ -74,6 +74,11 @@ def _of_attachment(seen: Seen, attachment: Attachment) -> Access:
         remarks.append("fenced by an operator, until this attachment is deleted")
     elif attachment.key in seen.known.ledger.ended:
         remarks.append("detached, and Cinder has not deleted it yet")
+    if attachment.keeps_more:
+        remarks.append(
+            f"told another disk by a repeated attach: its host keeps "
+            f"{attachment.keeps.words}, too, until it is detached"
+        )
     return _access(
         seen,
         attachment.initiator,

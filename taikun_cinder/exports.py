@@ -29,7 +29,7 @@ from taikun_cinder.access.grants import grants
 from taikun_cinder.access.guard import LookFirst, writing
 from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
 from taikun_cinder.access.ledger import Ledger
-from taikun_cinder.access.model import Export, Grant, Initiator
+from taikun_cinder.access.model import Export, Grant, Initiator, Mode
 from taikun_cinder.access.rules import Use
 from taikun_cinder.access.servers import unasked, uses
 from taikun_cinder.admission import Admission, AttachRequest, admit
@@ -187,6 +187,7 @@ class Exports:
             connector=connector,
             readers_disk=readers_disk,
             candidates=admission.candidates,
+            reads=request.mode is Mode.RO,
         )
         for fence in known.fences:
             if fence.refuses(made.connections[-1]):

@@ -7,6 +7,7 @@ from typing import Any
 
 from taikun_cinder import database
 from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.disks import kept
 from taikun_cinder.access.fence import Fence, unfenced
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator
@@ -147,7 +148,8 @@ def look(
         ledger = ledger.without_deleted(deleted)
     for fence in fences:
         ledger = fence.applied(rows.attachments, ledger)
-    return Known(name, rows.volume, rows.attachments, ledger, record, deleted, fences)
+    attachments = kept(ledger.disks, rows.attachments)
+    return Known(name, rows.volume, attachments, ledger, record, deleted, fences)
 
 
 def without_rows(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from taikun_cinder.access.attachment import Connection
+from taikun_cinder.access.attachment import Connection, Disks
 from taikun_cinder.access.ledger import Kept, Ledger
 from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import (
@@ -110,6 +110,7 @@ def plain(record: Record) -> dict[str, Any]:
                 "candidates": sorted(connection.candidates),
                 "idle": connection.idle,
                 "rows": sorted(connection.rows),
+                "reads": connection.reads,
                 "grant": _plain_grant(connection.grant),
             }
             for connection in ledger.connections
@@ -137,6 +138,14 @@ def plain(record: Record) -> dict[str, Any]:
         "absent": {initiator.name: since for initiator, since in ledger.absent.items()},
         "attachments": {
             initiator.name: sorted(ids) for initiator, ids in ledger.attachments.items()
+        },
+        "disks": {
+            id_: {
+                "initiator": str(had.initiator),
+                "main_disk": had.mode and had.mode.value,
+                "readers_disk": had.readers_disk,
+            }
+            for id_, had in ledger.disks.items()
         },
     }
 
@@ -210,6 +219,7 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
             frozenset(map(_text, flight.get("candidates", ()))),
             _flag(flight.get("idle", False)),
             frozenset(map(_text, flight.get("rows", ()))),
+            _flag(flight.get("reads", False)),
         )
         for flight in plain["flights"]
     )
@@ -243,6 +253,7 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
             Initiator(name): frozenset(map(_text, ids))
             for name, ids in plain.get("attachments", {}).items()
         },
+        disks={id_: _disks(had) for id_, had in plain.get("disks", {}).items()},
     )
     about = plain.get("about")
     if about is not None:
@@ -300,6 +311,15 @@ def _export(plain: Mapping[str, Any]) -> Export:
         portals=frozenset(map(_portal, plain["portals"])),
         grants=frozenset(_grant(grant) for grant in plain["grants"]),
         discard=_flag(plain.get("discard", False)),
+    )
+
+
+def _disks(plain: Mapping[str, Any]) -> Disks:
+    mode = _name(plain["main_disk"])
+    return Disks(
+        Initiator(_text(plain["initiator"])),
+        None if mode is None else Mode(mode),
+        _flag(plain["readers_disk"]),
     )
 
 

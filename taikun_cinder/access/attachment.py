@@ -7,10 +7,39 @@ import secrets
 from collections.abc import Collection, Iterable
 
 from taikun_cinder.access.machine import UNKNOWN, Machine
-from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode, Told
+from taikun_cinder.access.model import (
+    Credentials,
+    Grant,
+    Initiator,
+    Mode,
+    Told,
+    highest,
+)
 
 #: The form of the pairs that are made here, and of no other driver's.
 _OURS = re.compile(r"u[0-9a-f]{20} p[0-9a-f]{32}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Disks:
+    """The disks that a host has by an attachment, see ``access.disks``.
+
+    Attributes:
+        initiator: the host's.
+        mode: what it may do with the main disk; None if it does not have that.
+        readers_disk: whether it has the readers' disk.
+    """
+
+    initiator: Initiator | None = None
+    mode: Mode | None = None
+    readers_disk: bool = False
+
+    @property
+    def words(self) -> str:
+        """What they are, in words."""
+        main = self.mode and f"the main disk ({self.mode.value})"
+        readers = "the readers' disk" if self.readers_disk else None
+        return " and ".join(filter(None, (main, readers)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +65,7 @@ class Attachment:
         told: where its host was told to connect; None as long as it was not.
         readable: whether all of its row could be read. If not, it may be anybody's.
         machine: the one that its connector comes from.
+        keeps: the disks that its host was told before, and has besides.
     """
 
     id: str
@@ -50,11 +80,39 @@ class Attachment:
     readable: bool = True
     machine: Machine = UNKNOWN
     readers_disk: bool = False
+    keeps: Disks = Disks()
 
     @property
     def server(self) -> str:
         """The server that uses the volume by it, or else the attachment itself."""
         return self.instance_uuid or f"attachment {self.id}"
+
+    @property
+    def has_readers_disk(self) -> bool:
+        """Whether its host has the readers' disk by it."""
+        return self.readers_disk or self.keeps.readers_disk
+
+    def main_mode(self, *, decided: bool) -> Mode | None:
+        """Give what its host may do with the main disk by it; None for nothing.
+
+        Args:
+            decided: whether its row says the mode already.
+        """
+        shown = decided and not self.readers_disk
+        return highest((self.keeps.mode, self.mode if shown else None))
+
+    @property
+    def keeps_more(self) -> bool:
+        """Whether its host has more by it than its row says."""
+        shown = None if self.readers_disk else self.mode
+        more = self.has_readers_disk and not self.readers_disk
+        return more or self.main_mode(decided=True) is not shown
+
+    def keeping(self, had: Disks | None) -> "Attachment":
+        """Give the same one with what its host had by it before."""
+        if had is None or had.initiator != self.initiator:
+            return self
+        return dataclasses.replace(self, keeps=had)
 
     @property
     def is_nameless(self) -> bool:
@@ -88,6 +146,7 @@ class Connection:
             is not taken for another's.
         rows: the ids of the attachments that it may be for; empty if none was there, or
             if it is not known.
+        reads: whether who asked for it said that it is to read only.
     """
 
     identity: str
@@ -100,6 +159,7 @@ class Connection:
     candidates: frozenset[str] = frozenset()
     idle: bool = False
     rows: frozenset[str] = frozenset()
+    reads: bool = False
 
     def may_be_of(self, attachment: Attachment) -> bool:
         """Say whether an attachment that has no connector yet can be the one it is for.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The grants of a volume: what its attachments and the driver's answers come to."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from taikun_cinder.access.attachment import (
@@ -9,7 +9,13 @@ from taikun_cinder.access.attachment import (
     Connection,
     read_only_by_nameless,
 )
-from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
+from taikun_cinder.access.model import (
+    Credentials,
+    Grant,
+    Initiator,
+    Mode,
+    highest,
+)
 
 
 class Answers(Protocol):
@@ -58,10 +64,11 @@ def grants(attachments: Iterable[Attachment], answers: Answers) -> frozenset[Gra
             continue
         if attachment.key in answers.ended:
             continue
-        if attachment.readers_disk:
+        if attachment.has_readers_disk:
             readers.add(initiator)
-        elif attachment.identity not in undecided:
-            modes.setdefault(initiator, []).append(attachment.mode)
+        mode = attachment.main_mode(decided=attachment.identity not in undecided)
+        if mode is not None:
+            modes.setdefault(initiator, []).append(mode)
         if attachment.credentials is not None:
             known.setdefault(initiator, []).append(attachment.credentials)
     read_only = read_only_by_nameless(attachments, answers.connections)
@@ -77,7 +84,7 @@ def grants(attachments: Iterable[Attachment], answers: Answers) -> frozenset[Gra
         Grant(
             initiator,
             _chosen(pairs, answers.current.get(initiator)),
-            _highest(modes.get(initiator, ())),
+            highest(modes.get(initiator, ())),
             initiator in readers,
         )
         for initiator, pairs in known.items()
@@ -88,9 +95,3 @@ def _chosen(pairs: Sequence[Credentials], current: Credentials | None) -> Creden
     """Give the pair that a host uses, of those that its connections have."""
     told = [pair for pair in pairs if pair.known] or pairs
     return current if current is not None and current in told else told[-1]
-
-
-def _highest(modes: Collection[Mode]) -> Mode | None:
-    if not modes:
-        return None
-    return Mode.RW if Mode.RW in modes else Mode.RO

@@ -42,10 +42,12 @@ from collections.abc import (
 )
 from typing import TypeVar
 
+from taikun_cinder.access import disks
 from taikun_cinder.access.adoption import adopted
 from taikun_cinder.access.attachment import (
     Attachment,
     Connection,
+    Disks,
     is_its_hosts_own,
     new_credentials,
 )
@@ -110,6 +112,7 @@ class Ledger:
         kept: what hosts without access get back when they are let in again.
         absent: since when hosts with access were seen without a session.
         attachments: the ids of those that each initiator with access had last.
+        disks: what hosts have by attachments beside what their rows say, by their ids.
     """
 
     connections: tuple[Connection, ...] = ()
@@ -123,6 +126,7 @@ class Ledger:
     attachments: Mapping[Initiator, frozenset[str]] = dataclasses.field(
         default_factory=dict
     )
+    disks: Mapping[str, Disks] = dataclasses.field(default_factory=dict)
 
     def prune(
         self, attachments: Iterable[Attachment], let_in: Iterable[Initiator] = ()
@@ -161,6 +165,12 @@ class Ledger:
             self.kept,
             _of(known, self.absent),
             _joined(_of(known, self.attachments), self._had_by(attachments)),
+            disks.lasting(
+                self.disks,
+                attachments,
+                frozenset().union(*self.attachments.values()),
+                {one.identity for one in self.connections if one.reads},
+            ),
         )
 
     def with_attachments_of(
@@ -232,6 +242,7 @@ class Ledger:
         machine: Machine = UNKNOWN,
         connector: str = "",
         candidates: frozenset[str] = frozenset(),
+        reads: bool = False,
     ) -> "Ledger":
         """Grant one connection. Forget the result if it could not be made so.
 
@@ -248,6 +259,7 @@ class Ledger:
             machine: the host.
             connector: see ``Connection``.
             candidates: see ``Connection``.
+            reads: see ``Connection``.
         """
         before = {grant.initiator: grant for grant in grants(attachments, self)}
         known = before.get(initiator)
@@ -269,10 +281,19 @@ class Ledger:
                 if attachment.server in {server, *candidates}
                 if attachment.initiator in (None, initiator)
             ),
+            reads=reads,
         )
         told = machine.known_by(self.machines.get(initiator, UNKNOWN))
+        own = (
+            attachment
+            for attachment in attachments
+            if attachment.initiator == initiator
+            if attachment.connected and attachment.key not in self.ended
+        )
+        undecided = {one.identity for one in self.connections if one.undecided}
         return dataclasses.replace(
             self._with(made),
+            disks=disks.noted(self.disks, own, undecided),
             machines={**self.machines, initiator: told},
             kept=_of(self.kept.keys() - {initiator}, self.kept),
             absent=_of(self.absent.keys() - {initiator}, self.absent),

@@ -44,6 +44,11 @@ class Mode(enum.Enum):
         return self is Mode.RO
 
 
+def highest(modes: Collection[Mode | None]) -> Mode | None:
+    """Give the mode that a host has by several uses; None if it has none."""
+    return next((mode for mode in (Mode.RW, Mode.RO) if mode in modes), None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Credentials:
     """The name and password that a host logs in with.
@@ -142,8 +147,7 @@ class Grant:
 
     def joined(self, other: "Grant") -> "Grant":
         """Give this grant with the disks that another one of the host shows."""
-        shown = {self.mode, other.mode}
-        mode = next((mode for mode in (Mode.RW, Mode.RO) if mode in shown), None)
+        mode = highest((self.mode, other.mode))
         readers_disk = self.readers_disk or other.readers_disk
         return dataclasses.replace(self, mode=mode, readers_disk=readers_disk)
 

@@ -21,6 +21,7 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
             if attachment.identity:
                 connection = connections.pop(attachment.identity, None)
             writes = connection.writes if connection else attachment.mode is Mode.RW
+            writes = writes or attachment.keeps.mode is Mode.RW
             undecided = connection is not None and connection.undecided
             yield Use(attachment.server, attachment.initiator, writes, undecided)
     ids = {attachment.id for attachment in attachments}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attach and detach, and what users and Nova do beside that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cinder import exception
 
@@ -96,16 +97,22 @@ class Attaching:
         use = self._uses.of(volume, server)
         if use is None or self._uses.is_busy(use) or use.state != "granted":
             return
-        if use.may_get_another_disk or self._world.is_limited:
-            return  # it would lose the one that it has
         with self._uses.working(use):
             boots, use.asks = self._world.kernel.boots, use.wish == "rw"
             try:
                 information = self._api.update(use)
-                if use.session is not None:
+                if use.session is not None and not self._is_another_disk(
+                    use, information
+                ):
                     self._log_in(use, information, boots, use.wish)
             except FAILURES:
                 return
+
+    @staticmethod
+    def _is_another_disk(use: Use, information: Mapping[str, Any]) -> bool:
+        """Say whether a server is told a readers' disk, and goes on with its own."""
+        reads = information["access_mode"] != "rw"
+        return reads and int(information["target_lun"]) != use.lun
 
     def cancel(self, volume: str, server: str) -> None:
         """Delete an attachment that is about to get its connector."""

@@ -119,12 +119,6 @@ class Use:
         return self.state != "ended"
 
     @property
-    def may_get_another_disk(self) -> bool:
-        """Whether a repeated request may be answered with another disk than it has."""
-        has_main_disk = not self.information.get("target_lun")
-        return not self.writes and (has_main_disk or self.wish == "rw")
-
-    @property
     def is_in_use(self) -> bool:
         """Whether its server has the volume by an attachment."""
         return self.state == "granted" and bool(self.attachment and self.session)

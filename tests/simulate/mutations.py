@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
 
-from taikun_cinder import attachment_log, durable, exports, locks, modes
+from taikun_cinder import attachment_log, durable, exports, known, locks, modes
 from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Mode
@@ -130,6 +130,11 @@ def _takes_for_repeated() -> contextlib.AbstractContextManager[object]:
     return mock.patch.object(Ledger, "settle", settle)
 
 
+def _forgets_disks() -> contextlib.AbstractContextManager[object]:
+    """A host has the disk that its row names, and loses the one that it was told."""
+    return mock.patch.object(known, "kept", lambda disks, attachments: attachments)
+
+
 #: The faults, by name.
 MUTATIONS: Mapping[str, _Plant] = {
     "ends-nothing": _ends_nothing,
@@ -145,4 +150,5 @@ MUTATIONS: Mapping[str, _Plant] = {
     "leaks-records": _leaks_records,
     "forgets-answers": _forgets_answers,
     "takes-for-repeated": _takes_for_repeated,
+    "forgets-disks": _forgets_disks,
 }

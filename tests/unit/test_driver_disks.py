@@ -100,11 +100,73 @@ def test_an_attachment_that_gets_another_mode_gets_the_other_disk(cloud, before,
     cloud.watch()
     assert _lun(attached) == {"rw": 0, "ro": 1}[after]
     assert attached.writes() is (after == "rw")
-    with pytest.raises(OSError, match="input/output"):
+    if after == "ro":
+        with pytest.raises(OSError, match="input/output"):
+            old.read()
+    else:  # its server may be using it still, and can change nothing by it
         old.read()
+        with pytest.raises(OSError, match="write protected"):
+            old.write(b"by the readers' disk")
     cloud.reconcile()
     assert attached.writes() is (after == "rw")
+    cloud.detach(volume, attached)
+    assert cloud.acls(volume) == {B["initiator"]}
     other.session.read()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_writer_keeps_its_disk_when_it_is_taken_for_another_server(cloud, restart):
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
+    writer, reader = cloud.attach(volume, A), cloud.attach(volume, B)
+    before = writer.session
+    waiting = cloud.reserve(volume)
+    cloud.connect(volume, A, writer)  # once more: the first answer was lost
+    cloud.watch(1)
+    if restart:
+        cloud.restart_driver()
+    cloud.pass_often()
+    before.write(b"goes on")
+    cloud.forget(volume, waiting)
+    # It still counts as one that writes.
+    third = cloud.attach(volume, B)
+    assert third.information["access_mode"] == "ro"
+    cloud.pass_often()
+    before.write(b"goes on still")
+    cloud.detach(volume, writer)
+    with pytest.raises(OSError, match="input/output"):
+        before.read()
+    assert cloud.acls(volume) == {B["initiator"]}
+    assert reader.session.read() == b"goes on still"
+    assert cloud.attach(volume, A).information["access_mode"] == "rw"
+
+
+def test_a_reader_keeps_the_main_disk_when_it_is_told_the_readers(cloud):
+    volume = cloud.volume()
+    reader = cloud.attach_in_one(volume, A, "ro")
+    cloud.watch()
+    before = reader.session
+    assert _lun(reader) == 0
+    cloud.connect(volume, A | {"mode": "ro"}, reader)
+    assert _lun(reader) == 1
+    cloud.pass_often()
+    before.read()
+    with pytest.raises(OSError, match="write protected"):
+        before.write(b"by a reader")
+    cloud.detach(volume, reader)
+    assert cloud.acls(volume) is None
+
+
+def test_a_server_that_asks_to_read_gives_up_the_main_disk_beside_another(cloud):
+    volume = cloud.volume()
+    first, second = cloud.attach(volume, A), cloud.attach(volume, A, "ro")
+    before = first.session
+    cloud._write_mode(first, volume, "null")
+    cloud.connect(volume, A | {"mode": "ro"}, first)
+    cloud.watch()
+    with pytest.raises(OSError, match="input/output"):
+        before.read()
+    assert not first.writes()
+    assert second.session.read() == first.session.read()
 
 
 def test_a_host_of_an_older_version_keeps_the_disk_that_it_was_given(cloud):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taikun_cinder.access.attachment import Connection
+from taikun_cinder.access.attachment import Connection, Disks
 from taikun_cinder.access.ledger import Kept, Ledger
 from taikun_cinder.access.machine import Machine
 from taikun_cinder.access.model import Export, Grant, Mode
@@ -197,6 +197,7 @@ def test_record_with_any_value_of_another_kind_is_read_or_told(tmp_path):
             {host: Kept(CREDENTIALS[host], machine)},
             {host: 1.0},
             {host: frozenset({"attachment"})},
+            {"attachment": Disks(host, Mode.RW, readers_disk=True)},
         ),
         About("1", "node@lvm", "node"),
     )

@@ -53,6 +53,19 @@ def test_each_use_says_server_host_mode_and_session(cloud, show):
     assert (reserved["enforced"], reserved["host"]) == ("none", "")
 
 
+def test_a_disk_that_a_host_keeps_beside_its_rows_is_told(cloud, show):
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
+    writer = cloud.attach(volume, A)
+    cloud.attach(volume, B)
+    cloud.reserve(volume)
+    cloud.connect(volume, A, writer)
+    cloud.watch(1)
+    first, second, _ = show(volume)["uses"]
+    assert (first["disk"], first["enforced"]) == ("readers", "ro")
+    assert "keeps the main disk (rw), too" in first["remark"]
+    assert second["remark"] == ""
+
+
 def test_what_the_kernel_has_is_shown_and_not_what_it_should_have(cloud, show):
     volume = cloud.volume()
     cloud.attach(volume, A, "rw")
