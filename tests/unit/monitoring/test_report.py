@@ -82,16 +82,17 @@ def test_pass_is_told_while_it_goes_on(cloud, monkeypatch):
 def test_request_and_its_wait_are_told_while_they_last(cloud):
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
+    loaded, context = cloud.load(volume), cloud.context
 
     def detach():
-        cloud.context.update_store()  # as each request does in its thread
-        cloud.driver.terminate_connection(cloud.load(volume), None)
+        context.update_store()  # as each request does in its thread
+        cloud.driver.terminate_connection(loaded, None)
 
     with locks.held(volume):
         ending = threading.Thread(target=detach)
         ending.start()
         request = (
-            f"detaches volume {volume}, host: all hosts, {cloud.context.request_id} "
+            f"detaches volume {volume}, host: all hosts, {context.request_id} "
             f"({ending.name})"
         )
         while f"waits for the lock of volume {volume} ({ending.name})" not in (
