@@ -15,12 +15,15 @@ import time
 
 from environment import ROOT, Environment
 
-#: These use neither Cinder nor a library that its releases have in other versions.
+#: These use neither Cinder nor a library that its releases have in other versions, or
+#: imitate it.
 _THE_SAME_ON_ALL = (
     "tests/unit/access",
+    "tests/unit/chaos",
     "tests/unit/cli/test_topology_page.py",
     "tests/unit/lab",
     "tests/unit/monitoring/test_alerts.py",
+    "tests/unit/simulate",
     "tests/unit/targets/lio/test_audit.py",
     "tests/unit/targets/lio/test_plan.py",
     "tests/unit/test_packaging.py",

@@ -69,18 +69,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if marker in names:
                 item.add_marker(marker)
         lanes.group(item)
-    items.sort(key=lanes.order)
+    items[:] = lanes.order(items)
 
 
 @pytest.hookimpl(specname="pytest_collection_modifyitems", trylast=True)
 def pytest_leave_out_other_turns(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out the cases that are another turn's, but not what was chosen by hand."""
+    """Leave out the cases that are another turn's, but not what was chosen by hand.
+
+    Nor is anything of the share left out that each release of Cinder is tried on.
+    """
     by_hand = any("::" in argument for argument in config.args) or any(
         config.getoption(name) for name in ("keyword", "lf", "thorough")
     )
-    left = [] if by_hand else turns.left_out(items)
+    share = "share" in config.getoption("markexpr")
+    left = [] if by_hand or share else turns.left_out(items)
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
 

@@ -6,9 +6,13 @@ processes get one. Tests of a cluster are handed out by the file, since those of
 share services that take long to start; all others one by one.
 """
 
+from collections.abc import Iterable
+
 import pytest
 from xdist.scheduler import LoadGroupScheduling
 from xdist.workermanage import WorkerController
+
+from tests.lab import durations
 
 #: How many processes have a cluster.
 CLUSTERS = 2
@@ -16,35 +20,24 @@ CLUSTERS = 2
 #: Begins the group of tests that need a cluster.
 _CLUSTER = "cluster"
 
-#: The files that take longest, as measured on 2026-11-26, the longest first: what is
-#: handed out last should be short, so that all processes end at the same time.
-_LONGEST = (
-    "test_own_connections",
-    "test_cinders_rules",
-    "test_cluster_file_system",
-    "test_fencing",
-    "test_scheduling",
-    "test_two_services",
-    "test_policies",
-    "test_portals",
-    "test_crashes",
-    "test_take_over",
-    "test_healing",
-    "test_restart",
-    "test_churn",
-    "test_costs",
-    "test_law_1",
-)
 
+def order(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Sort tests: clusters' first, and what takes long before what does not.
 
-def order(item: pytest.Item) -> tuple[bool, bool, int]:
-    """Give a key to sort tests by: clusters' first, and long ones before short ones."""
-    name = item.path.stem
-    return (
-        not _needs_a_cluster(item),
-        item.get_closest_marker("whole_run") is not None,
-        _LONGEST.index(name) if name in _LONGEST else len(_LONGEST),
-    )
+    What is handed out last should be short, so that all processes end at the same time.
+    """
+    seconds = {item: durations.of(item) for item in items}
+    files: dict[str, float] = {}
+    for item, taken in seconds.items():
+        files[item.path.stem] = files.get(item.path.stem, 0.0) + taken
+
+    def key(item: pytest.Item) -> tuple[bool, bool, float, str]:
+        cluster = _needs_a_cluster(item)
+        last = item.get_closest_marker("whole_run") is not None
+        longest = files[item.path.stem] if cluster else seconds[item]
+        return not cluster, last, -longest, item.path.stem if cluster else ""
+
+    return sorted(items, key=key)
 
 
 def group(item: pytest.Item) -> None:

@@ -6,7 +6,7 @@ import pytest
 from lab.single import SingleNode
 from tests.lab.stories import OURS, Story, told
 
-pytestmark = pytest.mark.share
+pytestmark = [pytest.mark.share, pytest.mark.in_turn(2, of="file")]
 
 
 def test_no_two_hosts_share_credentials(node: SingleNode) -> None:

@@ -10,7 +10,7 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story, told
 from tests.lab.writers import undisturbed
 
-pytestmark = pytest.mark.share
+pytestmark = [pytest.mark.share, pytest.mark.in_turn(2, of="file")]
 
 SERVER, OTHER = (f"0000000{number}-1111-4222-8333-444444444444" for number in (1, 2))
 

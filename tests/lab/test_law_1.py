@@ -12,7 +12,7 @@ from lab.single import SingleNode
 from tests.lab.guest.faults import UNLUCKY
 from tests.lab.stories import IN_TREE, OURS, Story, told
 
-pytestmark = pytest.mark.share
+pytestmark = [pytest.mark.share, pytest.mark.in_turn(2, of="file")]
 
 
 def _attach_fails(story: Story) -> None:

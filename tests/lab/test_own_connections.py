@@ -23,7 +23,7 @@ from lab.services.cinder_conf import (
 from tests.lab import shared
 from tests.lab.shared import Shared, writing
 
-pytestmark = pytest.mark.share
+pytestmark = [pytest.mark.share, pytest.mark.in_turn(2, of="file")]
 
 GROUPS = {BACKEND: VOLUME_GROUP, PATHS_BACKEND: SECOND_GROUP}
 

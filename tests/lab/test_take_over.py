@@ -12,7 +12,7 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story
 from tests.lab.writers import undisturbed
 
-pytestmark = pytest.mark.share
+pytestmark = [pytest.mark.share, pytest.mark.in_turn(2, of="file")]
 
 #: All that differs in an export of the in-tree driver.
 DISCOVERY = "SetAttribute(name='demo_mode_discovery', value=0)"

@@ -2,17 +2,21 @@
 """The part of the cases that a run takes, where all of them would take too long.
 
 A test that tells one story in several ways is marked ``in_turn(N)``: a usual run takes
-each N-th of its cases, and the next run's turn, which is the next day's, others. Tests
-that are marked ``in_turn(N, of=WHAT)`` are the cases of one set: of their file, if that
-is ``file``.
+an N-th of its cases, by the time that they take, and the next run's turn, which is the
+next day's, others. Tests that are marked ``in_turn(N, of=WHAT)`` are the cases of one
+set: of their file, if that is ``file``.
 """
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+
+from tests.lab import durations
+
+Seconds = Callable[[Any], float]
 
 #: Names the variable with the number of a run's turn.
 VARIABLE = "TAIKUN_LAB_TURN"
@@ -38,13 +42,27 @@ def number() -> int:
     return int(os.environ[VARIABLE])
 
 
-def part(cases: Sequence[Any], turns: int) -> Sequence[Any]:
-    """Give the cases of this turn: all have been in one after so many turns."""
-    turns = min(turns, len(cases))
-    return cases[number() % turns :: turns]
+def part(cases: Sequence[Any], turns: int, seconds: Seconds) -> Sequence[Any]:
+    """Give the cases of this turn: all have been in one after so many turns.
+
+    Args:
+        cases: all.
+        turns: how many there are.
+        seconds: tells how long a case takes. Each turn gets about the same.
+    """
+    shares: list[list[Any]] = [[] for _ in range(min(turns, len(cases)))]
+    loads = [0.0] * len(shares)
+    for case in sorted(cases, key=seconds, reverse=True):
+        least = loads.index(min(loads))
+        shares[least].append(case)
+        loads[least] += seconds(case)
+    own = shares[number() % len(shares)]
+    return [case for case in cases if case in own]
 
 
-def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+def left_out(
+    items: Sequence[pytest.Item], seconds: Seconds = durations.of
+) -> list[pytest.Item]:
     """Give the cases that are another turn's."""
     sets: dict[Any, list[pytest.Item]] = {}
     turns = {}
@@ -55,7 +73,7 @@ def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
             (turns[one],) = marker.args
     left = []
     for one, cases in sets.items():
-        taken = part(cases, turns[one])
+        taken = part(cases, turns[one], seconds)
         left += [case for case in cases if case not in taken]
     return left
 

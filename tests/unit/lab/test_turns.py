@@ -12,7 +12,7 @@ def _taken(monkeypatch: pytest.MonkeyPatch, cases: list[str], every: int) -> lis
     taken: list[str] = []
     for turn in range(20000, 20000 + every):
         monkeypatch.setenv(turns.VARIABLE, str(turn))
-        taken += turns.part(cases, every)
+        taken += turns.part(cases, every, len)
     return taken
 
 
@@ -22,6 +22,18 @@ def test_each_case_is_taken_once_in_as_many_turns(
 ) -> None:
     cases = [f"case {number}" for number in range(6)]
     assert sorted(_taken(monkeypatch, cases, every)) == cases
+
+
+def test_turns_take_about_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"a": 90.0, "b": 60.0, "c": 40.0, "d": 30.0, "e": 10.0, "f": 4.0}
+    taken = []
+    for turn in range(20000, 20002):
+        monkeypatch.setenv(turns.VARIABLE, str(turn))
+        own = turns.part(list(seconds), 2, seconds.__getitem__)
+        assert own == sorted(own), "their order is kept"
+        taken.append(sum(map(seconds.__getitem__, own)))
+    assert sum(taken) == sum(seconds.values())
+    assert max(taken) < 1.1 * min(taken)
 
 
 def test_cases_chosen_by_hand_are_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +64,13 @@ def test_a_set_is_a_test_or_a_file_or_what_the_marker_names(
         *(_Item(file, "one", "1", of="both") for file in "cd"),
     ]
     left = {}
+
+    def alike(case: object) -> float:
+        return 1.0
+
     for turn in (0, 1):
         monkeypatch.setenv(turns.VARIABLE, str(turn))
-        left[turn] = [(item.path, item.name) for item in turns.left_out(items)]
+        left[turn] = [(item.path, item.name) for item in turns.left_out(items, alike)]
     assert left[1] == [(i.path, i.name) for i in items[1::2]]
     assert left[0] == [(i.path, i.name) for i in items[2::2]]
 
