@@ -110,9 +110,12 @@ class Attaching:
 
     @staticmethod
     def _is_another_disk(use: Use, information: Mapping[str, Any]) -> bool:
-        """Say whether a server is told a readers' disk, and goes on with its own."""
+        """Say whether a server is told to read only, and goes on with what it has.
+
+        A target that cannot show the readers' disk tells the main one, for reading.
+        """
         reads = information["access_mode"] != "rw"
-        return reads and int(information["target_lun"]) != use.lun
+        return reads and (use.writes or int(information["target_lun"]) != use.lun)
 
     def cancel(self, volume: str, server: str) -> None:
         """Delete an attachment that is about to get its connector."""

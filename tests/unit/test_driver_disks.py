@@ -169,6 +169,18 @@ def test_a_server_that_asks_to_read_gives_up_the_main_disk_beside_another(cloud)
     assert second.session.read() == first.session.read()
 
 
+def test_a_writer_that_is_told_to_read_the_main_disk_goes_on_writing(cloud):
+    cloud.target.kernel.lack = "made by an older version"
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
+    writer = cloud.attach(volume, A)
+    before = writer.session
+    cloud.reserve(volume)
+    cloud.connect(volume, A, writer)
+    assert (_lun(writer), writer.information["access_mode"]) == (0, "ro")
+    cloud.pass_often()
+    before.write(b"goes on")
+
+
 def test_a_host_of_an_older_version_keeps_the_disk_that_it_was_given(cloud):
     volume = cloud.volume()
     cloud.target.kernel.lack = "made by an older version"
