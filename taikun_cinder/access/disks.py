@@ -43,6 +43,7 @@ def lasting(
     attachments: Iterable[Attachment],
     missing: Container[str],
     lowered: Container[str | None],
+    renewed: Container[str],
 ) -> dict[str, Disks]:
     """Forget the attachments that are over, or another host's.
 
@@ -51,6 +52,7 @@ def lasting(
         attachments: all of the volume's.
         missing: the ids of those whose rows may come back.
         lowered: the identities of those who asked to read only.
+        renewed: the ids of those that were ended, and have another connector by now.
     """
     rows = {attachment.id: attachment for attachment in attachments}
     found = {}
@@ -59,7 +61,7 @@ def lasting(
         if row is None:
             if id_ in missing:
                 found[id_] = had
-        elif row.connected and row.initiator == had.initiator:
+        elif row.connected and row.initiator == had.initiator and id_ not in renewed:
             lower = had.mode is Mode.RW and row.identity in lowered
             found[id_] = dataclasses.replace(had, mode=None) if lower else had
     return found

@@ -170,6 +170,7 @@ class Ledger:
                 attachments,
                 frozenset().union(*self.attachments.values()),
                 {one.identity for one in self.connections if one.reads},
+                {id_ for id_, identity in self.ended if (id_, identity) not in keys},
             ),
         )
 

@@ -181,6 +181,24 @@ def test_a_writer_that_is_told_to_read_the_main_disk_goes_on_writing(cloud):
     before.write(b"goes on")
 
 
+def test_an_attachment_that_was_ended_and_comes_back_has_what_it_is_told(cloud):
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
+    first, other = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.detach(volume, other)
+    cloud.terminate(volume, first)  # and its row is not deleted
+    second = cloud.attach(volume, B)
+    cloud.connect(volume, A, first)
+    cloud.watch()
+    cloud.reconcile()
+    assert (_lun(first), _lun(second)) == (1, 0)
+    main_disk = first.information | {"target_lun": 0}
+    by_hand = cloud.target.log_in(cloud.load(volume), A, main_disk)
+    with pytest.raises(OSError, match="input/output"):
+        by_hand.write(b"a second writer")
+    assert not first.writes()
+    assert second.writes()
+
+
 def test_a_host_of_an_older_version_keeps_the_disk_that_it_was_given(cloud):
     volume = cloud.volume()
     cloud.target.kernel.lack = "made by an older version"
