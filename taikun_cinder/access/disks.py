@@ -25,11 +25,12 @@ def noted(
 
     Args:
         disks: what is remembered, by the ids of attachments.
-        attachments: the host's, those that are not over.
+        attachments: the host's, those that are not over. One whose host was told
+            nothing yet gives it nothing: its row may not say the mode it will have.
         undecided: the identities whose rows do not say the mode yet.
     """
     found = dict(disks)
-    for attachment in attachments:
+    for attachment in (one for one in attachments if one.told is not None):
         before = disks.get(attachment.id, Disks(attachment.initiator))
         now = Mode.RO if attachment.identity in undecided else attachment.mode
         mode = highest({before.mode, None if attachment.readers_disk else now})

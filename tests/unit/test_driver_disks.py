@@ -199,6 +199,27 @@ def test_an_attachment_that_was_ended_and_comes_back_has_what_it_is_told(cloud):
     assert second.writes()
 
 
+def test_a_mode_that_cinder_has_yet_to_write_is_nothing_that_a_host_had(cloud):
+    server = "1e6a7d9c-6f0e-4d8b-9f4e-2b1d0c9a7e36"
+    volume = cloud.volume()
+    cloud.attach(volume, A, "rw", server)
+    there = cloud._reserve(volume, server)
+    there.information = cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), B | {"mode": None}, there.id
+    )
+    cloud.attach(volume, B, "ro")
+    cloud._write_mode(
+        there,
+        volume,
+        "ro",
+        connection_info=there.information,
+        attach_status="attached",
+    )
+    cloud.watch()
+    there.session = cloud.target.log_in(cloud.load(volume), B, there.information)
+    assert not there.writes()
+
+
 def test_a_host_of_an_older_version_keeps_the_disk_that_it_was_given(cloud):
     volume = cloud.volume()
     cloud.target.kernel.lack = "made by an older version"
