@@ -372,7 +372,7 @@ class Ledger:
             ledger = ledger._noting(DONE, identity, now)
         elif found.note == OTHER and not is_repeated(termination, self.ended):
             ledger = ledger._noting(OPEN, str(initiator), now)
-        if request and not (ends or marked):
+        if request and not (ends or marked or force):
             ledger = ledger._noting(ASKED, asked(request, initiator), now)
         return ledger
 

@@ -66,6 +66,8 @@ DONE = "done"
 OPEN = "open"
 
 #: Stands there with :func:`asked`, of a termination without a mark that ended nothing.
+#: Not of one by force: os-force_detach does not ask for that, but Cinder does where it
+#: ends a connection of its own, and its remove_export is for no attachment.
 ASKED = "asked"
 
 #: How long after such a termination Cinder may be about to delete the row that it was

@@ -153,6 +153,15 @@ def test_call_that_is_only_repeated_is_settled_by_its_own_request_alone():
     assert not _lets_in(ledger.settle(again, 3, "req-2"), again)
 
 
+def test_backup_that_ends_twice_settles_nothing_by_its_remove_export():
+    rows = [_row(1)]
+    ledger = _with_connection(rows)
+    for now, request in ((1, "req-1"), (2, "req-2")):
+        ledger = _end(ledger, rows, BACKUP, now, force=True, request=request)
+        ledger = ledger.settle(rows, now, request)
+        assert _lets_in(ledger, rows)
+
+
 def test_detach_that_says_what_it_means_leaves_nothing_to_settle():
     rows = [_row(1), _row(2)]
     ledger = _end(Ledger(), rows, BY_HAND)
