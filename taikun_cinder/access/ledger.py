@@ -456,7 +456,13 @@ class Ledger:
         return kept.credentials
 
     def _noting(self, note: str, name: str, now: float) -> "Ledger":
-        return dataclasses.replace(self, ended={**self.ended, (note, name): now})
+        # No call is compared with an older one, and no reconcile may come to forget it.
+        rest = {
+            key: since
+            for key, since in self.ended.items()
+            if key[0] not in _NOTES or since >= now - REPEATED_WITHIN
+        }
+        return dataclasses.replace(self, ended={**rest, (note, name): now})
 
     def _without_open(self) -> "Ledger":
         rest = {key: since for key, since in self.ended.items() if key[0] != OPEN}

@@ -162,6 +162,15 @@ def test_backup_that_ends_twice_settles_nothing_by_its_remove_export():
         assert _lets_in(ledger, rows)
 
 
+def test_calls_that_end_nothing_are_not_noted_for_ever():
+    rows = [_row(1), _row(2)]
+    ledger = Ledger()
+    for number in range(20):
+        now = number * (REPEATED_WITHIN + 1)
+        ledger = _end(ledger, rows, BY_HAND, now, request=f"req-{number}")
+    assert set(ledger.ended.values()) == {now}
+
+
 def test_detach_that_says_what_it_means_leaves_nothing_to_settle():
     rows = [_row(1), _row(2)]
     ledger = _end(Ledger(), rows, BY_HAND)
