@@ -219,7 +219,8 @@ class Orphans:
 
         When a back end was renamed, its volumes are another's until the operator has
         moved them too. Their hosts are not cut off for that. An attachment that cannot
-        be read may be anybody's. Nor is Cinder cut off from what it is logged in by.
+        be read may be anybody's, and one of Cinder's old API that of any host without
+        one. Nor is Cinder cut off from what it is logged in by.
         """
         attachments = [
             attachment
@@ -237,6 +238,8 @@ class Orphans:
         )
         if not (found.owners and found.record):
             return users
+        if any(attachment.is_nameless for attachment in attachments):
+            users |= _old_apis(found.record)
         return users | state.connected & _cinders_own(found.record)
 
     def _keep(
@@ -270,6 +273,12 @@ def _cinders_own(record: Record) -> frozenset[Initiator]:
     """Give the hosts of a record's connections that Cinder made for itself."""
     connections = record.ledger.connections
     return frozenset(one.grant.initiator for one in connections if one.server is None)
+
+
+def _old_apis(record: Record) -> frozenset[Initiator]:
+    """Give the hosts of a record that an attachment without a host's name may be of."""
+    connections = (one for one in record.ledger.connections if one.may_be_rowed)
+    return frozenset(one.grant.initiator for one in connections if one.loose)
 
 
 def _words(initiators: Collection[Initiator]) -> str:

@@ -307,6 +307,23 @@ def test_volumes_of_a_back_end_that_was_renamed_keep_their_hosts(cloud, log):
     assert not cloud.record(volume).exists()
 
 
+def test_old_apis_host_of_a_back_end_that_was_renamed_keeps_its_disk(cloud):
+    volume = cloud.volume()
+    old = cloud.os_attach(volume, A)
+    server = cloud.attach(volume, B)
+    cloud.watch(1)
+    cloud.log_out(old)  # nothing but its attachment speaks for it
+    renamed = cloud.load(volume)
+    renamed.host = "renamed@lvm#pool"
+    renamed.save()
+    _passes(cloud, 3)
+    assert cloud.acls(volume) == {A["initiator"], B["initiator"]}
+    cloud.forget(volume, server)
+    cloud.forget(volume, old)
+    _passes(cloud)
+    assert cloud.target.names("") == frozenset()
+
+
 @pytest.mark.parametrize("left", [False, True])
 def test_what_a_confirmed_pass_does_to_a_renamed_back_end_is_told(cloud, left):
     volume = cloud.volume()
