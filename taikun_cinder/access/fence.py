@@ -62,8 +62,8 @@ class Fence:
         for connection in connections:
             # One that was answered gets its row's connector later.
             own |= connection.rows
-        if any(one.server == one.identity for one in connections):
-            # Of Cinder's old API, whose rows have no connector ever.
+        if any(one.server in (None, one.identity) for one in connections):
+            # Perhaps of Cinder's old API, whose rows have no connector ever.
             own |= {one.id for one in attachments if one.is_nameless}
         identities = {one.identity for one in connections}
         return Fence(

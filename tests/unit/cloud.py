@@ -319,11 +319,13 @@ class Cloud:
         self.manager.attachment_delete(self.context, reserved.id, self.load(volume_id))
         self.forget(volume_id, reserved)
 
-    def os_attach(self, volume_id, connector, mode="rw"):
+    def os_attach(self, volume_id, connector, mode="rw", *, reserves=True):
         """Attach by Cinder's older calls, as Ironic does: no connector is written."""
         volume = self.load(volume_id)
-        before, volume.status = volume.status, "attaching"
-        volume.save()
+        before = volume.status
+        if reserves:
+            volume.status = "attaching"
+            volume.save()
         session = self.connect_only(volume, connector)
         volume.status = before
         volume.save()

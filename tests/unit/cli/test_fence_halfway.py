@@ -201,9 +201,10 @@ def test_volume_with_an_attachment_is_not_deleted_though_its_host_is_fenced(
         cloud.driver.delete_volume(cloud.load(volume))
 
 
-def test_old_api_lets_the_host_in_when_its_attachment_is_gone(cloud, fence):
+@pytest.mark.parametrize("reserved", [True, False])
+def test_old_api_lets_the_host_in_when_its_attachment_is_gone(cloud, fence, reserved):
     volume = cloud.volume()
-    attached = cloud.os_attach(volume, A)
+    attached = cloud.os_attach(volume, A, reserves=reserved)
     assert fence(volume, A["host"]).status == 0
     with pytest.raises(exception.CinderException):
         cloud.connect_only(cloud.load(volume), A)
