@@ -175,6 +175,11 @@ class Connection:
         return bool(self.rows) and self.rows.issubset(deleted)
 
     @property
+    def servers(self) -> frozenset[str | None]:
+        """The server that it is for, or all that it may be for."""
+        return self.candidates or frozenset({self.server})
+
+    @property
     def may_be_rowed(self) -> bool:
         """Whether it may be an attachment's, and is not known to be Cinder's own."""
         return self.server is not None or not self.connector
@@ -205,7 +210,7 @@ def read_only_by_nameless(
     loose = [
         connection
         for connection in connections
-        if connection.loose and connection.server not in servers
+        if connection.loose and servers.isdisjoint(connection.servers)
     ]
     hosts = {connection.grant.initiator for connection in loose}
     read_only = all(attachment.mode is Mode.RO for attachment in nameless)

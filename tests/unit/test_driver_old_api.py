@@ -85,6 +85,21 @@ def test_it_keeps_its_disk_when_a_server_that_was_there_before_leaves(cloud, wai
     assert old.session.alive
 
 
+def test_its_mode_holds_no_server_whose_attachment_waits_beside_another(cloud):
+    """The driver cannot tell which of the two the request is for."""
+    volume = cloud.volume()
+    reader = cloud.os_attach(volume, A, "ro")
+    cloud.watch(1)
+    cloud.reserve(volume, "rw")
+    writer = cloud.reserve(volume, "rw")
+    information = cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), dict(B), writer.id
+    )
+    session = cloud.target.log_in(cloud.load(volume), B, information)
+    cloud.target.kernel.device_of(session, writing=True)
+    assert not reader.writes()
+
+
 def test_repeated_connect_of_one_host_takes_no_disk_from_another(cloud):
     volume = cloud.volume()
     cloud.connect_only(cloud.load(volume), A)
