@@ -477,7 +477,7 @@ class Ledger:
 
     def _ending(self, attachments: Iterable[Attachment], now: float) -> "Ledger":
         new = {attachment.key: now for attachment in attachments}
-        return dataclasses.replace(self, ended={**new, **self.ended})
+        return dataclasses.replace(self, ended={**self.ended, **new})
 
 
 def _of(

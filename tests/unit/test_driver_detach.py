@@ -419,6 +419,21 @@ def test_terminate_that_may_mean_either_of_two_waits_for_the_row(cloud):
     assert cloud.acls(volume) is None
 
 
+def test_detach_that_is_repeated_much_later_is_undone_by_no_reconcile(cloud):
+    """The deletion of the row failed at first, and the reconcile may just be at work."""
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    cloud.watch()
+    cloud.terminate(volume, attached)
+    cloud.wait(400)
+    cloud.terminate(volume, attached)
+    cloud.reconcile()
+    assert cloud.acls(volume) is None
+    cloud.wait(400)
+    cloud.reconcile()
+    assert cloud.acls(volume) == {A["initiator"]}  # it is an attachment after all
+
+
 def test_force_detach_of_a_host_ends_all_that_it_has(cloud):
     volume = cloud.volume()
     first, second = cloud.attach(volume, A), cloud.attach(volume, A)
