@@ -42,21 +42,24 @@ class Api:
         """
         world, instance = self._world, self._world.servers[server]
         row = Volume.get_by_id(CONTEXT, volume)
-        wanted = {"status": ("available", "in-use"), "deleted": False}
+        statuses = ("available", "in-use") if row.multiattach else "available"
+        several = {"multiattach": row.multiattach, "deleted": False}
+        wanted = {"status": statuses, **several}
         if not row.conditional_update({"status": "reserved"}, wanted):
             row = Volume.get_by_id(CONTEXT, volume)
             own = [one.instance_uuid for one in row.volume_attachment]
             if row.status not in ("in-use", "reserved") or instance not in own:
                 raise exception.InvalidVolume(reason="its status")
-        return world.database.write(
-            "attachment", lambda: world.add_attachment(volume, instance)
+        database = world.database
+        return database.write(
+            "attachment", lambda: database.add_attachment(volume, instance, "reserved")
         )
 
     @staticmethod
     def set_mode(attachment: str, mode: str | None) -> None:
         """Write down the mode, the last thing that POST /attachments does."""
         row = VolumeAttachment.get_by_id(CONTEXT, attachment)
-        row.update({"attach_mode": mode or "null"})
+        row.update({"attach_mode": _mode(row.volume_id, mode or "null")})
         row.save()
 
     def update(self, use: Use, late: str = "") -> dict[str, Any]:
@@ -70,6 +73,11 @@ class Api:
         row = VolumeAttachment.get_by_id(CONTEXT, use.attachment)
         volume = Volume.get_by_id(CONTEXT, use.volume)
         self._world.expected.begin_use(use)
+        use.type = volume.volume_type_id
+        # What the page Limitations calls a lifted flag.
+        if "readonly" in volume.admin_metadata:
+            use.is_told_to_write = True
+            use.may_be_cut_off |= use.state == "granted" and use.wish == "ro"
 
         def update(manager: Any) -> Any:
             connector = use.host.connector()
@@ -80,7 +88,9 @@ class Api:
 
         what = f"attach {use.server} on {use.host.name}"
         found: dict[str, Any] = rpc.call(self._world, what, use.volume, update, use)
-        row.update({"connection_info": found} | ({"attach_mode": late} if late else {}))
+        row.update({"connection_info": found})
+        if late:
+            row.update({"attach_mode": _mode(use.volume, late)})
         row.save()
         return found
 
@@ -108,50 +118,8 @@ class Api:
             rpc.call(self._world, what, use.volume, delete)
         volume.finish_detach(use.attachment)
 
-    def force_detach(self, use: Use, connector: dict[str, Any] | None) -> None:
-        """POST /volumes/ID/action, os-force_detach.
 
-        Both calls are of one request, and neither is by force
-        (AdminController._force_detach).
-
-        Args:
-            use: whose attachment.
-            connector: what is given; None for nothing.
-        """
-        volume = Volume.get_by_id(CONTEXT, use.volume)
-        self._world.requests += 1
-        request = Context(f"req-{self._world.requests}")
-
-        def terminate(manager: Any) -> None:
-            given = connector and dict(connector)
-            manager.terminate_connection(request.serve(), use.volume, given)
-
-        def detach(manager: Any) -> None:
-            own = Volume(volume._values)
-            manager.detach_volume(request.serve(), use.volume, use.attachment, own)
-
-        rpc.call(self._world, f"force detach {use.server}", use.volume, terminate)
-        rpc.call(self._world, f"detach volume of {use.server}", use.volume, detach)
-
-    def connect(self, use: Use) -> dict[str, Any]:
-        """Connect as Cinder's own services do (cinder.volume.rpcapi)."""
-        volume = Volume.get_by_id(CONTEXT, use.volume)
-        self._world.expected.begin_use(use)
-
-        def connect(manager: Any) -> Any:
-            own, connector = Volume(volume._values), use.host.connector(own=True)
-            return manager.initialize_connection(CONTEXT, own, connector)
-
-        what = f"connect {use.host.name}"
-        found = rpc.call(self._world, what, use.volume, connect, use)
-        data: dict[str, Any] = found["data"]
-        return {**data, "access_mode": found["access_mode"]}
-
-    def disconnect(self, use: Use) -> None:
-        """End such a connection."""
-
-        def terminate(manager: Any) -> None:
-            connector = use.host.connector(own=True)
-            manager.terminate_connection(CONTEXT, use.volume, connector)
-
-        rpc.call(self._world, f"disconnect {use.host.name}", use.volume, terminate)
+def _mode(volume: str, mode: str) -> str:
+    """Give what Cinder's API writes for a mode: any flag is ``ro`` to it."""
+    flag = Volume.get_by_id(CONTEXT, volume).admin_metadata.get("readonly")
+    return "ro" if flag else mode

@@ -7,6 +7,7 @@ from typing import Any
 from cinder import exception
 
 from tests.contract.memory import LoginRefusedError
+from tests.simulate import rules
 from tests.simulate.api import FAILURES, Api
 from tests.simulate.decisions import Op
 from tests.simulate.model import Host, Use
@@ -34,9 +35,6 @@ class Attaching:
         for volume in self._world.volumes:
             for server in self._world.servers:
                 yield from self._possible(volume, server)
-        for volume, id_ in self._world.volumes.items():
-            if self._world.database.volumes[id_]["status"] == "available":
-                yield "backup", {"volume": volume, "host": "h4"}
 
     def _possible(self, volume: str, server: str) -> Iterator[Op]:
         names = {"volume": volume, "server": server}
@@ -47,12 +45,10 @@ class Attaching:
                 yield "attach_in_one", {**names, "mode": mode}
         elif use.state == "reserved" and self._uses.is_busy(use):
             yield "cancel", names
-        elif not self._uses.is_busy(use):
+        elif not (use.is_old or self._uses.is_busy(use)):
             yield "detach", names
             if use.state == "granted":
                 yield "attach_again", names
-                for by in ("connector", "initiator", "nothing"):
-                    yield "force_detach", {**names, "by": by}
 
     def attach(self, volume: str, server: str, mode: str) -> None:
         """Attach a volume, as Nova does."""
@@ -89,7 +85,9 @@ class Attaching:
             except FAILURES:
                 self.end(use)
                 return
-            if not self._log_in(use, information, boots, mode):
+            # A lifted flag makes ``ro`` of it.
+            written = self._world.database.attachments[made]["attach_mode"]
+            if not self.log_in(use, information, boots, written):
                 self.end(use)
 
     def attach_again(self, volume: str, server: str) -> None:
@@ -97,14 +95,21 @@ class Attaching:
         use = self._uses.of(volume, server)
         if use is None or self._uses.is_busy(use) or use.state != "granted":
             return
+        row = self._world.database.attachments.get(use.attachment)
+        if row is None or use.is_old:
+            return
+        if use.is_told_to_write and row["attach_mode"] == "ro":
+            return  # because of a lifted flag: it would be asked to read only
         with self._uses.working(use):
             boots, use.asks = self._world.kernel.boots, use.wish == "rw"
+            wrote = use.writes
             try:
                 information = self._api.update(use)
                 if use.session is not None and not self._is_another_disk(
                     use, information
                 ):
-                    self._log_in(use, information, boots, use.wish)
+                    self.log_in(use, information, boots, use.wish)
+                    use.is_told_to_write |= wrote
             except FAILURES:
                 return
 
@@ -130,74 +135,9 @@ class Attaching:
     def detach(self, volume: str, server: str) -> None:
         """Detach a volume."""
         use = self._uses.of(volume, server)
-        if use is not None and not self._uses.is_busy(use):
+        if use is not None and not (use.is_old or self._uses.is_busy(use)):
             with self._uses.working(use):
                 self.end(use)
-
-    def force_detach(self, volume: str, server: str, by: str) -> None:
-        """Detach a volume by os-force_detach, without a word to its host."""
-        use = self._uses.of(volume, server)
-        if use is None or self._uses.is_busy(use) or not use.attachment:
-            return
-        host = None if by == "nothing" else use.host
-        connector = {
-            "connector": use.host.connector(),
-            "initiator": {"initiator": use.host.initiator.name},
-            "nothing": None,
-        }[by]
-        with self._uses.working(use), self._world.expected.cut(use.volume, host):
-            self._world.expected.set(use, "ending")
-            shared = self._uses.shares(use)
-            try:
-                self._api.force_detach(use, connector)
-            except FAILURES:
-                return
-            use.session = None
-            self._world.expected.set(use, "ended")
-            if by != "nothing" and (shared or self._uses.shares(use)):
-                # Which one of several was meant was not told: a pass ends it.
-                use.left = self._world.scheduler.now
-
-    def backup(self, volume: str, host: str) -> None:
-        """Connect a volume to a host of Cinder's own, without an attachment."""
-        id_ = self._world.volumes.get(volume)
-        row = self._world.database.volumes.get(id_ or "")
-        if id_ is None or row is None or row["status"] != "available":
-            return
-        if self._world.hosts[host].is_down:
-            return
-        if any(one.volume == id_ and one.is_there for one in self._world.expected.uses):
-            return  # as Cinder's API would see, but for a race of its own
-        row["status"] = "backing-up"
-        use = Use(id_, "cinder", self._world.hosts[host], "", writes=True, wish="rw")
-        self._world.expected.uses.append(use)
-        with self._uses.working(use):
-            boots = self._world.kernel.boots
-            try:
-                information = self._api.connect(use)
-                self._log_in(use, information, boots, "rw", completes=False)
-                self._world.scheduler.sleep(5)
-            except FAILURES:
-                use.left = self._world.scheduler.now
-            self._world.expected.set(use, "ending")
-            self._world.fabric.log_out(use)
-            try:
-                self._api.disconnect(use)
-            except FAILURES:
-                use.left = self._world.scheduler.now
-            self._world.expected.set(use, "ended")
-            self._renew(use)
-        if row["status"] == "backing-up":
-            row["status"] = "available"
-
-    def _renew(self, use: Use) -> None:
-        """Take note that others like it, which nobody ended, begin to expire now.
-
-        One that is ended is taken for the oldest of those that are alike.
-        """
-        for other in self._world.expected.uses:
-            if other.left and (other.volume, other.host) == (use.volume, use.host):
-                other.left = self._world.scheduler.now
 
     def reserve(self, volume: str, server: str, host: Host, mode: str) -> Use | None:
         """Make an attachment without a connector; None if it was refused.
@@ -226,12 +166,14 @@ class Attaching:
         if use.host.is_down:
             return False
         try:
+            since = self._world.scheduler.now
             information = self._api.update(use)
         except FAILURES:
             return False
-        return self._log_in(use, information, boots, mode)
+        rules.check(self._world, use, information, since)
+        return self.log_in(use, information, boots, mode)
 
-    def _log_in(
+    def log_in(
         self,
         use: Use,
         information: dict[str, str],
@@ -250,7 +192,9 @@ class Attaching:
             completes: whether there is an attachment to be marked.
         """
         use.writes = mode == information["access_mode"] == "rw"
+        use.is_told_to_write = information["access_mode"] == "rw"
         use.information = information
+        use.granted = self._world.scheduler.now
         with self._uses.host_lock(use.host):
             if use.host.is_down:
                 return False

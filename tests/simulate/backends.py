@@ -32,6 +32,9 @@ class SimVolumeGroup(MemoryVolumeGroup):
             raise OSError("a fault of the run")
         self.volumes.add(name)
 
+    def lv_is_open(self, name: str) -> bool:
+        return any(one.endswith(name) for one in self._world.kernel.exported())
+
 
 class Request:
     """A request to the service.
@@ -114,6 +117,7 @@ class Backend:
         self.host = f"node{len(self.hosts)}@{self.name}"
         self.manager.host = self.host
         self.hosts.append(self.host)
+        self.queue.clear()  # what waits there waits for the former name
         services = self._world.database.services
         services[self.host] = {"host": self.host, "uuid": self.host}
 

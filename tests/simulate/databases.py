@@ -60,6 +60,9 @@ class Databases:
                 world.lost[use.attachment] = row
                 # A pass may be under way, and see it.
                 use.missing_since = world.passes_of(use) - 1
+                is_in = use.session is not None and use.session.alive
+                # Nothing else speaks for one that is not logged in.
+                use.may_be_cut_off |= use.is_guessed or not is_in
                 self._uses.keep(use)
         if service == "too":
             world.lost_services = dict(world.database.services)

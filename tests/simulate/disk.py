@@ -49,11 +49,13 @@ class Disk:
 
     Attributes:
         failed: how often it has failed.
+        kept: the names of files that could not be deleted.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self.failed = 0
+        self.kept: set[str] = set()
         self.root = Folder()
         self._open: dict[int, File | Folder] = {}
         self._descriptors = itertools.count(1 << 20)
@@ -222,7 +224,11 @@ class SimPath(pathlib.PurePosixPath):
             if not missing_ok:
                 _refuse(errno.ENOENT, self)
             return
-        self.disk.change("unlink", self)
+        try:
+            self.disk.change("unlink", self)
+        except OSError:
+            self.disk.kept.add(str(self))
+            raise
         names.pop(self.name, None)
 
     def replace(self, target: "SimPath") -> None:

@@ -2,7 +2,7 @@
 """Who should reach a volume, as far as those can tell who asked for it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from tests.simulate.broken import BrokenError
 from tests.simulate.disk import Disk
@@ -22,6 +22,7 @@ class Expected:
         scheduler: has the turns.
         kernel: of the storage node.
         disk: of the storage node.
+        nameless: gives of how many hosts a volume's attachments may be that name none.
 
     Attributes:
         uses: all that there were, but those that are over for good.
@@ -33,8 +34,15 @@ class Expected:
         changes: counts what may have changed who may reach a volume.
     """
 
-    def __init__(self, scheduler: Scheduler, kernel: SimKernel, disk: Disk) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        kernel: SimKernel,
+        disk: Disk,
+        nameless: Callable[[str], float],
+    ) -> None:
         self._scheduler, self._kernel, self._disk = scheduler, kernel, disk
+        self._nameless = nameless
         self.uses: list[Use] = []
         self.serials: dict[str, str] = {}
         self.edited: dict[str, int] = {}
@@ -56,6 +64,16 @@ class Expected:
             # By what is on the disk it may be there still.
             use.left = self._scheduler.now
         use.state = state
+        if state in ("ending", "ended"):
+            for other in self.others_on_host(use):
+                # As the page Limitations says, it may be taken for over, too.
+                other.may_be_cut_off |= use in other.beside or other.is_guessed
+        own = [one for one in self.uses if one.volume == use.volume]
+        left = any(one.is_old and not one.is_there for one in own)
+        for other in own:
+            if other is not use and other.is_guessed:
+                shares = any(not one.is_old for one in self.others_on_host(other))
+                other.may_be_cut_off |= not other.attachment or left or shares
         self.touch()
 
     def is_odd(self, volume: str) -> bool:
@@ -66,7 +84,8 @@ class Expected:
         """Take note that a volume's export was edited by hand."""
         self._edits += 1
         for use in self.uses:
-            if use.volume == volume and use.missing_since is not None:
+            unsure = use.is_unknown or use.is_guessed or use.missing_since is not None
+            if use.volume == volume and unsure:
                 use.may_be_cut_off = True  # nothing says that it is to be put right
         self.edited[volume] = self._edits
         self.touch()
@@ -78,7 +97,8 @@ class Expected:
         """
         self.damaged.add(volume)
         for use in self.uses:
-            nowhere = not use.attachment or use.missing_since is not None
+            named = use.attachment and not use.is_old
+            nowhere = not named or use.missing_since is not None
             if use.volume == volume and nowhere:
                 use.may_be_cut_off = True
 
@@ -93,6 +113,11 @@ class Expected:
         """Take note that somebody asks to let a use's host in."""
         if use.state != "granted":
             self.set(use, "asked")
+        for other in self.others_on_host(use):
+            other.may_be_cut_off |= other.is_unknown or other.is_guessed
+        for other in self.uses:
+            if use.is_old and other is not use and other.volume == use.volume:
+                other.may_be_cut_off |= other.is_guessed
 
     @contextlib.contextmanager
     def cut(self, volume: str, host: Host | None) -> Iterator[None]:
@@ -122,20 +147,71 @@ class Expected:
             for volume, host in self.cutting
         )
 
+    def others_on_host(self, use: Use) -> list[Use]:
+        """Give the other uses of a volume on a use's host that are not over."""
+        place = use.volume, use.host
+        there = (one for one in self.uses if (one.volume, one.host) == place)
+        return [one for one in there if one is not use and one.is_there]
+
+    def renew(self, use: Use) -> None:
+        """Take note that others like it, which nobody ended, begin to expire now.
+
+        One that is ended is taken for the oldest of those that are alike.
+        """
+        for other in self.uses:
+            if other.left and (other.volume, other.host) == (use.volume, use.host):
+                other.left = self._scheduler.now
+
     def is_over(self, use: Use) -> bool:
         """Say whether no request for it may have an effect in a pass from now on."""
         since = self._scheduler.now - FORGOTTEN
         for request in use.requests:
             if request.process and request.process.dead:
                 request.ended = min(request.ended, self._scheduler.now)
-        if use.left is not None and self._is_renewed(use):
-            use.left = self._scheduler.now
+        if self._is_renewed(use):
+            self._renew(use)
         if use.left is not None and use.left > since:
+            return False
+        if use.may_be_forgotten and self._stays(use):
             return False
         return use.state == "ended" and not any(
             one.is_pending or (one.process and one.ended > since)
             for one in use.requests
         )
+
+    def _renew(self, use: Use) -> None:
+        if use.left is not None:
+            use.left = self._scheduler.now
+        if any(one.is_old for one in self.others_on_host(use)):
+            # No attachment says by what its host is logged in.
+            for request in [one for one in use.requests if one.is_lost]:
+                request.ended = self._scheduler.now
+
+    def _stays(self, use: Use) -> bool:
+        """Say whether what was answered for it is taken for another's.
+
+        The page Limitations has these cases: a server waits for its host, and the host
+        has not logged out; or there is an attachment of the old API, and it cannot be
+        told whose it is.
+        """
+        others = [one for one in self.uses if one.volume == use.volume]
+        waits = any(one.state == "reserved" for one in others)
+        # It has not logged out, and goes on trying.
+        stays = any(use.volume in target for target in use.host.sessions)
+        unsure = waits or use.is_left_in
+        return (unsure and stays) or self._is_kept(use.volume)
+
+    def _is_kept(self, volume: str) -> bool:
+        """Say whether an attachment without a host may be that of any."""
+        others = [one for one in self.uses if one.volume == volume and one.is_there]
+        named = {one.host.name for one in others if not one.is_old}
+        logged_in = {
+            one.host.name
+            for one in others
+            if one.is_old and not one.is_unknown
+            if one.session is not None and one.session.alive
+        }
+        return self._nameless(volume) > len(logged_in - named)
 
     def _is_renewed(self, use: Use) -> bool:
         """Say whether a session of its host may be taken for its own."""

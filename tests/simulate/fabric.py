@@ -9,8 +9,8 @@ from tests.contract.memory import LoginRefusedError
 from tests.simulate.expected import Expected
 from tests.simulate.kernel import SimKernel
 from tests.simulate.model import Host, Use
-from tests.simulate.rows import Values
 from tests.simulate.schedule import Scheduler
+from tests.simulate.tables import Values
 
 
 class Fabric:
@@ -83,6 +83,15 @@ class Fabric:
         if found is not None and found[0].alive:
             found[0].logout()
             self._scheduler.tell(f"{use.host.name} logs out")
+
+    def log_out_by_hand(self, use: Use) -> None:
+        """End what a use's host has of its volume, as an operator does."""
+        sessions = use.host.sessions
+        for target in [one for one in sessions if use.volume in one]:
+            session, _ = sessions.pop(target)
+            if session.alive:
+                session.logout()
+        self._expected.touch()
 
     def log_in_again(self) -> None:
         """Let all hosts that lost their sessions try again, with the pairs they had."""

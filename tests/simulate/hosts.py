@@ -50,6 +50,7 @@ class Hosts:
         for use in self._world.expected.uses:
             if use.host is found:
                 use.session = None
+                use.may_be_cut_off |= use.is_unknown or use.is_guessed
         self._world.expected.touch()
 
     def boot_host(self, host: str) -> None:

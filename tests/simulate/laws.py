@@ -62,17 +62,33 @@ class Laws:
             own = [one for one in uses if one.host.initiator == initiator]
             if not own:
                 yield f"law 2: {_named(initiator)} reaches {_short(target)} by nothing"
-            elif writing and not any(map(self._may_write, own)):
+                continue
+            own += self._lingering(target, initiator)
+            if writing and not any(map(self._may_write, own)):
                 yield (
                     f"law 4: {_named(initiator)} can write to {_short(target)}, and "
                     "may only read"
                 )
 
+    def _lingering(self, target: str, initiator: Initiator) -> list[Use]:
+        return [
+            use
+            for use in self._world.expected.uses
+            if use.lingers and use.host.initiator == initiator
+            if target.endswith(self._world.name_of(use.volume))
+        ]
+
     def _may_write(self, use: Use) -> bool:
         # Without its record, what is not written down yet is taken for the usual.
         lost = use.mode_is_late and use.volume in self._world.expected.damaged
         # Of a row that is missing nobody knows its mode.
-        return use.writes or use.asks or lost or use.missing_since is not None
+        told = use.is_told_to_write or use.is_old or self._may_inherit(use)
+        return use.writes or use.asks or told or lost or use.missing_since is not None
+
+    def _may_inherit(self, use: Use) -> bool:
+        """Say whether it may have the mode of a connection that is taken for its."""
+        old = (one for one in self._world.expected.uses if one.is_old)
+        return use.mode_is_late and any(one.volume == use.volume for one in old)
 
     def _uses_of(self, target: str) -> list[Use]:
         return [
@@ -85,13 +101,24 @@ class Laws:
         """Tell whose disk went away, though its attachment is there (law 1)."""
         if session is None:
             return
-        writes = use.writes and not use.mode_is_late
+        writes = use.writes and not (use.mode_is_late or self._may_be_held(use))
         if not self._world.kernel.can(session, write=writes):
             what = "write to" if self._world.kernel.can(session, write=False) else "use"
             yield (
                 f"law 1: {use.host.name} cannot {what} {_short(session.name)} any "
                 f"more, and {use.server} is attached there"
             )
+
+    def _may_be_held(self, use: Use) -> bool:
+        """Say whether another's mode may be taken for a use's, which is of the old API.
+
+        As long as its own attachment is not there, that of a reader may be it.
+        """
+        shown = (use.is_seen or not use.is_old) and use.missing_since is None
+        return not shown and any(
+            other.is_old and other.wish == "ro" and other.volume == use.volume
+            for other in self._world.expected.uses
+        )
 
     def _serial(self, target: str) -> Iterator[str]:
         """Tell whose disk became another one (law 5)."""

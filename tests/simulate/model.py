@@ -19,6 +19,7 @@ class Context:
     """What stands for the context of a request."""
 
     request_id: str = ""
+    project_id: str = "project"
 
     def elevated(self) -> "Context":
         return self
@@ -36,6 +37,8 @@ class Host:
     Attributes:
         sessions: by the name of a target, its session and what it logged in with.
         locks: by volume, that of os-brick.
+        terminated: when its connection of a volume was ended last by a connector
+            without a mark, by the volume and how.
         is_down: whether it has no power.
     """
 
@@ -44,6 +47,7 @@ class Host:
         default_factory=dict
     )
     locks: dict[str, Lock] = dataclasses.field(default_factory=dict)
+    terminated: dict[tuple[str, str], float] = dataclasses.field(default_factory=dict)
     is_down: bool = False
 
     @property
@@ -91,6 +95,21 @@ class Use:
         asks: whether it is being asked, once more, to let its server write.
         mode_is_late: whether Cinder wrote its mode after the host was let in, and no
             pass has come since. Until then it may only read.
+        is_old: whether it is by Cinder's old API.
+        beside: the uses of the attachments API that there were on its host when it was
+            connected by the old one. It may be taken for one of them.
+        is_guessed: whether another waited for its host when it was connected by the old
+            API. It may be taken for that one.
+        is_unknown: whether it is by Cinder's old API, and the volume was not reserved
+            for it. Then it may be taken for one of Cinder's own.
+        type: the id of its volume's type when its request was made; None for none.
+        granted: when its host was told how to log in last.
+        is_left_in: whether it was ended by os-force_detach, and it was not known what
+            that meant.
+        is_seen: whether a pass has come since its attachment was made.
+        is_told_to_write: whether its host was told that it may, whatever was asked for.
+        lingers: whether it is over, and its host could write by it and has others,
+            and no pass has come since.
     """
 
     volume: str
@@ -112,6 +131,16 @@ class Use:
     missing_since: int | None = None
     wish: str = ""
     mode_is_late: bool = False
+    is_old: bool = False
+    beside: "list[Use]" = dataclasses.field(default_factory=list)
+    is_guessed: bool = False
+    is_unknown: bool = False
+    type: str | None = None
+    granted: float = 0.0
+    is_left_in: bool = False
+    is_seen: bool = False
+    is_told_to_write: bool = False
+    lingers: bool = False
 
     @property
     def is_there(self) -> bool:
@@ -128,6 +157,11 @@ class Use:
         """Whether a pass decides what its host may do."""
         known = self.state == "granted" and self.missing_since is None
         return known and (self.mode_is_late or self.asks)
+
+    @property
+    def may_be_forgotten(self) -> bool:
+        """Whether nobody may know of what was answered for it."""
+        return self.left is not None or any(one.is_lost for one in self.requests)
 
     @property
     def may_reach(self) -> bool:

@@ -25,7 +25,8 @@ class Moves:
     def possible(self) -> Iterator[Op]:
         """Give what could be done now."""
         for server in self._world.servers:
-            states = {one.state for one in self._uses.of_server(server)}
+            own = self._uses.of_server(server)
+            states = {one.state for one in own if not one.is_old}
             if "granted" in states:
                 yield "shelve", {"server": server}
             for host in self._world.hosts.values():
@@ -90,5 +91,5 @@ class Moves:
 
     def _granted(self, server: str) -> Iterator[Use]:
         for use in self._uses.of_server(server):
-            if use.state == "granted" and not self._uses.is_busy(use):
+            if use.state == "granted" and not (use.is_old or self._uses.is_busy(use)):
                 yield use

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
 
-from taikun_cinder import attachment_log, durable, exports, known, locks, modes
+from taikun_cinder import (
+    attachment_log,
+    durable,
+    exports,
+    extension,
+    extra_specs,
+    known,
+    locks,
+    modes,
+)
+from taikun_cinder.access import expiry, termination
 from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Mode
@@ -135,6 +145,31 @@ def _forgets_disks() -> contextlib.AbstractContextManager[object]:
     return mock.patch.object(known, "kept", lambda disks, attachments: attachments)
 
 
+def _takes_for_attachments() -> contextlib.AbstractContextManager[object]:
+    """The end of a connection of the old API is taken for that of an attachment."""
+    return mock.patch.object(termination, "_made_alike", return_value=None)
+
+
+def _forgets_nameless() -> contextlib.AbstractContextManager[object]:
+    """An attachment that names no host keeps nobody in."""
+    return mock.patch.object(expiry, "_protects", return_value=False)
+
+
+def _keeps_type() -> contextlib.AbstractContextManager[object]:
+    """The rule of the type holds that a volume had when it was attached first."""
+    real, known = extra_specs.rule, dict[str, Any]()
+
+    def rule(configuration: Any, volume: Any) -> Any:
+        return known.setdefault(volume["id"], real(configuration, volume))
+
+    return mock.patch.object(extra_specs, "rule", rule)
+
+
+def _stays_failed() -> contextlib.AbstractContextManager[object]:
+    """A volume that cannot grow now is not given back."""
+    return mock.patch.object(extension, "_give_back")
+
+
 #: The faults, by name.
 MUTATIONS: Mapping[str, _Plant] = {
     "ends-nothing": _ends_nothing,
@@ -151,4 +186,8 @@ MUTATIONS: Mapping[str, _Plant] = {
     "forgets-answers": _forgets_answers,
     "takes-for-repeated": _takes_for_repeated,
     "forgets-disks": _forgets_disks,
+    "takes-for-attachments": _takes_for_attachments,
+    "forgets-nameless": _forgets_nameless,
+    "keeps-type": _keeps_type,
+    "stays-failed": _stays_failed,
 }

@@ -17,12 +17,12 @@ from cinder.volume import manager
 import taikun_cinder.driver
 from taikun_cinder import current, database, durable, fences, records
 from taikun_cinder.access import attachment, identity
-from tests.simulate import queries
+from tests.simulate import queries, types
 from tests.simulate.actors import Actor
 from tests.simulate.disk import SimOs, SimPath, SimShutil
 from tests.simulate.locks import Lock
 from tests.simulate.model import REQUEST
-from tests.simulate.rows import objects
+from tests.simulate.rows import VolumeAttachmentList, objects
 from tests.simulate.schedule import Scheduler
 
 #: What every password of a run begins with behind its first letter.
@@ -49,9 +49,13 @@ class SimThread:
     """See :class:`threading.Thread`."""
 
     def __init__(
-        self, target: Callable[[], object], name: str = "", daemon: bool = True
+        self,
+        target: Callable[..., object],
+        name: str = "",
+        daemon: bool = True,
+        args: tuple[Any, ...] = (),
     ) -> None:
-        self._target, self.name = target, name
+        self._target, self.name = lambda: target(*args), name
         self._actor: Actor | None = None
 
     def start(self) -> None:
@@ -162,6 +166,12 @@ class SecretsSeen(logging.Handler):
             self.found.append(text)
 
 
+class _Nova:
+    """What cinder-volume tells Nova; it does nothing by it here."""
+
+    def extend_volume(self, *arguments: Any) -> None: ...
+
+
 def install() -> SecretsSeen:
     """Patch this process, for good."""
     for name, module in list(sys.modules.items()):
@@ -181,6 +191,10 @@ def install() -> SecretsSeen:
     vars(database).update(queries.ANSWERS)
     vars(database)["objects"] = objects
     vars(manager)["objects"] = objects
+    vars(manager)["VA_LIST"] = VolumeAttachmentList
+    vars(manager)["volume_types"] = types.volume_types
+    vars(manager)["QUOTAS"] = types.QUOTAS
+    vars(manager)["compute"] = SimpleNamespace(API=_Nova)
     vars(cinder_driver)["objects"] = objects
     vars(coordination.COORDINATOR)["get_lock"] = _get_lock
     vars(coordination.COORDINATOR)["started"] = True

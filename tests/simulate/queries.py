@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from taikun_cinder import database as real
-from tests.simulate.rows import Database, Row, Values, Volume
+from tests.simulate.rows import Row, Volume
+from tests.simulate.tables import Database, Values
 
 _ATTACHMENT = (
     "id",

@@ -1,149 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's database in memory, and Cinder's objects over it.
+"""Cinder's objects over the tables in memory.
 
 Cinder's own take 20 ms for an attach. What the manager and the driver use of them is
-here, with the same meaning; each transaction is a step that can fail, or be done though
-its caller is told that it failed.
+here, with the same meaning.
 """
 
 import contextlib
-import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from cinder import exception
-from oslo_db import exception as db_exception
 
-from tests.simulate.schedule import Scheduler
-
-R = TypeVar("R")
-
-Values = dict[str, Any]
+from tests.simulate.tables import Database, Values
+from tests.simulate.types import VolumeType
 
 #: How Cinder stores these; in objects they are what they say.
 _JSON = ("connector", "connection_info")
-
-#: The status of a volume by that of its attachments (ATTACH_STATUS_MAP of cinder.db).
-_STATUSES = {"attached": "in-use", "detached": "available"}
-
-
-@dataclasses.dataclass
-class Database:
-    """The rows.
-
-    Attributes:
-        scheduler: has the turns.
-        volumes: by id, also those that are deleted.
-        attachments: the same of attachments, oldest first.
-        services: by their host.
-    """
-
-    scheduler: Scheduler
-    volumes: dict[str, Values] = dataclasses.field(default_factory=dict)
-    attachments: dict[str, Values] = dataclasses.field(default_factory=dict)
-    services: dict[str, Values] = dataclasses.field(default_factory=dict)
-
-    def read(self, what: str, work: Callable[[], R]) -> R:
-        """Make a transaction that reads."""
-        if self.scheduler.step(f"db: read {what}", ("down",)):
-            raise db_exception.DBConnectionError
-        return work()
-
-    def write(self, what: str, work: Callable[[], R]) -> R:
-        """Make a transaction that writes."""
-        way = self.scheduler.step(f"db: write {what}", ("down", "unanswered"))
-        if way == "down":
-            raise db_exception.DBConnectionError
-        done = work()
-        if way == "unanswered":
-            raise db_exception.DBConnectionError
-        return done
-
-    def attachments_of(self, *volumes: str) -> list[Values]:
-        """Give those that are not deleted, oldest first."""
-        return [
-            row
-            for row in self.attachments.values()
-            if not row["deleted"] and row["volume_id"] in volumes
-        ]
-
-    def attachment(self, id_: str) -> Values:
-        """Give an attachment's row.
-
-        Raises:
-            VolumeAttachmentNotFound: there is none.
-        """
-        row = self.attachments.get(id_)
-        if row is None or row["deleted"]:
-            raise exception.VolumeAttachmentNotFound(filter=id_)
-        return row
-
-    def volume(self, id_: str) -> Values:
-        """Give a volume's row.
-
-        Raises:
-            VolumeNotFound: there is none.
-        """
-        row = self.volumes.get(id_)
-        if row is None or row["deleted"]:
-            raise exception.VolumeNotFound(volume_id=id_)
-        return row
-
-    # What follows has the names that they have in cinder.db.
-
-    def volume_attachment_update(self, _context: Any, id_: str, values: Values) -> None:
-        """Update a row."""
-        self.write("attachment", lambda: self.attachment(id_).update(values))
-
-    def volume_attached(
-        self,
-        _context: Any,
-        id_: str,
-        instance: str | None,
-        host: str,
-        mountpoint: str,
-        mode: str = "rw",
-        mark_attached: bool = True,
-    ) -> None:
-        """Mark an attachment, and its volume."""
-
-        def work() -> None:
-            row = self.attachment(id_)
-            status = "attached" if mark_attached else "attaching"
-            row.update(
-                attach_status=status,
-                attached_host=host,
-                attach_mode=mode,
-                instance_uuid=instance,
-            )
-            volume = self.volume(row["volume_id"])
-            volume["status"] = "in-use" if mark_attached else "attaching"
-            volume["attach_status"] = status
-
-        self.write("attached", work)
-
-    def volume_detached(self, volume_id: str, id_: str) -> Values:
-        """Delete an attachment, and give its volume a status by those that are left."""
-
-        def work() -> Values:
-            volume = self.volume(volume_id)
-            row = self.attachments.get(id_)
-            if row is not None:
-                row.update(deleted=True, attach_status="detached")
-            left = sorted(
-                one["attach_status"]
-                for one in self.attachments_of(volume_id)
-                if not one["attach_status"].startswith("error_")
-            )
-            attach_status = left[0] if left else "detached"
-            volume["attach_status"] = attach_status
-            if attach_status != "detached" or not volume["migration_status"]:
-                volume["status"] = _STATUSES.get(attach_status, attach_status)
-            return {one: volume[one] for one in ("status", "attach_status")}
-
-        return self.write("detached", work)
 
 
 class Row:
@@ -204,8 +78,30 @@ class VolumeAttachment(Row):
     def connector(self) -> Any:
         return json.loads(self._values["connector"] or "{}")
 
+    def finish_attach(
+        self, server: str | None, host: str | None, mountpoint: str, mode: str
+    ) -> "Volume":
+        place = server, host or "", mountpoint, mode
+        self.database.volume_attached(None, self.id, *place)
+        return Volume(self.database.volume(self.volume_id))
+
     def _row(self) -> Values:
         return self.database.attachment(self.id)
+
+
+class VolumeAttachmentList:
+    """As cinder.objects has it."""
+
+    @staticmethod
+    def get_all_by_instance_uuid(_context: Any, server: str) -> list[VolumeAttachment]:
+        database = Row.database
+
+        def work() -> list[VolumeAttachment]:
+            rows = database.attachments.values()
+            own = (row for row in rows if row["instance_uuid"] == server)
+            return [VolumeAttachment(row) for row in own if not row["deleted"]]
+
+        return database.read("attachments of a server", work)
 
 
 class Volume(Row):
@@ -223,6 +119,15 @@ class Volume(Row):
     @property
     def name(self) -> str:
         return f"volume-{self.name_id}"
+
+    @property
+    def volume_type(self) -> VolumeType | None:
+        type_ = self._values["volume_type_id"]
+        return VolumeType(type_) if type_ else None
+
+    @property
+    def snapshots(self) -> list[Any]:
+        return []
 
     @property
     def admin_metadata(self) -> dict[str, str]:
@@ -265,6 +170,15 @@ class Volume(Row):
             self._values.update(values)
         return done
 
+    def begin_attach(self, mode: str) -> VolumeAttachment:
+        database, volume = self.database, self.id
+        id_ = database.write(
+            "attachment", lambda: database.add_attachment(volume, None, "attaching")
+        )
+        metadata = {**self.admin_metadata, "attached_mode": mode}
+        self.admin_metadata_update(metadata, delete=True)
+        return VolumeAttachment.get_by_id(None, id_)
+
     def finish_detach(self, id_: str) -> None:
         self._values.update(self.database.volume_detached(self.id, id_))
 
@@ -287,5 +201,8 @@ class Service(Row):
 
 #: What stands for cinder.objects.
 objects = SimpleNamespace(
-    Volume=Volume, VolumeAttachment=VolumeAttachment, Service=Service
+    Volume=Volume,
+    VolumeAttachment=VolumeAttachment,
+    VolumeType=VolumeType,
+    Service=Service,
 )

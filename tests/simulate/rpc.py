@@ -70,6 +70,8 @@ def reconcile(world: World, backend: Backend) -> bool:
     seen = [one for one in expected.uses if _sees(world, backend, one.volume)]
     over = [one for one in seen if expected.is_over(one)]
     late = [one for one in seen if one.has_late_mode]
+    shown = [one for one in seen if one.attachment]
+    lingering = [one for one in seen if one.lingers]
     edited = {
         volume: edit
         for volume, edit in expected.edited.items()
@@ -87,6 +89,10 @@ def reconcile(world: World, backend: Backend) -> bool:
             expected.uses.remove(use)
     for use in [one for one in late if one.has_late_mode]:
         use.asks = use.mode_is_late = False
+    for use in shown:
+        use.is_seen = True
+    for use in lingering:
+        use.lingers = False
     if expected.put_right(edited):
         world.fabric.log_in_again()
     expected.touch()

@@ -151,6 +151,8 @@ _WEIGHTS = {
     "damage": 0.1,
     "edit": 0.1,
     "change_prefix": 0.1,
+    "extend": 0.2,
+    "retype": 0.4,
     "rename": 0.2,
     "move_volumes": 2.0,
 }
@@ -178,7 +180,7 @@ class _Run:
             self.world.scheduler.lines = []
         secondary = source.choice(("rw", "rw", "rw", "ro", "deny"))
         hosts_at_most = source.choice((0, 0, 0, 2))
-        self.world.is_limited = secondary != "rw" or hosts_at_most > 0
+        self.world.rule = secondary, hosts_at_most
         setup.configure(
             taikun_secondary_mode=secondary,
             taikun_max_hosts=hosts_at_most,

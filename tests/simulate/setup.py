@@ -3,6 +3,7 @@
 
 import tempfile
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 warnings.filterwarnings("ignore", message="(?s).*Eventlet", category=DeprecationWarning)
@@ -92,4 +93,7 @@ def _make_managers() -> None:
             host=f"node@{name}",
         )
         made._notify_about_volume_usage = lambda *args, **kwargs: None
+        made.publish_service_capabilities = lambda *args: None
+        made.message_api = SimpleNamespace(create=lambda *args, **kwargs: None)
+        made.stats = {"pools": {}}
         backends.Backend.managers[name] = made

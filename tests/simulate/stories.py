@@ -8,11 +8,15 @@ that is being shrunk, it does nothing.
 from collections.abc import Iterator
 
 from tests.simulate.attaching import Attaching
+from tests.simulate.changing import Changing
 from tests.simulate.databases import Databases
 from tests.simulate.decisions import Op
 from tests.simulate.hosts import Hosts
+from tests.simulate.model import Use
 from tests.simulate.moves import Moves
+from tests.simulate.old_attaching import OldAttaching
 from tests.simulate.operators import Operators
+from tests.simulate.own_connections import OwnConnections
 from tests.simulate.services import Services
 from tests.simulate.uses import Uses
 from tests.simulate.world import World
@@ -32,13 +36,17 @@ class Stories:
     def __init__(self, world: World, uses: Uses) -> None:
         self._world = world
         self.attaching = attaching = Attaching(world, uses)
+        self.old_attaching = OldAttaching(world, uses, attaching)
         self.databases = Databases(world, uses)
         self._parts = (
             attaching,
+            self.old_attaching,
+            OwnConnections(world, uses, attaching),
             Moves(world, uses, attaching),
             Hosts(world, uses),
             Operators(world, uses),
             Services(world),
+            Changing(world, uses),
             self.databases,
         )
         self.done = 0
@@ -47,6 +55,10 @@ class Stories:
         """Give what could be done now."""
         for part in self._parts:
             yield from part.possible()
+
+    def end(self, use: Use) -> None:
+        """End a use, by the API that it is of."""
+        (self.old_attaching if use.is_old else self.attaching).end(use)
 
     def begin(self, number: int, op: Op) -> None:
         """Begin an operation."""

@@ -50,14 +50,6 @@ class Uses:
         """Say whether somebody is at work on a use."""
         return use in self._busy
 
-    def shares(self, use: Use) -> bool:
-        """Say whether its host may have the volume by another use, too."""
-        return any(
-            (one.volume, one.host) == (use.volume, use.host) and one.may_reach
-            for one in self._world.expected.uses
-            if one is not use
-        )
-
     def name(self, use: Use) -> str:
         """Give the name of a use's volume."""
         names = {id_: name for name, id_ in self._world.volumes.items()}

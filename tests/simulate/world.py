@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What there is in a run: a storage node with its services, hosts, volumes, servers."""
 
+import math
 import random
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +17,9 @@ from tests.simulate.kernel import Calls, SimKernel
 from tests.simulate.locks import Lock
 from tests.simulate.model import Host, Use
 from tests.simulate.patches import Run
-from tests.simulate.rows import Database, Row, Values
+from tests.simulate.rows import Row
 from tests.simulate.schedule import Scheduler
+from tests.simulate.tables import Database, Values, made_id
 
 #: In how many passes a row must be missing, and how many live hosts a pass may cut off
 #: for it (taikun_max_revocations).
@@ -40,7 +41,8 @@ class World:
         volumes: by name, the ids of volumes.
         lost: the rows of attachments that the database has lost, by their ids.
         lost_services: the same of services, by their hosts.
-        is_limited: whether its volumes have a rule for second attachments.
+        rule: what second servers get of volumes without a type, and on how many hosts
+            they may be; 0 for any number.
         has_other_prefix: whether target_prefix was changed in it.
     """
 
@@ -61,17 +63,20 @@ class World:
         self._turns: dict[str, Lock] = {}
         self.api = Process("api")
         self.hosts = {name: Host(name) for name in ("h1", "h2", "h3", "h4")}
-        self.servers = {name: _uuid(name) for name in ("s1", "s2", "s3", "s4", "s5")}
+        self.servers = {name: made_id(name) for name in ("s1", "s2", "s3", "s4", "s5")}
         self.backends = {
             name: Backend(name, self) for name in ("b1", "b2")[: shape.choice((1, 2))]
         }
         self.volumes: dict[str, str] = {}
-        self.expected = Expected(self.scheduler, self.kernel, self.disk)
+        self.expected = Expected(self.scheduler, self.kernel, self.disk, self._nameless)
         self.fabric = Fabric(self.kernel, self.scheduler, self.hosts, self.expected)
-        self.has_other_prefix = self.is_limited = False
+        self.has_other_prefix = False
+        self.rule = ("rw", 0)
+        self._types: dict[str, set[str]] = {}
+        #: Volumes that were deleted while a host was being fenced off.
+        self.left_fences: set[str] = set()
         self.lost: dict[str, Values] = {}
         self.lost_services: dict[str, Values] = {}
-        self._rows = 0
         #: How many requests of Cinder's API there were that have an id.
         self.requests = 0
 
@@ -100,7 +105,10 @@ class World:
         """Say whether a use's server must have its disk now."""
         if not self.expected.must_reach(use):
             return False
-        return use.missing_since is None or self._is_held(use)
+        if use.missing_since is None or self._is_held(use):
+            return True
+        use.may_be_cut_off = True  # and nothing lets it in again by itself
+        return False
 
     def _is_held(self, use: Use) -> bool:
         """Say whether the brake must hold a revocation that missing rows ask for."""
@@ -118,8 +126,27 @@ class World:
             (one.volume, one.host.name)
             for one in self.expected.uses
             if one.missing_since is not None and self.backend_of(one.volume) is backend
+            if not one.is_old  # its row does not say whose it is
         }
         return len(lost - there) > _LIMIT
+
+    def _nameless(self, volume: str) -> float:
+        """Say of how many hosts a volume's attachments may be that name none."""
+        found = self.database.nameless(volume)
+        # They may have been told another target, if there was another prefix.
+        return math.inf if found and self.has_other_prefix else found
+
+    def types_of(self, volume: str) -> set[str]:
+        """Give all types that a volume has had."""
+        return self._types.setdefault(volume, set())
+
+    def gives_readers(self, volume: str) -> bool:
+        """Say whether a volume's rule makes, or may have made, readers of servers."""
+        return self.rule[0] == "ro" or "readers" in self.types_of(volume)
+
+    def is_limited(self, volume: str) -> bool:
+        """Say whether a volume has, or may have had, a rule for second attachments."""
+        return self.rule != ("rw", 0) or bool(self.types_of(volume) - {"shared"})
 
     def name_of(self, volume: str) -> str:
         """Give the name of a volume's logical volume."""
@@ -132,7 +159,7 @@ class World:
 
     def add_volume(self, name: str, backend: str, **values: Any) -> str:
         """Make a volume; give its id."""
-        id_ = _uuid(name)
+        id_ = made_id(name)
         self.volumes[name] = id_
         row: Values = {
             "id": id_,
@@ -141,7 +168,9 @@ class World:
             "host": f"{self.backends[backend].host}#pool",
             "status": "available",
             "attach_status": "detached",
+            "previous_status": None,
             "migration_status": None,
+            "project_id": "project",
             "volume_type_id": None,
             "multiattach": True,
             "admin_metadata": {},
@@ -153,24 +182,6 @@ class World:
             "deleted": False,
         }
         self.database.volumes[id_] = {**row, **values}
-        return id_
-
-    def add_attachment(self, volume: str, server: str) -> str:
-        """Make the row of an attachment that is reserved; give its id."""
-        self._rows += 1
-        id_ = _uuid(f"attachment {self._rows}")
-        self.database.attachments[id_] = {
-            "id": id_,
-            "volume_id": volume,
-            "attach_status": "reserved",
-            "instance_uuid": server,
-            "attached_host": None,
-            "attach_mode": None,
-            "connector": None,
-            "connection_info": None,
-            "created_at": f"{self._rows:08d}",
-            "deleted": False,
-        }
         return id_
 
     def backend_of(self, volume: str) -> Backend:
@@ -202,13 +213,9 @@ class World:
         for lock in Run.locks.values():
             lock.owner = None
         for use in self.expected.uses:
-            if use.missing_since is not None:
+            guessed = use.is_unknown or use.is_guessed
+            if use.missing_since is not None or guessed:
                 use.may_be_cut_off = True  # no session speaks for it any more
         self.kernel.reset()
         self._turns.clear()
         self.disk.lose_power(how)
-
-
-def _uuid(name: str) -> str:
-    """Give an id that is the same in each run."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))

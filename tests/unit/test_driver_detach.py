@@ -420,7 +420,7 @@ def test_terminate_that_may_mean_either_of_two_waits_for_the_row(cloud):
 
 
 def test_detach_that_is_repeated_much_later_is_undone_by_no_reconcile(cloud):
-    """The deletion of the row failed at first, and the reconcile may just be at work."""
+    """The deletion of the row failed at first, and a reconcile may just be at work."""
     volume = cloud.volume()
     attached = cloud.attach(volume, A)
     cloud.watch()

@@ -19,6 +19,7 @@ HELPS = {
     "no-file-is-synced": {"rates": {"switch": 0.1, "power": 0.005}},
     "no-folder-is-synced": {"rates": {"switch": 0.1, "power": 0.005}},
     "no-fence": {"weights": {"fence": 6}},
+    "forgets-disks": {"weights": {"attach_again": 6}},
     "takes-for-repeated": {"weights": {"force_detach": 6}},
 }
 

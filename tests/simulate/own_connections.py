@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections of Cinder's own, which have no attachment."""
+
+from collections.abc import Iterator
+
+from tests.simulate.api import FAILURES
+from tests.simulate.attaching import Attaching
+from tests.simulate.decisions import Op
+from tests.simulate.model import Use
+from tests.simulate.old_api import OldApi
+from tests.simulate.uses import Uses
+from tests.simulate.world import World
+
+
+class OwnConnections:
+    """The operations.
+
+    Args:
+        world: where they are done.
+        uses: of its volumes.
+        attaching: logs hosts in.
+    """
+
+    def __init__(self, world: World, uses: Uses, attaching: Attaching) -> None:
+        self._world, self._uses, self._attaching = world, uses, attaching
+        self._api = OldApi(world)
+
+    def possible(self) -> Iterator[Op]:
+        """Give what could be done now."""
+        for volume, id_ in self._world.volumes.items():
+            if self._world.database.volumes[id_]["status"] == "available":
+                yield "backup", {"volume": volume, "host": "h4"}
+
+    def backup(self, volume: str, host: str) -> None:
+        """Connect a volume to a host of Cinder's own, without an attachment."""
+        id_ = self._world.volumes.get(volume)
+        row = self._world.database.volumes.get(id_ or "")
+        if id_ is None or row is None or row["status"] != "available":
+            return
+        if self._world.hosts[host].is_down:
+            return
+        if any(one.volume == id_ and one.is_there for one in self._world.expected.uses):
+            return  # as Cinder's API would see, but for a race of its own
+        row["status"] = "backing-up"
+        use = Use(id_, "cinder", self._world.hosts[host], "", writes=True, wish="rw")
+        self._world.expected.uses.append(use)
+        with self._uses.working(use):
+            boots = self._world.kernel.boots
+            try:
+                information = self._api.connect(use, own=True)
+                self._attaching.log_in(use, information, boots, "rw", completes=False)
+                self._world.scheduler.sleep(5)
+            except FAILURES:
+                use.left = self._world.scheduler.now
+            self._world.expected.set(use, "ending")
+            self._world.fabric.log_out(use)
+            try:
+                self._api.disconnect(use)
+            except FAILURES:
+                use.left = self._world.scheduler.now
+            self._world.expected.set(use, "ended")
+            self._world.expected.renew(use)
+        if row["status"] == "backing-up":
+            row["status"] = "available"
