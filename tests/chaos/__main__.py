@@ -4,6 +4,7 @@
 import argparse
 import datetime
 import json
+import shlex
 import signal
 import sys
 
@@ -11,16 +12,23 @@ from lab.errors import LabError
 from lab.kernel import choice
 from lab.progress import Terminal
 from lab.workdir import PROJECT, WorkFolder
+from tests.chaos.cluster import ChaosCluster
 from tests.chaos.faults import FAULTS
-from tests.chaos.run import ChaosCluster, Outcome, Run, seed_of_now
+from tests.chaos.run import DEEDS, Outcome, Run, seed_of_now
 from tests.chaos.timeline import page
 
 _FOLDER = PROJECT / ".lab-chaos"
 
+#: How many broken promises are printed; the timeline has all.
+_SHOWN = 20
+
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tox -e chaos --", description=__doc__)
-    parser.add_argument("--seed", type=int, help="of what is done (another each time)")
+    parser.add_argument(
+        "--seed",
+        help="of what is done: a word; today is the date (another each time)",
+    )
     parser.add_argument(
         "--minutes", type=float, default=10, help="how long things break (10)"
     )
@@ -32,6 +40,16 @@ def _options() -> argparse.Namespace:
         choices=tuple(FAULTS),
         help="only this one; may be given several times (all)",
     )
+    parser.add_argument(
+        "--deed",
+        action="append",
+        default=[],
+        choices=(*DEEDS, "none"),
+        help="only this one is done to volumes; may be given several times (all)",
+    )
+    parser.add_argument(
+        "--thin", action="store_true", help="keep the shared volumes in a thin pool"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the lab up")
     return parser.parse_args()
 
@@ -41,15 +59,18 @@ def _tell(outcome: Outcome, run: Run, about: dict[str, str], where: Terminal) ->
     path = folder / "timeline.html"
     path.write_text(page(outcome, run.book.events, about))
     numbers = {"faults": outcome.faults, "deeds": outcome.deeds}
-    (folder / "outcome.json").write_text(json.dumps({**about, **numbers}, indent=1))
+    broken = [str(one) for one in outcome.violations]
+    wrong = {"broken": broken, "not at rest": outcome.unsettled}
+    told = json.dumps({**about, **numbers, **wrong}, indent=1)
+    (folder / "outcome.json").write_text(told)
     where.say()
     for name, value in about.items():
         where.say(f"{name}: {value}")
     for title, counts in (("hosts", outcome.deeds), ("faults", outcome.faults)):
-        told = ", ".join(f"{name} {times}" for name, times in sorted(counts.items()))
-        where.say(f"{title}: {told}")
-    for violation in outcome.violations[:20]:
-        where.complain(f"  BROKEN: {violation}")
+        each = ", ".join(f"{name} {times}" for name, times in sorted(counts.items()))
+        where.say(f"{title}: {each}")
+    for line in broken[:_SHOWN]:
+        where.complain(f"  BROKEN: {line}")
     for line in outcome.unsettled:
         where.complain(f"  NOT AT REST: {line}")
     where.say(f"the timeline: {path}")
@@ -59,38 +80,53 @@ def main() -> int:
     """Run it; give 0 if all promises were kept."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    seed = seed_of_now() if options.seed is None else options.seed
+    seed = options.seed or str(seed_of_now())
+    if seed == "today":
+        seed = datetime.datetime.now(datetime.UTC).date().isoformat()
     progress = Terminal()
-    progress(f"seed {seed}: tox -e chaos -- --seed {seed} --minutes {options.minutes}")
+    # What comes last counts.
+    again = shlex.join([*sys.argv[1:], "--seed", seed])
+    progress(f"seed {seed}: tox -e chaos -- {again}")
     work = WorkFolder(_FOLDER)
     try:
         with work.lock():
             choice.prepare(progress)
             cluster = ChaosCluster.up(work, progress)
             try:
-                cluster.hurry()
-                run = Run(cluster, seed, options.volumes, options.fault, progress)
-                outcome = run.live(60 * options.minutes)
-                operations = outcome.history.operations
-                about = {
-                    "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-                    "seed": str(seed),
-                    "minutes": f"{outcome.lasted / 60:.1f}",
-                    "attachments": str(len(outcome.history.accesses)),
-                    "reads and writes": str(len(operations)),
-                    "kernel": cluster.nodes["storage"].run("uname -r").strip(),
-                }
-                _tell(outcome, run, about, progress)
+                outcome = _run(cluster, options, seed, progress)
             finally:
                 if options.keep:
                     cluster.sandbox.detach()
                 else:
                     cluster.down()
     except LabError as error:
-        progress.complain(f"error: {error}")
+        progress.complain(f"error: {error}\nthe logs: {work.logs}")
         return 1
-    progress("done")
+    broken = len(outcome.violations) + len(outcome.unsettled)
+    progress(f"done: {broken or 'no'} promises were broken")
     return 0 if outcome.good else 1
+
+
+def _run(
+    cluster: ChaosCluster, options: argparse.Namespace, seed: str, progress: Terminal
+) -> Outcome:
+    deeds = options.deed or DEEDS
+    cluster.prepare(deeds, thin=options.thin)
+    up = progress.elapsed()
+    run = Run(cluster, seed, options.volumes, options.fault, deeds, progress)
+    outcome = run.live(60 * options.minutes)
+    rest = progress.elapsed() - up - outcome.lasted
+    about = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "seed": seed,
+        "minutes": f"{outcome.lasted / 60:.1f}",
+        "seconds before and after": f"{up:.0f} and {rest:.0f}",
+        "attachments": str(outcome.history.attachments()),
+        "reads and writes": str(len(outcome.history.operations)),
+        "kernel": cluster.nodes["storage"].run("uname -r").strip(),
+    }
+    _tell(outcome, run, about, progress)
+    return outcome
 
 
 if __name__ == "__main__":

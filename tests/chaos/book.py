@@ -3,9 +3,10 @@
 
 import contextlib
 import dataclasses
+import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lab.node import Node
@@ -19,6 +20,9 @@ from tests.chaos.history import (
     unattached,
 )
 from tests.chaos.logs import Clock, operations
+
+#: The lane of what is broken.
+FAULTS = "faults"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Book:
         self._reads: list[Operation] = []
         self._logs: list[_Log] = []
         self._clocks: dict[str, Clock] = {}
+        #: Attachments that somebody has.
+        self._held: set[str] = set()
+        #: Those whose rows an earlier database took away: nothing tells of their end.
+        self._lost: set[str] = set()
         self.events: list[Event] = []
 
     def now(self) -> float:
@@ -90,6 +98,43 @@ class Book:
         with self._lock:
             self._clocks.pop(node.name, None)
 
+    def holds(self, attachment: str) -> None:
+        """Note that somebody has an attachment now, with access or without."""
+        with self._lock:
+            self._held.add(attachment)
+
+    def lets_go(self, attachment: str) -> None:
+        """Note that nobody has it any more."""
+        with self._lock:
+            self._held.discard(attachment)
+
+    def database_is_earlier(self, since: float, known: Mapping[str, bool]) -> set[str]:
+        """Note that Cinder's database is what it was at an earlier time.
+
+        A host whose attachment it does not know has access as long as the driver lets
+        it, and one whose attachment it knows again may get it again.
+
+        Args:
+            since: when it may have been so first, in seconds.
+            known: the attachments that it knows, each with whether it knows their host.
+
+        Returns:
+            those of them that nobody has.
+        """
+        with self._lock:
+            for name, access in self._accesses.items():
+                changed = access
+                if known.get(name):
+                    if access.given_up < math.inf:
+                        back = min(access.back, since)
+                        changed = dataclasses.replace(access, back=back)
+                elif access.ended == math.inf:
+                    self._lost.add(name)
+                    given_up = min(access.given_up, since)
+                    changed = dataclasses.replace(access, given_up=given_up)
+                self._accesses[name] = changed
+            return known.keys() - self._held
+
     def given(self, access: Access) -> None:
         """Note that an attachment is about to get access."""
         with self._lock:
@@ -107,6 +152,8 @@ class Book:
         now = self.now()
         with self._lock:
             access = self._accesses.get(attachment)
+            if what == "ended" and attachment in self._lost:
+                return  # that there is no such attachment says nothing of the access
             if access is not None:  # else it never got so far as to have any
                 first = min(now, getattr(access, what))
                 changed = dataclasses.replace(access, **{what: first})
@@ -126,7 +173,7 @@ class Book:
         begun: float,
         ended: float,
     ) -> None:
-        """Note a look at all blocks of a volume at once, where it lives.
+        """Note a look at all blocks of a volume, where it lives, or at a copy of it.
 
         Args:
             name: of the look.
@@ -161,14 +208,24 @@ class Book:
         self.note(lane, text, since)
 
     @contextlib.contextmanager
-    def excuse(self, host: str | None, why: str, after: float) -> Iterator[None]:
-        """Excuse a host, or all, in the block and a while after, in seconds."""
+    def excuse(
+        self, host: str | None, why: str, after: float, volume: str | None = None
+    ) -> Iterator[None]:
+        """Excuse a host, or all, in the block and a while after, in seconds.
+
+        Args:
+            host: its name.
+            why: in a word or two.
+            after: the while.
+            volume: the id of the only one that it is about.
+        """
         since = self.now()
         try:
             yield
         finally:
             with self._lock:
-                self._excuses.append(Excuse(host, since, self.now() + after, why))
+                until = self.now() + after
+                self._excuses.append(Excuse(host, since, until, why, volume))
 
     def history(self, patience: float) -> History:
         """Give all that was noted, with the operations of the workers' logs."""

@@ -144,7 +144,7 @@ def _impossible(
     elif not allowed.writes:
         law = "a reader wrote"
         shown += f": by a read-only attachment of {allowed.host}"
-    elif allowed.ended < write.invoked:
+    elif allowed.ended < write.invoked < allowed.back:
         law = "a write after the end of access"
         shown += f": the access of {allowed.host} had ended at {allowed.ended:.3f} s"
     elif write.failed:
@@ -156,10 +156,10 @@ def _impossible(
 
 
 def _zone(write: Operation, reads: Sequence[Operation], allowed: Access) -> _Zone:
-    own = dataclasses.replace(
-        write, completed=max(write.invoked, min(write.completed, allowed.ended))
-    )
-    both = (own, *reads)
+    ended = write.completed
+    if ended <= allowed.back or allowed.back == math.inf:
+        ended = max(write.invoked, min(ended, allowed.ended))
+    both = (dataclasses.replace(write, completed=ended), *reads)
     return _Zone(
         str(write.wrote),
         min(one.completed for one in both),

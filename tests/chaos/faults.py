@@ -7,10 +7,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from lab.cluster import VOLUME_SERVICE, Cluster
+from lab.cluster import VOLUME_SERVICE
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.node import Node
+from tests.chaos import disk_faults, earlier
+from tests.chaos.book import FAULTS as LANE
 from tests.chaos.book import Book
+from tests.chaos.cluster import ChaosCluster
 
 #: What is broken in its block.
 _Broken = contextlib.AbstractContextManager[None]
@@ -38,7 +41,7 @@ class Nemesis:
     """
 
     def __init__(
-        self, cluster: Cluster, book: Book, seed: str, only: Sequence[str] = ()
+        self, cluster: ChaosCluster, book: Book, seed: str, only: Sequence[str] = ()
     ) -> None:
         self._cluster = cluster
         self._book = book
@@ -57,7 +60,7 @@ class Nemesis:
         self._cluster.sandbox.join_network()
         while not stop.wait(self._chance.uniform(*_PAUSE)):
             name = self._chance.choice(self._names)
-            with self._book.during("faults", name), FAULTS[name](self):
+            with self._book.during(LANE, name), FAULTS[name](self):
                 stop.wait(self._chance.uniform(*_LASTS))
             self.done[name] = self.done.get(name, 0) + 1
 
@@ -127,7 +130,7 @@ class Nemesis:
             # What the node's boot does before cinder-volume.
             self._storage.call("lab.guest.daemons", "prepare_cinder")
             self._storage.call("tests.lab.guest.operator", "restore")
-            self._cluster.start_volume_service()
+            self._cluster.start_storage_services()
 
     @contextlib.contextmanager
     def _storage_stalls(self) -> Iterator[None]:
@@ -171,4 +174,15 @@ FAULTS: dict[str, Callable[[Nemesis], _Broken]] = {
     "RabbitMQ killed": _daemon("rabbitmq"),
     "Keystone killed": _daemon("keystone"),
     "cinder-api killed": _daemon("cinder-api"),
+    "slow disk": lambda one: disk_faults.slow(one._storage, one._chance),
+    "suspended disk": lambda one: disk_faults.suspended(one._storage, one._chance),
+    "hanging disk": lambda one: disk_faults.hanging(
+        one._storage, one._chance, one._book
+    ),
+    "no room for volumes": lambda one: disk_faults.no_room(one._storage),
+    "no room for records": lambda one: disk_faults.no_room_for_records(one._storage),
+    "read-only records": lambda one: disk_faults.read_only_records(one._storage),
+    "MariaDB from an earlier dump": lambda one: earlier.database(
+        one._cluster, one._book
+    ),
 }

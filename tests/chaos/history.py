@@ -13,6 +13,9 @@ from collections.abc import Iterable
 #: What a block has that nobody wrote to: zeros.
 BLANK = ""
 
+#: The node where volumes live, which has no attachments.
+STORAGE = "storage"
+
 #: Between the two parts of a value.
 _SEPARATOR = "/"
 
@@ -92,6 +95,8 @@ class Access:
             did.
         given_up: when the first one that might take it away began: from then on its
             host's errors are to be expected.
+        back: when an earlier database came back that knows the attachment still, though
+            its access had ended: from then on it may have access again.
     """
 
     attachment: str
@@ -100,11 +105,12 @@ class Access:
     writes: bool
     ended: float = math.inf
     given_up: float = math.inf
+    back: float = math.inf
 
 
 def unattached(name: str, volume: str) -> Access:
     """Give that of a look at a volume where it lives, which may take its time."""
-    return Access(name, "storage", volume, writes=False, given_up=-math.inf)
+    return Access(name, STORAGE, volume, writes=False, given_up=-math.inf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,18 +122,22 @@ class Excuse:
         since: in seconds.
         until: in seconds.
         why: the fault, in a word or two.
+        volume: the only one that it is about, None for all of them.
     """
 
     host: str | None
     since: float
     until: float
     why: str
+    volume: str | None = None
 
     def covers(self, host: str, operation: Operation) -> bool:
         """Say whether an operation of a host ran in it, with a part of it at least."""
-        return self.host in (None, host) and not (
-            operation.completed < self.since or self.until < operation.invoked
-        )
+        if self.host not in (None, host):
+            return False
+        if self.volume not in (None, operation.block.volume):
+            return False
+        return self.since <= operation.completed and operation.invoked <= self.until
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +155,10 @@ class History:
     accesses: tuple[Access, ...]
     excuses: tuple[Excuse, ...] = ()
     patience: float = math.inf
+
+    def attachments(self) -> int:
+        """Tell how many of hosts there were."""
+        return sum(one.host != STORAGE for one in self.accesses)
 
     def by_block(self) -> dict[Block, list[Operation]]:
         """Give the operations of each block, in the order in which they began."""

@@ -2,6 +2,7 @@
 """One run: hosts share volumes while things break, and then all is looked at."""
 
 import dataclasses
+import functools
 import random
 import threading
 import time
@@ -9,18 +10,20 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from lab import attachments
-from lab.cluster import Cluster
 from lab.demo import BACKEND, USER
 from lab.errors import LabError
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
-from lab.plan import CLUSTER, THIRD_HOST, VOLUME_GROUP
 from tests.chaos.book import Book
 from tests.chaos.checker import Violation, check
+from tests.chaos.cluster import SECOND_BACKEND, ChaosCluster
+from tests.chaos.copies import device, look
 from tests.chaos.faults import Nemesis
 from tests.chaos.guest import worker
 from tests.chaos.history import History
+from tests.chaos.keepers import DEEDS as KEEPERS_DEEDS
 from tests.chaos.keepers import Keeper
-from tests.chaos.people import Person
+from tests.chaos.movers import Mover
+from tests.chaos.people import Person, failure
 from tests.chaos.sharers import Sharer
 from tests.lab.shared import Shared
 
@@ -31,24 +34,15 @@ PATIENCE = 2.0 * REPLACEMENT_TIMEOUT
 #: Sectors of each volume that are written to: few, so that hosts meet.
 _BLOCKS = 16
 
-#: In seconds; the lab's own time-out is made for kernels that are only slow.
-_GIVES_UP = "30"
+#: The mover's deed, beside those of the keepers.
+MOVE = "move"
+DEEDS = (*KEEPERS_DEEDS, MOVE)
+
+#: What is no host.
+_NOT = {"storage"}
 
 #: How long both sides may take to agree when nothing is broken any more, in seconds.
 _REST = 240.0
-
-
-class ChaosCluster(Cluster):
-    """A cluster with three hosts."""
-
-    plans = (*CLUSTER, THIRD_HOST)
-
-    def hurry(self) -> None:
-        """Let Cinder's API give up sooner what a killed service took along."""
-        settings = self.control.settings()
-        settings["DEFAULT"]["rpc_response_timeout"] = _GIVES_UP
-        self.control.configure(settings)
-        self.control.restart("cinder-api")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,20 +79,23 @@ class Run:
         seed: what it does follows from it, but for the time that each thing takes.
         volumes: how many are shared.
         faults: the names of those to choose from; all of them if it is empty.
+        deeds: what is done to volumes meanwhile, see ``DEEDS``.
         progress: is told what it is at.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
-        seed: int,
+        cluster: ChaosCluster,
+        seed: str,
         volumes: int,
         faults: Sequence[str],
+        deeds: Sequence[str],
         progress: Callable[[str], None],
     ) -> None:
         self._cluster = cluster
         self._seed = seed
         self._volumes = volumes
+        self._deeds = deeds
         self._progress = progress
         folder = cluster.work.path / worker.FOLDER.name
         folder.mkdir(mode=0o755)
@@ -107,24 +104,14 @@ class Run:
 
     def live(self, seconds: float) -> Outcome:
         """Let them live for so long, and look at what came of it."""
-        volumes = self._create()
-        cluster, book = self._cluster, self.book
-        hosts = sorted(cluster.nodes.keys() - {"storage"})
-        sharers, keepers = [], []
-        for number, volume in enumerate(volumes):
-            for host in hosts:
-                seed = f"{self._seed} {host} {number}"
-                node = cluster.nodes[host]
-                sharers.append(Sharer(cluster, book, volume, _BLOCKS, seed, node))
-            seed = f"{self._seed} keeper {number}"
-            keepers.append(Keeper(cluster, book, volume, _BLOCKS, seed))
-        people: list[Person] = [*sharers, *keepers]
+        crowd = self._crowd()
+        people = [*crowd.sharers, *crowd.keepers, *crowd.movers]
         begun = time.monotonic()
         self._disturb(people, seconds)
         lasted = time.monotonic() - begun
         self._progress("all is whole again; waiting until it is at rest")
-        unsettled = self._settle(sharers, keepers, volumes)
-        history = book.history(PATIENCE)
+        unsettled = self._settle(crowd)
+        history = self.book.history(PATIENCE)
         self._progress(f"checking {len(history.operations)} reads and writes")
         deeds: dict[str, int] = {}
         for one in people:
@@ -134,14 +121,39 @@ class Run:
             history, check(history), unsettled, self._nemesis.done, deeds, lasted
         )
 
-    def _create(self) -> list[str]:
-        """Create the volumes. They go with the lab."""
-        clients = self._cluster.clients
-        admin, cinder = clients.volume("admin"), clients.volume(USER)
-        made = admin.volume_types.create(f"chaos-{uuid.uuid4()}")
-        made.set_keys({"multiattach": "<is> True", "volume_backend_name": BACKEND})
+    def _crowd(self) -> "_Crowd":
+        """Create the volumes, and those who use them. The volumes go with the lab."""
+        cluster, book = self._cluster, self.book
+        first = [self._type(volume_backend_name=BACKEND) for _ in range(2)]
+        hosts = [cluster.nodes[name] for name in sorted(cluster.nodes.keys() - _NOT)]
+        crowd = _Crowd(self._create(first[0]))
+        for number, volume in enumerate(crowd.volumes):
+            for node in hosts:
+                seed = f"{self._seed} {node.name} {number}"
+                one = Sharer(cluster, book, volume, _BLOCKS, seed, node)
+                crowd.sharers.append(one)
+            seed = f"{self._seed} keeper {number}"
+            keeper = Keeper(cluster, book, volume, _BLOCKS, seed, first, self._deeds)
+            crowd.keepers.append(keeper)
+        if MOVE in self._deeds:
+            second = self._type(volume_backend_name=SECOND_BACKEND)
+            types = {BACKEND: first[0], SECOND_BACKEND: second}
+            seed = f"{self._seed} mover"
+            mover = Mover(cluster, book, _BLOCKS, seed, types, self._type(), hosts)
+            crowd.movers.append(mover)
+        return crowd
+
+    def _type(self, **keys: str) -> str:
+        """Create a type, and give its name."""
+        types = self._cluster.clients.volume("admin").volume_types
+        made = types.create(f"chaos-{uuid.uuid4()}")
+        made.set_keys({"multiattach": "<is> True", **keys})
+        return str(made.name)
+
+    def _create(self, volume_type: str) -> list[str]:
+        cinder = self._cluster.clients.volume(USER)
         volumes = [
-            str(cinder.volumes.create(1, volume_type=made.name).id)
+            str(cinder.volumes.create(1, volume_type=volume_type).id)
             for _ in range(self._volumes)
         ]
         for volume in volumes:
@@ -183,44 +195,37 @@ class Run:
         if failed:
             raise failed[0]
 
-    def _settle(
-        self,
-        sharers: Sequence[Sharer],
-        keepers: Sequence[Keeper],
-        volumes: Sequence[str],
-    ) -> list[str]:
+    def _settle(self, crowd: "_Crowd") -> list[str]:
         """Let all come to rest; give what does not."""
-        wrong = []
-        cinder = self._cluster.clients.volume(USER, "nova")
         self._cluster.wait_for_volume_service(_REST)
-        for sharer in sharers:
-            wrong += [
-                f"attachment {stay.id} cannot be ended"
-                for stay in sharer.left
-                if not sharer.tidy(stay, 60)
-            ]
-        for keeper in keepers:
-            try:
-                keeper.tidy()
-            except Exception as error:
-                wrong.append(str(error))
-        for volume in volumes:
-            try:
-                # Those whose id got lost with the answer to their creation.
-                for one in cinder.attachments.list(search_opts={"volume_id": volume}):
-                    cinder.attachments.delete(one.id)
-                attachments.wait_for_status(cinder, volume, "available", _REST)
-            except Exception as error:
+        wrong = [
+            f"attachment {stay.id} cannot be ended"
+            for sharer in crowd.all_sharers()
+            for stay in sharer.left
+            if not sharer.tidy(stay, 60)
+        ]
+        tidy = [one.tidy for one in crowd.movers] + [one.tidy for one in crowd.keepers]
+        wrong += [str(error) for error in map(failure, tidy) if error is not None]
+        for volume in crowd.volumes:
+            if (error := failure(functools.partial(self._free, volume))) is not None:
                 wrong.append(f"volume {volume}: {error}")
         wrong += self._agreement()
-        for volume in volumes:
-            wrong += self._left_overs(volume)
+        for volume in crowd.volumes:
             self._read_last(volume)
+        for volume in crowd.all_volumes():
+            wrong += self._left_overs(volume)
         try:
             self._cluster.check_kernels()
         except LabError as error:
             wrong.append(str(error))
         return wrong
+
+    def _free(self, volume: str) -> None:
+        """End the attachments whose id got lost with the answer to their creation."""
+        cinder = self._cluster.clients.volume(USER, "nova")
+        for one in cinder.attachments.list(search_opts={"volume_id": volume}):
+            cinder.attachments.delete(one.id)
+        attachments.wait_for_status(cinder, volume, "available", _REST)
 
     def _agreement(self) -> list[str]:
         """Say what the command's audit finds after one reconcile."""
@@ -241,12 +246,32 @@ class Run:
 
     def _read_last(self, volume: str) -> None:
         """Read where the volume lives what the last of its writes left there."""
-        storage = self._cluster.nodes["storage"]
-        path = f"/dev/{VOLUME_GROUP}/volume-{volume}"
         begun = self.book.now()
-        values = storage.call(worker.__name__, "read_all", path, _BLOCKS)
+        values = look(self._cluster, device(self._cluster, volume), _BLOCKS)
         name = f"last look at {volume}"
         self.book.looked(name, volume, values, begun, self.book.now())
+
+
+@dataclasses.dataclass
+class _Crowd:
+    """Those who use the volumes of a run.
+
+    Attributes:
+        volumes: that hosts share.
+    """
+
+    volumes: list[str]
+    sharers: list[Sharer] = dataclasses.field(default_factory=list)
+    keepers: list[Keeper] = dataclasses.field(default_factory=list)
+    movers: list[Mover] = dataclasses.field(default_factory=list)
+
+    def all_sharers(self) -> list[Sharer]:
+        """Give those of the movers' volumes, too."""
+        return [*self.sharers, *(one for by in self.movers for one in by.sharers)]
+
+    def all_volumes(self) -> list[str]:
+        """Give those that were moved, too."""
+        return [*self.volumes, *(one for by in self.movers for one in by.moved)]
 
 
 def seed_of_now() -> int:

@@ -12,14 +12,14 @@ from typing import Any
 from cinderclient import exceptions
 
 from lab import attachments
-from lab.cluster import Cluster
 from lab.demo import USER
 from lab.errors import LabError
 from lab.node import Node
 from tests.chaos.book import Book
+from tests.chaos.cluster import ChaosCluster
 from tests.chaos.guest import worker
 from tests.chaos.history import Access
-from tests.chaos.people import Person, failure
+from tests.chaos.people import Person, failure, until_done
 
 #: How long a server stays, in seconds.
 _STAY = (2, 12)
@@ -61,7 +61,7 @@ class Sharer(Person):
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ChaosCluster,
         book: Book,
         volume: str,
         blocks: int,
@@ -80,16 +80,19 @@ class Sharer(Person):
         """Come and go until the event is set."""
         # With what is left over, the host would have access without an attachment.
         while not stop.is_set() and not self.left:
-            stays: list[Stay] = []
-            error = failure(functools.partial(self._stay, stays, stop))
-            if error is not None:
-                text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-                self._book.note(self._lane, text, self._book.now(), good=False)
-                self._count("in vain")
-            self.left += [
-                one for one in reversed(stays) if not self.tidy(one, _PATIENCE)
-            ]
-            stop.wait(self._chance.uniform(*(_REST_IN_VAIN if error else _REST)))
+            well = self.visit(stop)
+            stop.wait(self._chance.uniform(*(_REST if well else _REST_IN_VAIN)))
+
+    def visit(self, stop: threading.Event) -> bool:
+        """Come and go once; say whether that went well. The event ends the stay."""
+        stays: list[Stay] = []
+        error = failure(functools.partial(self._stay, stays, stop))
+        if error is not None:
+            text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            self._book.note(self._lane, text, self._book.now(), good=False)
+            self._count("in vain")
+        self.left += [one for one in reversed(stays) if not self.tidy(one, _PATIENCE)]
+        return error is None
 
     def _stay(self, stays: list[Stay], stop: threading.Event) -> None:
         """Come, work and go; ``stays`` gets what may have to be tidied up."""
@@ -104,9 +107,9 @@ class Sharer(Person):
     def _reserve(self, mode: str = "") -> Stay:
         mode = mode or self._chance.choice(("rw", "rw", "ro"))
         cinder, server = self._cinder(), str(uuid.uuid4())
-        return Stay(
-            attachments.reserve(cinder, self._volume, server, mode, timeout=60), mode
-        )
+        made = attachments.reserve(cinder, self._volume, server, mode, timeout=60)
+        self._book.holds(made)
+        return Stay(made, mode)
 
     def _access(self, stay: Stay) -> Access:
         return Access(stay.id, self._node.name, self._volume, stay.mode == "rw")
@@ -227,4 +230,7 @@ class Sharer(Person):
             self._disconnect(stay, force=True)
             self._delete(stay)
 
-        return self._until_done(tidy, timeout)
+        done = until_done(tidy, timeout)
+        if done:
+            self._book.lets_go(stay.id)
+        return done

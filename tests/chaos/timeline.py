@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws a run: who had which volume, what was broken, and what went wrong when."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from tests.chaos.book import Event
-from tests.chaos.history import Access
+from tests.chaos.book import FAULTS, Event
+from tests.chaos.history import STORAGE, Access
 from tests.chaos.run import Outcome
 
 _LEFT, _LANE, _WIDTH = 220, 22, 1600
@@ -14,7 +14,8 @@ _STYLE = """\
 body { font: 14px sans-serif; margin: 2em; max-width: 1900px }
 svg { border: 1px solid #ccc; background: #fff; font: 11px sans-serif }
 .rw { fill: #2b7a3d } .ro { fill: #6aa9d8 } .fault { fill: #d98b19 }
-.bad { fill: #c0392b } .lane { stroke: #eee } .law { stroke: #c0392b; stroke-width: 2 }
+.deed { fill: #888 } .bad { fill: #c0392b } .lane { stroke: #eee }
+.law { stroke: #c0392b; stroke-width: 2 }
 table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: left }
 .wrong { color: #c0392b }
 """
@@ -68,8 +69,9 @@ def _list(title: str, lines: Sequence[str]) -> str:
 
 def _picture(outcome: Outcome, events: Sequence[Event]) -> str:
     accesses = outcome.history.accesses
-    lanes = sorted({_lane(one) for one in accesses if one.host != "storage"})
-    rows = {lane: number for number, lane in enumerate(["faults", *lanes])}
+    hosts = {_lane(one) for one in accesses if one.host != STORAGE}
+    lanes = hosts | {one.lane for one in events} - {FAULTS}
+    rows = {lane: number for number, lane in enumerate([FAULTS, *sorted(lanes)])}
     last = max([one.until for one in events] + [outcome.lasted])
     scale = _WIDTH / max(last, 1.0)
     height = _LANE * (len(rows) + 1)
@@ -81,7 +83,7 @@ def _picture(outcome: Outcome, events: Sequence[Event]) -> str:
                     rows[event.lane],
                     event.since * scale,
                     event.until * scale,
-                    _kind(event),
+                    _kind(event, hosts),
                     _line(event),
                 )
             )
@@ -94,7 +96,8 @@ def _picture(outcome: Outcome, events: Sequence[Event]) -> str:
     return (
         f'<h2>Timeline</h2><svg width="{_LEFT + _WIDTH + 20}" height="{height}">'
         f"{''.join(drawn)}</svg><p>Green: attached read-write. Blue: read-only. "
-        "Orange: a fault. Red: an attempt that failed, or a broken promise."
+        "Grey: copied or moved. Orange: a fault. "
+        "Red: an attempt that failed, or a broken promise."
     )
 
 
@@ -102,10 +105,12 @@ def _lane(access: Access) -> str:
     return f"{access.host}, volume {access.volume[:8]}"
 
 
-def _kind(event: Event) -> str:
+def _kind(event: Event, hosts: Collection[str]) -> str:
     if not event.good:
         return "bad"
-    return "fault" if event.lane == "faults" else event.text.partition(" ")[0]
+    if event.lane == FAULTS:
+        return "fault"
+    return event.text.partition(" ")[0] if event.lane in hosts else "deed"
 
 
 def _background(rows: Mapping[str, int], last: float, scale: float) -> str:

@@ -76,6 +76,7 @@ def test_picture_shows_who_had_it_what_broke_and_what_went_wrong(book, now):
         now[0] += 10
     book.note(lane, "rw a", 2)
     book.note(lane, "refused & gone", 11, good=False)
+    book.note("keeper", "clone", 11)
     book.looked("look", "volume-1", ["x/1"], 5, 6)
     history = book.history(5)
     outcome = Outcome(history, check(history), ["left <b>"], {}, {"attached rw": 1}, 10)
@@ -85,7 +86,7 @@ def test_picture_shows_who_had_it_what_broke_and_what_went_wrong(book, now):
         assert text in page
     assert not re.search("<stopped>|host<1>|left <b>", page)
     kinds = re.findall(r'<rect class="(\w+)"', page)
-    assert sorted(kinds) == ["bad", "fault", "rw"]
+    assert sorted(kinds) == ["bad", "deed", "fault", "rw"]
     assert page.count("<line class=law") == 1
 
 

@@ -168,6 +168,8 @@ def test_error_and_long_wait_of_an_attached_host_are_found():
     assert laws(slow, error, patience=5, excuses=excuses) == []
     elsewhere = [Excuse("host3", 0, 20, "its path was cut")]
     assert laws(slow, error, patience=5, excuses=elsewhere) == ["a long wait"]
+    other = [Excuse(None, 8, 20, "its disk did not answer", "another")]
+    assert laws(slow, patience=5, excuses=other) == ["a long wait"]
     given_up = Access("w", "host1", "volume", writes=True, given_up=4.0)
     assert laws(slow, patience=5, accesses=(given_up, READER)) == []
 

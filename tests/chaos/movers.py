@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whoever moves a volume from one back end to the other, and deletes it."""
+
+import functools
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from cinderclient import exceptions
+
+from lab.demo import USER
+from lab.errors import LabError
+from lab.node import Node
+from lab.services.cinder_conf import BACKEND
+from tests.chaos.book import Book
+from tests.chaos.cluster import SECOND_BACKEND, ChaosCluster
+from tests.chaos.copies import device, look
+from tests.chaos.people import (
+    Person,
+    await_retype,
+    await_status,
+    failure,
+    until_done,
+)
+from tests.chaos.sharers import Sharer
+
+#: Between two volumes, in seconds.
+_PAUSE = (1, 10)
+
+#: How long Cinder may take to make or delete one, and to move it, in seconds.
+_MAKES, _DELETES, _MOVES = 60, 120, 300
+
+#: How long until one tries again to delete it, in seconds.
+_GONE = 40
+
+#: How often a host comes to the volume before it is moved.
+_VISITS = 2
+
+
+class Mover(Person):
+    """A user of volumes that live at one back end, and then at the other.
+
+    Args:
+        cluster, book, blocks, seed: see ``Person``.
+        types: the name of the type that keeps a volume at each of the back ends.
+        anywhere: the name of one that lets it be at any.
+        hosts: that attach it.
+
+    Attributes:
+        moved: the ids of all volumes.
+        sharers: the servers that used them.
+    """
+
+    def __init__(
+        self,
+        cluster: ChaosCluster,
+        book: Book,
+        blocks: int,
+        seed: str,
+        types: dict[str, str],
+        anywhere: str,
+        hosts: Sequence[Node],
+    ) -> None:
+        super().__init__(cluster, book, "", blocks, seed)
+        self._types, self._anywhere, self._hosts = types, anywhere, hosts
+        self.moved: list[str] = []
+        self.sharers: list[Sharer] = []
+
+    @property
+    def _lane(self) -> str:
+        return f"mover, volume {self._volume[:8]}"
+
+    def _live(self, stop: threading.Event) -> None:
+        """Move one volume after the other until the event is set."""
+        while not stop.wait(self._chance.uniform(*_PAUSE)):
+            error = failure(self.tidy) or failure(functools.partial(self._use, stop))
+            if error is not None:
+                text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+                self._book.note(self._lane, text, self._book.now(), good=False)
+                self._count("in vain")
+
+    def _use(self, stop: threading.Event) -> None:
+        """Create a volume, use it, move it, use it again, and delete it."""
+        visit = functools.partial(self._visit, stop)
+        for deed in (self._create, visit, self._move, visit, self.tidy):
+            if stop.is_set():
+                return  # with what is left for the end
+            deed()
+        self._count("moved and deleted")
+
+    def _cinder(self) -> Any:
+        return self._cluster.clients.volume(USER)
+
+    def _create(self) -> None:
+        self._by_type = self._chance.random() < 0.5
+        name = self._types[BACKEND] if self._by_type else self._anywhere
+        volumes = self._cinder().volumes
+        self._volume = str(volumes.create(1, name="moved", volume_type=name).id)
+        self.moved.append(self._volume)
+        await_status(volumes, self._volume, "available", _MAKES)
+
+    def _visit(self, stop: threading.Event) -> None:
+        """Let hosts come and go, one after the other, and look at what they left."""
+        for _ in range(_VISITS):
+            sharer = Sharer(
+                self._cluster,
+                self._book,
+                self._volume,
+                self._blocks,
+                str(self._chance.random()),
+                self._chance.choice(self._hosts),
+            )
+            self.sharers.append(sharer)
+            sharer.visit(stop)
+            for name, times in sharer.done.items():
+                self.done[name] = self.done.get(name, 0) + times
+            if sharer.left:
+                raise LabError(f"a host has volume {self._volume} still")
+        self._look()
+
+    def _look(self) -> None:
+        begun = self._book.now()
+        path = device(self._cluster, self._volume)
+        values = look(self._cluster, path, self._blocks)
+        name = f"look {begun:.1f} at {self._volume}"
+        self._book.looked(name, self._volume, values, begun, self._book.now())
+
+    def _move(self) -> None:
+        """Move it in one of the ways that there are, and look at it there."""
+        volumes = self._cinder().volumes
+        await_status(volumes, self._volume, "available", _MAKES)
+        way = "retype to another back end" if self._by_type else "migration"
+        with self._book.during(self._lane, way):
+            if self._by_type:
+                other = self._types[SECOND_BACKEND]
+                volumes.retype(self._volume, other, "on-demand")
+                await_retype(volumes, self._volume, other, _MOVES)
+            else:
+                self._migrate()
+        self._look()
+        self._count(way)
+
+    def _migrate(self) -> None:
+        admin = self._cluster.clients.volume("admin").volumes
+        here = admin.get(self._volume).to_dict()["os-vol-host-attr:host"]
+        (pool,) = (name for name in self._cluster.pools() if name != here)
+        # By a host's copy: over iSCSI, as if the back ends were on two nodes.
+        admin.migrate_volume(self._volume, pool, self._chance.random() < 0.5, False)
+        deadline = time.monotonic() + _MOVES
+        while True:
+            found = admin.get(self._volume).to_dict()
+            state = found["os-vol-mig-status-attr:migstat"]
+            if state in ("success", "error"):
+                break
+            if time.monotonic() > deadline:
+                raise LabError(f"volume {self._volume} is still {state}")
+            threading.Event().wait(0.5)
+        if state == "error" or found["os-vol-host-attr:host"] != pool:
+            raise LabError(f"volume {self._volume} is not moved to {pool}")
+        await_status(admin, self._volume, "available", _MAKES)
+
+    def tidy(self) -> None:
+        """Delete the volume, if there is one.
+
+        Raises:
+            LabError: it is still there.
+        """
+        if self._volume and not until_done(self._delete, _DELETES):
+            raise LabError(f"volume {self._volume} cannot be deleted")
+        self._volume = ""
+
+    def _delete(self) -> None:
+        admin = self._cluster.clients.volume("admin").volumes
+        try:
+            if admin.get(self._volume).status not in ("available", "error"):
+                # A service that is killed leaves a status without a way out.
+                admin.reset_state(self._volume, "error", "detached", "none")
+            admin.delete(self._volume)
+            deadline = time.monotonic() + _GONE
+            while admin.get(self._volume) and time.monotonic() < deadline:
+                threading.Event().wait(0.5)
+        except exceptions.NotFound:
+            return
+        raise LabError(f"volume {self._volume} is still there")
