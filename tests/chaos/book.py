@@ -68,6 +68,7 @@ class Book:
         self._accesses: dict[str, Access] = {}
         self._excuses: list[Excuse] = []
         self._reads: list[Operation] = []
+        self._copies: list[str] = []
         self._logs: list[_Log] = []
         self._clocks: dict[str, Clock] = {}
         #: Attachments that somebody has.
@@ -172,6 +173,8 @@ class Book:
         values: Sequence[str],
         begun: float,
         ended: float,
+        *,
+        copy: bool = False,
     ) -> None:
         """Note a look at all blocks of a volume, where it lives, or at a copy of it.
 
@@ -181,6 +184,7 @@ class Book:
             values: of its blocks, from the first one on.
             begun: the earliest that they may have been so, in seconds.
             ended: and the latest.
+            copy: whether they are to be of one time in between.
         """
         self.given(unattached(name, volume))
         blocks = (Block(volume, number) for number in range(len(values)))
@@ -190,6 +194,8 @@ class Book:
         ]
         with self._lock:
             self._reads += seen
+            if copy:
+                self._copies.append(name)
 
     def note(self, lane: str, text: str, since: float, *, good: bool = True) -> None:
         """Note an event that ends now."""
@@ -238,6 +244,7 @@ class Book:
             tuple(self._accesses.values()),
             tuple(self._excuses),
             patience,
+            tuple(self._copies),
         )
 
 

@@ -19,6 +19,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from tests.chaos.cuts import Cut, torn
 from tests.chaos.history import (
     BLANK,
     Access,
@@ -85,10 +86,20 @@ def check(history: History) -> list[Violation]:
     """
     access = history.access()
     found: list[Violation] = []
-    for block, operations in history.by_block().items():
+    blocks = history.by_block()
+    for block, operations in blocks.items():
         found += _of_block(block, operations, access)
+    found += (_torn(cut) for cut in torn(history.copies, blocks))
     found += _disturbed(history, access)
     return sorted(found, key=lambda one: one.when)
+
+
+def _torn(cut: Cut) -> Violation:
+    text = (
+        f"{cut.name} has {cut.newer.read}, there from {cut.written:.3f} s on, and of "
+        f"{cut.older.block} {cut.older.read or 'blank'}, gone at {cut.gone:.3f} s"
+    )
+    return Violation("no copy of one time", cut.newer.block, text, cut.newer.invoked)
 
 
 def _of_block(

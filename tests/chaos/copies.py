@@ -80,7 +80,7 @@ class Copies:
 
     def _look(self, name: str, path: str, begun: float, ended: float) -> None:
         values = look(self._cluster, path, self._blocks)
-        self._book.looked(name, self._volume, values, begun, ended)
+        self._book.looked(name, self._volume, values, begun, ended, copy=True)
 
     def tidy(self) -> None:
         """Delete those that there are.

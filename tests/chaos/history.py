@@ -149,12 +149,14 @@ class History:
         accesses: of all attachments that an operation names.
         excuses: for errors and delays.
         patience: the longest that an operation may take, in seconds.
+        copies: the attachments that are looks at a copy, which is to be of one time.
     """
 
     operations: tuple[Operation, ...]
     accesses: tuple[Access, ...]
     excuses: tuple[Excuse, ...] = ()
     patience: float = math.inf
+    copies: tuple[str, ...] = ()
 
     def attachments(self) -> int:
         """Tell how many of hosts there were."""
