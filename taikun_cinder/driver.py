@@ -73,7 +73,9 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         super().__init__(vg_obj, *args, **kwargs)
         # The LVM driver opens the group in check_for_setup_error.
         self._group = volume_groups.Group(
-            self.configuration.volume_group, lambda: self.vg
+            self.configuration.volume_group,
+            lambda: self.vg,
+            Path(self.configuration.taikun_state_path),
         )
         self._target = targets.of(self.configuration)
         self._layout = Layout.of(self.configuration)

@@ -11,7 +11,11 @@ from typing import Any
 from oslo_log import log as logging
 
 from taikun_cinder.access.model import Export, Grant, HostState, Initiator
-from taikun_cinder.exception import GrantWithheld, NotActivated
+from taikun_cinder.exception import (
+    ActivationRefused,
+    GrantWithheld,
+    NotActivated,
+)
 from taikun_cinder.layout import Layout
 from taikun_cinder.targets.base import Finding, Result, Target
 from taikun_cinder.volume_record import Record
@@ -129,9 +133,15 @@ class Enforcement:
     def _failure_to_activate(self, volume: Any) -> NotActivated | None:
         try:
             self._activate(volume)
+        except ActivationRefused as refused:
+            return NotActivated(
+                volume=volume["id"], cause=refused.cause, cure=refused.cure
+            )
         except Exception as error:
             cause = " ".join(str(error).split())
-            return NotActivated(volume=volume["id"], cause=cause)
+            return NotActivated(
+                volume=volume["id"], cause=cause, cure=NotActivated.LOOK
+            )
         return None
 
     def _take_away(

@@ -172,10 +172,24 @@ class NotActivated(exception.VolumeDriverException):
 
     message = (
         "The logical volume of volume %(volume)s cannot be activated, so that no host "
-        "can be let in to it: %(cause)s. Look at its volume group on this node (vgs, "
-        "lvs -a, lvchange -ay GROUP/VOLUME). Nobody was let in. The reconcile exports "
-        "the volume when it can be activated again."
+        "can be let in to it: %(cause)s. %(cure)s Nobody was let in. The reconcile "
+        "exports the volume when it can be activated again."
     )
+    #: The cure where no other is known.
+    LOOK = (
+        "Look at its volume group on this node (vgs, lvs -a, lvchange -ay "
+        "GROUP/VOLUME)."
+    )
+
+
+class ActivationRefused(exception.VolumeDriverException):
+    """A logical volume may not be activated on this node, which shares its group."""
+
+    message = "%(cause)s. %(cure)s"
+
+    def __init__(self, cause: str, cure: str) -> None:
+        super().__init__(cause=cause, cure=cure)
+        self.cause, self.cure = cause, cure
 
 
 class DatabaseUnknown(exception.VolumeDriverException):

@@ -592,7 +592,8 @@ class Exports:
         The source of a migration has, in the end, the name of the volume, and so its
         record: where it exports nothing itself, that stays the volume's.
         """
-        own = About(volume["id"], self.backend)
+        moves_with = self._records.state_volume(self.layout.group)
+        own = About(volume["id"], self.backend, state_volume=moves_with)
         if export is not None or known.record is None or known.record.about is None:
             return own
         before = known.record.about

@@ -138,7 +138,7 @@ def look(
         hosts = target.read(name).hosts
         ledger = Ledger().adopt(rows.attachments, hosts, now)
     else:
-        ledger = unfenced(record.ledger).not_after(now)
+        ledger = _ledger(record, now)
     export = record.export if record else None
     let_in = export.grant_of if export else ()
     ledger = ledger.prune(rows.attachments, let_in)
@@ -166,12 +166,18 @@ def without_rows(
         now: by the clock of the ledgers.
     """
     record = records.of(volume)
-    ledger = unfenced(record.ledger).not_after(now) if record else Ledger()
+    ledger = _ledger(record, now) if record else Ledger()
     fences = records.fences.of(volume["name_id"])
     for fence in fences:
         ledger = fence.applied((), ledger)
     name = _name(volume, layout, record, ())
     return Known(name, None, (), ledger, record, fences=fences)
+
+
+def _ledger(record: Record, now: float) -> Ledger:
+    """Give a record's ledger by this node's clock; another's says nothing here."""
+    ledger = unfenced(record.ledger)
+    return ledger.not_after(now) if record.was_written_here else ledger.as_of(now)
 
 
 def _deleted(

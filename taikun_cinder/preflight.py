@@ -5,6 +5,7 @@ What nothing can be exported without keeps the back end from starting. The rest 
 warning, and all of it is told at once.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from taikun_cinder.monitoring import textfile
 from taikun_cinder.node import Node, Problem
 from taikun_cinder.records import Records
 from taikun_cinder.targets.looks import Place
-from taikun_cinder.volume_groups import Hidden
+from taikun_cinder.volume_groups import Group, Hidden
 
 LOG = logging.getLogger(__name__)
 
@@ -205,6 +206,17 @@ def of_volume_group(
         return
     if name not in found:
         yield _hidden(name, hidden) if hidden else _missing(configuration, found)
+    elif option_faults.are_readable(configuration, "taikun_state_path"):
+        yield from _elsewhere(configuration)
+
+
+def _elsewhere(configuration: Any) -> Iterator[Problem]:
+    """Tell of a group that is shared with other nodes, and not started on this one."""
+    group = Group.of(configuration)
+    path = Path(configuration.taikun_state_path)
+    with contextlib.suppress(processutils.ProcessExecutionError, OSError):
+        if absence := volume_groups.not_started(group, path):
+            yield Problem(*absence)
 
 
 def _missing(configuration: Any, found: Sequence[str]) -> Problem:

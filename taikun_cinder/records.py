@@ -19,7 +19,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from taikun_cinder import durable, state_folder
+from taikun_cinder import durable, state_folder, state_volume
 from taikun_cinder.exception import RecordNotWritten, RecordUnreadable
 from taikun_cinder.fences import Fences
 from taikun_cinder.volume_record import Record, UnknownFormError, of_plain, plain
@@ -46,7 +46,7 @@ class Records:
     Args:
         folder: where. It is made at the first write, and is its owner's alone, since
             the records have the passwords of hosts. It has to outlive a reboot, and no
-            other node may share it.
+            other node may share it, unless it moves between them on a state volume.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -138,7 +138,7 @@ class Records:
         """
         path = self._path(volume_id)
         try:
-            return of_plain(json.loads(path.read_bytes()))
+            record = of_plain(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except UnknownFormError as error:
@@ -148,6 +148,10 @@ class Records:
             # Not the error's text: it may quote the file.
             cause = getattr(error, "strerror", None) or type(error).__name__
             raise RecordUnreadable(volume=volume_id, path=path, cause=cause) from None
+        if record.about is None or not record.about.state_volume:
+            return record
+        found = state_volume.below(self.folder)
+        return record.found_on(found.uuid if found else "")
 
     def save(self, volume_id: str, record: Record) -> None:
         """Write the record of a volume, wholly or not at all.
@@ -166,6 +170,10 @@ class Records:
                 volume=volume_id, path=path, cause=error.strerror, cure=durable.CURE
             ) from error
         self._unwritten.pop(volume_id, None)
+
+    def state_volume(self, group: str) -> str:
+        """Give the UUID of a group's state volume; empty if they are not on one."""
+        return state_volume.of_group(self.folder, group)
 
     def is_written(self, volume_id: str) -> bool:
         """Say whether the file has what is known."""

@@ -4,6 +4,7 @@
 import contextlib
 import dataclasses
 import functools
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,16 @@ from cinder import exception, utils
 from cinder.brick.local_dev import lvm
 from cinder.volume import volume_utils
 from oslo_concurrency import processutils
+
+from taikun_cinder import state_volume
+from taikun_cinder.exception import ActivationRefused
+
+#: What LVM says where another node has the lock of a volume, or of the pool that it is
+#: in (lockd_lv_name() in lib/locking/lvmlockd.c).
+_ELSEWHERE = re.compile(r"locked by other host: (\S+)")
+
+#: Where lvmlockd listens; without it LVM changes nothing in a shared group.
+_LVMLOCKD = Path("/run/lvm/lvmlockd.socket")
 
 #: Lets LVM look at all devices, whatever its devices file and its filters say.
 EVERYWHERE = (
@@ -42,35 +53,82 @@ class Group:
 
     Cinder's LVM driver activates by itself what it makes, clones and extends.
 
+    A group may be shared with other nodes (lvmlockd(8)). LVM then lets one node have a
+    volume, also where Cinder says ``-ay``. That is not enough: a node must not take a
+    volume either whose group a cluster manager starts on another one.
+
     Args:
         name: of the group.
         lvm_of: gives Cinder's LVM for it, when a volume has to be activated.
+        state_path: the folder of the records, which tells whether a shared group is
+            started here, see ``state_volume``.
     """
 
-    def __init__(self, name: str, lvm_of: Callable[[], Any]) -> None:
+    def __init__(
+        self, name: str, lvm_of: Callable[[], Any], state_path: Path | None = None
+    ) -> None:
         self.folder = Path("/dev", name)
         self._lvm_of = lvm_of
+        self._state_path = state_path
 
     @classmethod
     def of(cls, configuration: Any) -> "Group":
         """Give the group of a back end's section, where no driver has opened it."""
         # Once for all its volumes, as it asks LVM several things.
         opened = functools.cache(lambda: _open(configuration))
-        return cls(configuration.volume_group, opened)
+        path = Path(configuration.taikun_state_path)
+        return cls(configuration.volume_group, opened, path)
 
     def activate(self, name: str) -> None:
         """Make a volume's block device appear; nothing happens if it is there.
 
         Raises:
+            ActivationRefused: another node has it, or may be about to.
             VolumeGroupNotFound: LVM does not know the group.
             ProcessExecutionError: LVM refused.
         """
         # An active volume has its device, and lvchange costs a process.
         device = self.folder / name
         if not device.exists():
-            self._lvm_of().activate_lv(name)
+            self._activate(name)
         if not device.exists():
             self.refresh(name)
+
+    def _activate(self, name: str) -> None:
+        opened = self._lvm_of()
+        if self._state_path and (absence := not_started(self, self._state_path)):
+            raise ActivationRefused(*absence)
+        try:
+            opened.activate_lv(name)
+        except processutils.ProcessExecutionError as error:
+            found = _ELSEWHERE.search(f"{error.stdout} {error.stderr}")
+            if found is None:
+                raise
+            held, wanted = found[1], f"{self.folder.name}/{name}"
+            pool = "" if held == wanted else f", which {wanted} is in"
+            raise ActivationRefused(
+                f"another node has {held} active{pool}, and LVM's lock of it",
+                "Find that node: lvmlockctl --info shows such a lock as 'LK LV ex' on "
+                f"the node that has it, and by the UUID that lvs -o lv_uuid {held} "
+                "tells. See who uses it there (lsof, dmsetup info), and deactivate it "
+                f"there by lvchange -an {held}. Do not take the lock by force: two "
+                "nodes that write to one disk destroy it.",
+            ) from None
+
+    @functools.cached_property
+    def lock(self) -> str:
+        """How nodes share it, as ``sanlock`` or ``dlm``; empty if they do not.
+
+        LVM is not asked on a node that takes part in no shared group.
+
+        Raises:
+            ProcessExecutionError: LVM's vgs failed.
+            OSError: it could not be run.
+        """
+        if not _LVMLOCKD.exists():
+            return ""
+        locks = (lock for name, _, lock, _ in _rows() if name == self.folder.name)
+        return next(locks, "")
 
     def refresh(self, name: str) -> None:
         """Let udev look again at a volume that is active; its I/O goes on.
@@ -100,6 +158,42 @@ class Group:
         except processutils.ProcessExecutionError:
             return False  # there is none, or the deletion itself will tell
         return False
+
+
+def not_started(group: Group, state_path: Path) -> tuple[str, str] | None:
+    """Say why a shared group is not started on this node, and what to do; else None.
+
+    Args:
+        group: it.
+        state_path: the folder of its records.
+
+    Raises:
+        ProcessExecutionError: LVM's vgs failed.
+        OSError: it could not be run.
+    """
+    name = group.folder.name
+    if state_volume.of_group(state_path, name) or not group.lock:
+        return None
+    return absence(name, group.lock, state_path)
+
+
+def absence(name: str, lock: str, state_path: Path) -> tuple[str, str]:
+    """Say that a shared group is not started on this node, and what to do.
+
+    Args:
+        name: of the group.
+        lock: how nodes share it.
+        state_path: the folder of its records.
+    """
+    return (
+        f"{name} is a volume group that nodes share ({lock}), and is not started on "
+        f"this one: {state_path} (option taikun_state_path) is not on a logical volume "
+        "of it",
+        "Let the cluster manager start the back end, where it should be (crm_mon). It "
+        "mounts that volume, too. A back end that has none needs a small logical "
+        f"volume in {name} with an ext4 or XFS, and taikun_state_path there: records "
+        "that stay on a node would let in again who was detached on another.",
+    )
 
 
 def names(configuration: Any) -> list[str]:

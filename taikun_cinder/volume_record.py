@@ -42,16 +42,27 @@ class About:
         node: the name of the node whose kernel exports it.
         machine: its machine-id(5), since a node can get another name; empty if it has
             none.
+        state_volume: the UUID of the state volume that it was written on, with which it
+            moves; empty if it stays on its node.
+        found_on: that of the one that it was read from.
     """
 
     volume: str
     backend: str
     node: str = dataclasses.field(default_factory=socket.gethostname)
     machine: str = dataclasses.field(default_factory=machine_id)
+    state_volume: str = ""
+    found_on: str = dataclasses.field(default="", compare=False)
 
     @property
     def is_of_this_node(self) -> bool:
-        """Whether it is of the node that this runs on, whatever the name of that is."""
+        """Whether it is of this node, or came here with its volume group."""
+        moved = bool(self.state_volume) and self.found_on == self.state_volume
+        return moved or self.was_written_here
+
+    @property
+    def was_written_here(self) -> bool:
+        """Whether this node wrote it, whatever the name of that is."""
         if self.node == socket.gethostname():
             return True
         return bool(self.machine) and self.machine == machine_id()
@@ -75,6 +86,18 @@ class Record:
     def is_of_this_node(self) -> bool:
         """Whether it did not come with the disk of another node."""
         return self.about is None or self.about.is_of_this_node
+
+    @property
+    def was_written_here(self) -> bool:
+        """Whether its times are those of this node's clock."""
+        return self.about is None or self.about.was_written_here
+
+    def found_on(self, state_volume: str) -> "Record":
+        """Give the record as one that was read from a state volume, by its UUID."""
+        if self.about is None:
+            return self
+        about = dataclasses.replace(self.about, found_on=state_volume)
+        return dataclasses.replace(self, about=about)
 
     def speaks_of(self, volume: Any) -> bool:
         """Say whether it can be about a volume of Cinder's, on this node.
@@ -124,6 +147,8 @@ def plain(record: Record) -> dict[str, Any]:
             for initiator, credentials in ledger.current.items()
         },
         "about": record.about and _plain_about(record.about),
+        # Not among those, of which older versions know all.
+        "state_volume": record.about.state_volume if record.about else "",
         "machines": {
             initiator.name: _plain_machine(machine)
             for initiator, machine in ledger.machines.items()
@@ -257,7 +282,9 @@ def of_plain(plain: Mapping[str, Any]) -> Record:
     )
     about = plain.get("about")
     if about is not None:
-        about = About(**{"machine": "", **_texts(about)})
+        state_volume = _text(plain.get("state_volume", ""))
+        texts = {"machine": "", **_texts(about), "state_volume": state_volume}
+        about = About(**{**texts, "found_on": ""})  # that is not the file's to say
     return Record(export and _export(export), ledger, about)
 
 

@@ -219,14 +219,21 @@ class Ledger:
 
     def not_after(self, now: float) -> "Ledger":
         """Give the same ledger for a clock that started again: no time is ahead."""
+        return self._timed(lambda since: min(since, now))
+
+    def as_of(self, now: float) -> "Ledger":
+        """Give the same ledger for another clock: all times are now."""
+        return self._timed(lambda _: now)
+
+    def _timed(self, change: Callable[[float], float]) -> "Ledger":
         return dataclasses.replace(
             self,
             connections=tuple(
-                dataclasses.replace(connection, since=min(connection.since, now))
+                dataclasses.replace(connection, since=change(connection.since))
                 for connection in self.connections
             ),
-            ended={key: min(since, now) for key, since in self.ended.items()},
-            absent={host: min(since, now) for host, since in self.absent.items()},
+            ended={key: change(since) for key, since in self.ended.items()},
+            absent={host: change(since) for host, since in self.absent.items()},
         )
 
     def attach(

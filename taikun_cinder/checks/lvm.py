@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from oslo_concurrency import processutils
 
-from taikun_cinder import preflight
+from taikun_cinder import preflight, volume_groups
 from taikun_cinder.checks.check import BackendCheck
 from taikun_cinder.checks.facts import Facts
 from taikun_cinder.checks.findings import Finding, failed, of_problems, ok, warning
@@ -51,6 +51,12 @@ def _group(facts: Facts, backend: Backend) -> Iterator[Finding]:
         yield failed(
             f"{name} is exported (vgexport), so none of its volumes can be activated",
             f"If no other node uses it now, run vgimport {name}.",
+        )
+    elif group["vg_lock_type"] and not backend.records.state_volume(name):
+        # As it is on a node that stands by, so it is no failure.
+        folder = backend.records.folder
+        yield warning(
+            *volume_groups.absence(name, group["vg_lock_type"], folder),
         )
     else:
         lock = f", shared by {group['vg_lock_type']}" if group["vg_lock_type"] else ""

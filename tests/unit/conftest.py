@@ -2,8 +2,10 @@
 """Cinder's configuration, database and locks, as real as is cheap."""
 
 import itertools
+import os
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +25,7 @@ from cinder.volume.targets import lio  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
-from taikun_cinder import opts, reconcile, targets  # noqa: E402
+from taikun_cinder import opts, reconcile, state_volume, targets  # noqa: E402
 from taikun_cinder.access.model import Portal  # noqa: E402
 from taikun_cinder.cinder_db import api as db  # noqa: E402
 from taikun_cinder.cinder_db import models  # noqa: E402
@@ -105,6 +107,23 @@ def configure(cinder, tmp_path):
         return conf
 
     return section
+
+
+@pytest.fixture
+def mount_state_volume(tmp_path, monkeypatch):
+    """Return a function that lets the test's folder be on a logical volume."""
+    devices = tmp_path / "sys-dev-block"
+
+    def mount(name="cinder--volumes-state", uuid="LVM-group-volume"):
+        number = tmp_path.stat().st_dev
+        told = devices / f"{os.major(number)}:{os.minor(number)}" / "dm"
+        told.mkdir(parents=True, exist_ok=True)
+        (told / "name").write_text(f"{name}\n")
+        (told / "uuid").write_text(f"{uuid}\n")
+
+    monkeypatch.setattr(state_volume, "_DEVICES", devices)
+    monkeypatch.setattr(state_volume, "_ROOT", Path("/proc"))
+    return mount
 
 
 class ImitatedNetwork(Network):

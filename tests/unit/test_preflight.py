@@ -94,6 +94,17 @@ def test_hidden_volume_group_is_never_to_be_made_anew(
     assert cure in said
 
 
+def test_shared_group_is_refused_where_it_is_not_started(
+    refusal, configure, node, monkeypatch, mount_state_volume
+):
+    monkeypatch.setattr(volume_groups.Group, "lock", "sanlock")
+    said = refusal()
+    assert "that nodes share (sanlock), and is not started on this one" in said
+    assert "taikun_state_path" in said
+    mount_state_volume()
+    preflight.refuse_node(configure(), node, _ours)
+
+
 def test_volume_groups_that_cannot_be_listed_are_refused_with_the_cause(refusal):
     def no_lvm(configuration):
         raise FileNotFoundError("vgs")

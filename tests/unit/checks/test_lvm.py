@@ -70,7 +70,17 @@ def test_without_lvm_no_other_check_guesses(only, node, backend, commands):
 def test_group_that_is_there_is_right_with_its_room(is_right, backend, commands):
     said = is_right("volume-group", backend())
     assert said == "cinder-volumes: 50.0 GiB of 100.0 GiB free"
+
+
+def test_shared_group_is_right_where_it_is_started(
+    only, is_right, backend, commands, mount_state_volume
+):
     commands.lvm([_changed(GROUP, vg_lock_type="dlm")])
+    outcome, text, cure = only("volume-group", backend())
+    assert outcome is Outcome.WARNING
+    assert "that nodes share (dlm), and is not started on this one" in text
+    assert "crm_mon" in cure
+    mount_state_volume()
     assert "shared by dlm" in is_right("volume-group", backend())
 
 

@@ -107,8 +107,10 @@ def _errors():
 
 
 def test_every_error_is_an_outcome_of_a_request_or_of_none():
-    #: Those of the start, of other requests and of commands.
+    #: Those of the start, of other requests and of commands, and that of a group, which
+    #: a request tells as NotActivated.
     elsewhere = {
+        taikun_cinder.exception.ActivationRefused,
         taikun_cinder.exception.BackendRefused,
         taikun_cinder.exception.DatabaseUnknown,
         taikun_cinder.exception.ExtendRefused,
