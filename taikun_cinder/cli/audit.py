@@ -78,6 +78,7 @@ class Audit(ListVerb):
         volumes = 0
         for backend in found:
             with self.guarded(backend):
+                backend.refuse_elsewhere()
                 survey = backend.survey(self.wrong)
                 chosen = self._chosen(survey, only)
                 volumes += len(chosen)

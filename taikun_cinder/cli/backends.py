@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The back ends of this node that have our driver, as cinder.conf says."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cinder.volume import configuration, manager
+from oslo_concurrency import processutils
 from oslo_config import cfg
 
 from taikun_cinder import (
@@ -17,6 +19,7 @@ from taikun_cinder import (
     targets,
     volume_groups,
 )
+from taikun_cinder.exception import ActivationRefused
 from taikun_cinder.exports import Exports
 from taikun_cinder.layout import Layout
 from taikun_cinder.reconcile import Reconcile
@@ -77,6 +80,19 @@ class Backend:
             self.host,
             self.options.taikun_login_patience,
         )
+
+    def refuse_elsewhere(self) -> None:
+        """Refuse a back end whose volume group nodes share, where it is not started.
+
+        Raises:
+            ActivationRefused: it is one.
+        """
+        absence = None
+        # A verb must not need LVM that is out of order.
+        with contextlib.suppress(processutils.ProcessExecutionError, OSError):
+            absence = volume_groups.not_started(self.group, self.records.folder)
+        if absence:
+            raise ActivationRefused(*absence)
 
     def survey(self, complain: Callable[[str], object]) -> Survey:
         """Give what looks at its volumes for an operator.

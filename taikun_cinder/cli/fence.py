@@ -133,7 +133,12 @@ class FenceVerb(ListVerb):
     def _place(self, found: Sequence[Backend], volume: str) -> Place | None:
         for backend in found:
             with self.guarded(backend):
-                if place := places.find(backend, volume, self._exports_unseen):
+                place = places.find(backend, volume, self._exports_unseen)
+                if place and place.shown and place.shown.device:
+                    return place
+                # A record of a time before must not pass for what a host has.
+                backend.refuse_elsewhere()
+                if place:
                     return place
         return None
 

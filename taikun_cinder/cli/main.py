@@ -35,6 +35,7 @@ VERBS: Mapping[str, str] = {
     "reconcile": "taikun_cinder.cli.reconcile:Reconcile",
     "restore": "taikun_cinder.cli.restore:RestoreVerb",
     "topology": "taikun_cinder.cli.topology.verb:Topology",
+    "unexport": "taikun_cinder.cli.unexport:UnexportVerb",
     "volume list": "taikun_cinder.cli.volume_list:VolumeList",
     "volume show": "taikun_cinder.cli.volume_show:VolumeShow",
 }

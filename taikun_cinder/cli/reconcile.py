@@ -53,6 +53,7 @@ class Reconcile(Audit):
                 self.status = left_out
                 for backend in found:
                     with self.guarded(backend):
+                        backend.refuse_elsewhere()
                         self._put_right(backend, parsed_args.volume)
             else:
                 self.tell_if_none(parsed_args, rows)

@@ -9,24 +9,23 @@ changed since.
 
 import contextlib
 import time
-from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cinder import coordination
-from oslo_log import log as logging
 
-from taikun_cinder import locks, preflight, words
+from taikun_cinder import preflight, words
 from taikun_cinder.access.model import Export
 from taikun_cinder.cli import status
 from taikun_cinder.cli.backends import Backend
-from taikun_cinder.cli.verb import Verb
-from taikun_cinder.node import Node
+from taikun_cinder.cli.verb import Verb, add_backend
+from taikun_cinder.cli.volume_locks import VolumeLocks
+from taikun_cinder.exception import ActivationRefused
+from taikun_cinder.node import Node, Problem
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
 from taikun_cinder.volume_record import Record
-
-LOG = logging.getLogger(__name__)
 
 #: After how many volumes the progress is told.
 _EVERY = 50
@@ -36,7 +35,8 @@ class RestoreVerb(Verb):
     """Export again what this node exported last, at its boot, before cinder-volume.
 
     It needs neither Cinder's database nor the message bus, only the records that the
-    driver left.
+    driver left. A back end that is named must be on this node: one whose volume group
+    moves between nodes is where the group is started.
 
     The exit status is 0 if all that is recorded is exported, 1 if anything is not, and
     2 if nothing was done.
@@ -44,29 +44,61 @@ class RestoreVerb(Verb):
 
     EXAMPLE = "runuser -u cinder -- taikun-cinder restore"
 
+    def get_parser(self, prog_name: str) -> ArgumentParser:
+        """Make what reads the verb's arguments."""
+        parser = super().get_parser(prog_name)
+        add_backend(parser)
+        return parser
+
     def take_action(self, parsed_args: Namespace) -> None:
-        """Restore all back ends of this node."""
-        enabled = self.backends()
-        found = [backend for backend in enabled if self._can_export(backend, Node())]
+        """Restore the back ends of this node."""
+        enabled = self.backends(parsed_args.backend)
+        is_here = self._is_surely_here if parsed_args.backend else self._is_here
+        here = list(filter(is_here, enabled))
+        found = [backend for backend in here if self._can_export(backend, Node())]
         by_folder: dict[Path, list[Backend]] = {}
         for backend in found:
             by_folder.setdefault(backend.records.folder, []).append(backend)
         restore = Restore(self._say)
-        done = [restore.run(Records(path), own) for path, own in by_folder.items()]
-        if not all(done):
-            self.status = status.WRONG
+        for path, own in by_folder.items():
+            try:
+                if not restore.run(Records(path), own):
+                    self.status = status.WRONG
+                self.seen += len(own)
+            except OSError as error:
+                self.unseen += len(own)
+                self.wrong(f"the records in {path} cannot be read: {error.strerror}")
 
     def _say(self, line: str) -> None:
         with contextlib.suppress(OSError):  # hosts wait for their disks
             print(line, file=self.app.stdout, flush=True)
 
+    def _is_here(self, backend: Backend) -> bool:
+        """Tell which back ends a cluster manager starts where it likes."""
+        try:
+            backend.refuse_elsewhere()
+        except ActivationRefused as elsewhere:
+            self._say(f"back end [{backend.name}] is left alone: {elsewhere.cause}")
+            return False
+        return True
+
+    def _is_surely_here(self, backend: Backend) -> bool:
+        """Tell why the node has not got the volume group, unless it has."""
+        if backend.records.state_volume(backend.group.folder.name):
+            return True  # without LVM: hosts wait
+        problems = list(preflight.of_volume_group(backend.options))
+        return self._judge(backend, problems)
+
     def _can_export(self, backend: Backend, node: Node) -> bool:
         """Tell what keeps the node from exporting, as the driver does at its start."""
-        problems = list(preflight.of_targets(backend.options, node))
+        return self._judge(backend, list(preflight.of_targets(backend.options, node)))
+
+    def _judge(self, backend: Backend, problems: Sequence[Problem]) -> bool:
         for problem in problems:
             self.complain(f"back end [{backend.name}]: {problem.fault}. {problem.cure}")
         if all(problem.tolerable for problem in problems):
             return True
+        self.unseen += 1
         self.wrong(f"back end [{backend.name}] is not restored")
         return False
 
@@ -85,7 +117,7 @@ class Restore:
         coordinator: coordination.Coordinator = coordination.COORDINATOR,
     ) -> None:
         self._say = say
-        self._coordinator = coordinator
+        self._locks = VolumeLocks(coordinator, "The exports are restored")
         self._exported = self._failed = 0
 
     def run(self, records: Records, own: Iterable[Backend]) -> bool:
@@ -93,7 +125,7 @@ class Restore:
         began = time.monotonic()
         by_folder = {str(backend.group.folder): backend for backend in own}
         self._failed = self._exported = 0
-        with self._started():
+        with self._locks.started():
             for number, volume_id in enumerate(records.volumes(), start=1):
                 self._restore(records, volume_id, by_folder)
                 if number % _EVERY == 0:
@@ -104,21 +136,6 @@ class Restore:
         )
         return not self._failed
 
-    @contextlib.contextmanager
-    def _started(self) -> Iterator[None]:
-        try:
-            self._coordinator.start()
-        except Exception as error:
-            LOG.warning(
-                "The coordination back end cannot be reached (%s). The exports are "
-                "restored without its locks, so cinder-volume must not run yet.",
-                type(error).__name__,
-            )
-        try:
-            yield
-        finally:
-            self._coordinator.stop()
-
     def _restore(
         self,
         records: Records,
@@ -126,7 +143,7 @@ class Restore:
         by_folder: Mapping[str, Backend],
     ) -> None:
         try:
-            with self._lock(volume_id):
+            with self._locks.of(volume_id):
                 record = records.read(volume_id) or Record()
                 if record.export is None:
                     return
@@ -151,7 +168,12 @@ class Restore:
         about, export = record.about, record.export
         if about is None or export is None:
             return False  # an older version did not say
-        if not record.is_of_this_node:
+        if about.state_volume and not record.is_of_this_node:
+            cause = (
+                f"its record is of the node {about.node}, and a copy of one on the "
+                "state volume of its group"
+            )
+        elif not record.is_of_this_node:
             cause = f"its record is of the node {about.node}"
         elif not Path(export.device).name.endswith(volume_id):
             cause = f"its record speaks of {export.device}"
@@ -168,14 +190,6 @@ class Restore:
             "goes by Cinder's attachments, and writes the record anew or deletes it"
         )
         return True
-
-    def _lock(self, volume_id: str) -> contextlib.AbstractContextManager[object]:
-        if not self._coordinator.started:
-            return contextlib.nullcontext()
-        lock: contextlib.AbstractContextManager[object] = self._coordinator.get_lock(
-            locks.name(volume_id)
-        )
-        return lock
 
     def _export(self, target: Target, volume_id: str, export: Export) -> None:
         if target.ensure(export.target, export).changes:

@@ -187,13 +187,14 @@ def filled(text: str) -> str:
     return text
 
 
-def add_backend(parser: ArgumentParser) -> None:
-    """Let a verb be told for which back ends it is."""
+def add_backend(parser: ArgumentParser, *, required: bool = False) -> None:
+    """Let a verb be told for which back ends it is, or make it be told."""
     parser.add_argument(
         "--backend",
         type=filled,
         action="append",
         default=[],
+        required=required,
         metavar="SECTION",
         help="only for the back end of this section of cinder.conf; can be repeated",
     )

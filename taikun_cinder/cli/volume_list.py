@@ -93,6 +93,7 @@ class VolumeList(ListVerb):
     def volumes(self, backend: Backend) -> Iterator[tuple[Seen, list[Access]]]:
         """Look at the volumes of a back end, each with who uses it."""
         with self.guarded(backend):
+            backend.refuse_elsewhere()
             survey = backend.survey(self.wrong)
             for volume in survey.volumes():
                 if seen := self._seen(survey, volume):

@@ -60,6 +60,7 @@ class VolumeShow(ShowVerb):
             for backend in found:
                 volume = None
                 with self.guarded(backend):
+                    backend.refuse_elsewhere()
                     survey = backend.survey(self.complain)
                     volume = survey.find(parsed_args.volume)
                 if volume:

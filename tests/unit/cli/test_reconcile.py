@@ -28,6 +28,9 @@ class _Broken:
     def reconcile(self):
         raise ValueError("'storage1' is no\naddress")
 
+    def refuse_elsewhere(self):
+        pass
+
     def survey(self, _complain):
         return self.reconcile
 
@@ -46,6 +49,9 @@ class _WithoutHost:
     def reconcile(self):
         raise LookupError(self.host)
 
+    def refuse_elsewhere(self):
+        pass
+
     def survey(self, _complain):
         return self.reconcile
 
@@ -61,6 +67,9 @@ class _Fine:
     def _once(self, confirmed):
         self.done.append(confirmed)
         return 0
+
+    def refuse_elsewhere(self):
+        pass
 
     def survey(self, _complain):
         return types.SimpleNamespace(volumes=list, orphans=frozenset)
@@ -292,3 +301,32 @@ def test_volume_that_could_not_be_looked_for_is_not_said_to_be_nowhere(command, 
     assert done.status == 2
     assert "volume v was not found, and not all of" in done.complaints
     assert "there is no volume" not in done.complaints
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "audit",
+        "reconcile",
+        "reconcile --yes",
+        "topology -f json",
+        "volume list",
+        "volume show VOLUME",
+        "fence VOLUME HOST",
+    ],
+)
+def test_group_that_is_started_elsewhere_is_not_looked_at_here(cloud, command, verb):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    cloud.target.ensure(name_of(cloud.load(volume)), None)
+    own = backend_of(cloud)
+    own.group.lock = "dlm"
+    words = verb.replace("VOLUME", volume).replace("HOST", A["host"])
+    done = command(*words.split(), found=[own])
+    assert done.status == 2
+    assert (
+        "is a volume group that nodes share (dlm), and is not started"
+        in done.complaints
+    )
+    assert volume not in done.out
+    assert cloud.target.names("") == frozenset()

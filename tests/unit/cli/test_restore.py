@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """After a reboot a node exports again what its records say, without a database."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from cinder import coordination
 from oslo_config import cfg
 
+from taikun_cinder import preflight
 from taikun_cinder.access.attachment import new_credentials
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Mode
@@ -15,6 +18,7 @@ from taikun_cinder.cli import backends
 from taikun_cinder.cli import restore as restore_verb
 from taikun_cinder.cli.backends import Backend
 from taikun_cinder.cli.restore import Restore
+from taikun_cinder.node import Problem
 from taikun_cinder.records import Records
 from taikun_cinder.volume_record import About, Record
 from tests.contract.memory import MemoryTarget
@@ -28,6 +32,7 @@ class Group:
     """A volume group in which some volumes cannot be activated."""
 
     folder = Path("/dev/cinder-volumes")
+    lock = ""
 
     def __init__(self, *broken):
         self._broken = broken
@@ -202,8 +207,8 @@ def run(cinder, configure, node, monkeypatch, command):
     own = coordination.Coordinator(prefix="cinder-")
     monkeypatch.setattr(restore_verb.Restore.__init__, "__defaults__", (own,))
 
-    def run(*own, **more):
-        done = command("restore", found=own, **more)
+    def run(*own, arguments=(), **more):
+        done = command("restore", *arguments, found=own, **more)
         return done.status, done.out + done.complaints
 
     return run
@@ -229,7 +234,7 @@ def test_node_that_cannot_export_is_told_as_at_the_start_of_the_driver(
     own = back_end()
     (node.proc / "mounts").write_text("")
     status, said = run(own)
-    assert status == 1
+    assert status == 2
     assert f"back end [{own.name}]: configfs is not mounted" in said
     assert "systemctl start sys-kernel-config.mount" in said
     assert own.target.names("") == frozenset()
@@ -267,3 +272,67 @@ def test_hosts_get_their_disks_back_though_nobody_listens(run, back_end, records
     status, _ = run(own, out=Unheard())
     assert status == 0
     assert len(own.target.names("")) == 2
+
+
+def test_records_that_cannot_be_read_are_a_failure_and_keep_no_other_away(
+    run, back_end, monkeypatch
+):
+    def sick(records):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    own = back_end()
+    monkeypatch.setattr(Records, "volumes", sick)
+    status, said = run(own)
+    assert status == 2
+    assert f"the records in {own.records.folder} cannot be read: Input/output" in said
+
+
+@pytest.fixture
+def shared(back_end, monkeypatch):
+    """A back end whose group nodes share, with a record of a time before."""
+    own = back_end()
+    own.group.lock = "dlm"
+    monkeypatch.setattr(
+        preflight, "of_volume_group", lambda options: iter([Problem("is away", "Go")])
+    )
+    return own
+
+
+def test_boot_leaves_a_group_alone_that_a_cluster_manager_starts(run, shared, back_end):
+    local = back_end()
+    status, said = run(shared, local)
+    assert status == 0
+    assert (
+        f"[{shared.name}] is left alone: cinder-volumes is a volume group that" in said
+    )
+    assert shared.target.names("") == frozenset()
+    assert len(local.target.names("")) == 1
+
+
+def test_named_back_end_whose_group_is_not_here_is_not_restored(run, shared, back_end):
+    status, said = run(shared, back_end(), arguments=("--backend", shared.name))
+    assert status == 2
+    assert f"back end [{shared.name}]: is away. Go" in said
+    assert shared.target.names("") == frozenset()
+
+
+def test_named_back_end_is_restored_without_lvm_where_its_state_volume_is(
+    run, shared, back_end, mount_state_volume
+):
+    mount_state_volume()
+    other = back_end()
+    status, _ = run(shared, other, arguments=("--backend", shared.name))
+    assert status == 0
+    assert len(shared.target.names("")) == 1
+    assert other.target.names("") == frozenset()
+
+
+def test_copy_of_a_state_volumes_record_is_not_restored(run, back_end, records):
+    own = back_end()
+    elsewhere = {"node": "another", "machine": "another"}
+    about = _about(backend=own.host, state_volume="LVM-group-volume", **elsewhere)
+    records.save("1", Record(_export("volume-1"), about=about))
+    status, said = run(own)
+    assert status == 1
+    assert "of the node another, and a copy of one on the state volume" in said
+    assert own.target.names("") == frozenset()
