@@ -120,6 +120,8 @@ def test_an_installed_wheel_brings_what_an_operator_copies(installed):
         "privileged.conf.sample",
         "policy.d/multiattach-closed.yaml",
         "systemd/taikun-cinder-restore.service",
+        "systemd/cinder-volume@.service",
+        "ocf/exports",
         "prometheus/taikun_cinder.rules.yaml",
         "grafana/taikun_cinder.json",
         "doc/install.rst",

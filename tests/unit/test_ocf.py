@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resource agent says what Pacemaker is to do, and asks for no more than needed.
+
+Here the kernel is a folder, and the command a script. ``tests/lab/test_failover.py``
+has ocf-tester over a real kernel.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+AGENT = Path(__file__).resolve().parents[2] / "etc" / "ocf" / "exports"
+
+OK, GENERIC, INSTALLED, CONFIGURED, NOT_RUNNING, DEGRADED = 0, 1, 5, 6, 7, 190
+
+#: What every agent gets from the package resource-agents, as far as ours uses it.
+_FUNCTIONS = """\
+OCF_SUCCESS=0 OCF_ERR_GENERIC=1 OCF_ERR_UNIMPLEMENTED=3 OCF_ERR_INSTALLED=5
+OCF_ERR_CONFIGURED=6 OCF_NOT_RUNNING=7
+ocf_log() { echo "$@" >&2; }
+ocf_exit_reason() { echo "reason: $*" >&2; }
+"""
+
+#: A command that exports as many volumes as there are records, and logs its calls.
+_COMMAND = """\
+#!/bin/sh
+echo "$*" >> {base}/calls
+case "$*" in
+*audit*) cat {base}/differences 2>/dev/null; exec sleep "$(cat {base}/slow)" ;;
+*unexport*) rm -rf {core}/iblock_1 ;;
+*restore*)
+    cat {base}/said 2>/dev/null
+    while read -r group; do
+        mkdir -p {core}/iblock_1/$group
+        echo /dev/$group/volume-1 > {core}/iblock_1/$group/udev_path
+    done < {base}/records ;;
+esac
+exit "$(cat {base}/status)"
+"""
+
+
+class Agent:
+    """The agent of the back end lvm1, whose volume group is vg."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self.core = folder / "config/target/core"
+        (self.core / "alua").mkdir(parents=True)
+        self._make("lib/ocf-shellfuncs", _FUNCTIONS)
+        self._make("bin/runuser", '#!/bin/sh\nshift 3\nexec "$@"\n')
+        self.command = self._make(
+            "bin/taikun-cinder", _COMMAND.format(base=folder, core=self.core)
+        )
+        text = AGENT.read_text().replace("/sys/kernel/config", str(folder / "config"))
+        self.path = self._make("exports", text)
+        self.run_folder = folder / "run"
+        self.run_folder.mkdir()
+        for name, content in {"status": "0", "slow": "0", "records": "vg\n"}.items():
+            self.set(name, content)
+
+    def _make(self, name, text):
+        path = self._folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def set(self, name, content):
+        (self._folder / name).write_text(content)
+
+    @property
+    def calls(self):
+        path = self._folder / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def __call__(self, action, **parameters):
+        """Give the status of an action; what it said is kept."""
+        given = {
+            "backend": "lvm1",
+            "volume_group": "vg",
+            "command": str(self.command),
+            "user": "root",
+        }
+        more = {name: parameters.pop(name) for name in ("level",) if name in parameters}
+        done = subprocess.run(
+            [self.path, action],
+            env={
+                "PATH": f"{self._folder / 'bin'}:{os.environ['PATH']}",
+                "OCF_FUNCTIONS_DIR": str(self._folder / "lib"),
+                "HA_RSCTMP": str(self.run_folder),
+                "OCF_CHECK_LEVEL": str(more.get("level", 0)),
+                "OCF_RESKEY_CRM_meta_timeout": "3000",
+                **{f"OCF_RESKEY_{k}": v for k, v in {**given, **parameters}.items()},
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.said = done.stdout + done.stderr
+        return done.returncode
+
+
+@pytest.fixture
+def agent(tmp_path):
+    return Agent(tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck")
+def test_shellcheck_has_nothing_to_say():
+    done = subprocess.run(
+        ["shellcheck", AGENT], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+
+
+def test_it_tells_about_itself(agent):
+    assert agent("meta-data", backend="", volume_group="") == OK
+    tree = ElementTree.fromstring(agent.said)  # noqa: S314 - our own
+    assert tree.attrib["name"] == AGENT.name
+    offered = {action.attrib["name"] for action in tree.iter("action")}
+    assert offered == {"start", "stop", "monitor", "validate-all", "meta-data"}
+    for parameter in tree.iter("parameter"):
+        assert f"OCF_RESKEY_{parameter.attrib['name']}" in AGENT.read_text()
+
+
+def test_it_starts_and_stops_once_and_again(agent):
+    assert agent("monitor") == NOT_RUNNING
+    for _ in range(2):
+        assert agent("start") == OK
+        assert agent("monitor") == OK
+    for _ in range(2):
+        assert agent("stop") == OK
+        assert agent("monitor") == NOT_RUNNING
+    assert agent.calls == [
+        *["restore --backend lvm1"] * 2,
+        "unexport --backend lvm1",
+    ]
+
+
+def test_it_runs_though_no_host_has_a_volume(agent):
+    agent.set("records", "")
+    assert agent("start") == OK
+    assert agent("monitor") == OK
+    assert agent("monitor", level=10) == OK
+    assert agent("stop") == OK
+    assert agent("monitor") == NOT_RUNNING
+
+
+def test_boot_forgets_that_it_ran(agent):
+    agent("start")
+    shutil.rmtree(agent.core)
+    for file in agent.run_folder.iterdir():
+        file.unlink()
+    assert agent("monitor") == NOT_RUNNING
+
+
+def test_what_is_exported_without_a_start_is_found_and_stopped(agent):
+    agent("start")
+    for file in agent.run_folder.iterdir():
+        file.unlink()
+    assert agent("monitor") == OK
+    assert agent("stop") == OK
+    assert agent("monitor") == NOT_RUNNING
+
+
+def test_exports_of_another_group_are_not_its_own(agent):
+    agent.set("records", "vg-other\nother\n")
+    agent("start")
+    for file in agent.run_folder.iterdir():
+        file.unlink()
+    assert agent("monitor") == NOT_RUNNING
+    assert agent("stop") == OK
+    assert "unexport --backend lvm1" not in agent.calls
+
+
+def test_volume_that_fails_moves_no_other(agent):
+    agent.set("status", "1")
+    assert agent("start") == OK
+    assert "not all volumes are exported" in agent.said
+
+
+def test_start_that_does_nothing_has_failed(agent):
+    agent.set("records", "")
+    agent.set("status", "2")
+    agent.set("said", "a warning\ntaikun-cinder: the cause\ntaikun-cinder: the end\n")
+    assert agent("start") == GENERIC
+    assert "reason: nothing could be exported: taikun-cinder: the cause" in agent.said
+    assert agent("monitor") == NOT_RUNNING
+
+
+def test_export_that_stays_makes_the_stop_fail(agent):
+    agent("start")
+    agent.set("status", "1")
+    assert agent("stop") == GENERIC
+    assert "reason: not all exports are removed" in agent.said
+
+
+def test_export_that_the_command_does_not_know_makes_the_stop_fail(agent):
+    agent("start")
+    other = agent.core / "iblock_2/by-hand"
+    other.mkdir(parents=True)
+    (other / "udev_path").write_text("/dev/vg/by-hand\n")
+    assert agent("stop") == GENERIC
+    assert "volumes of vg are exported still" in agent.said
+
+
+@pytest.mark.parametrize("level", [0, 10])
+def test_difference_is_shown_and_disturbs_no_host(agent, level):
+    agent("start")
+    agent.set("differences", "volume-1 acl somebody edited it\n")
+    assert agent("monitor", level=level) == (DEGRADED if level else OK)
+
+
+def test_disk_that_holds_up_a_look_at_the_kernel_takes_no_other_away(agent):
+    agent("start")
+    folder = agent.core / "iblock_1/vg"
+    (folder / "udev_path").unlink()
+    os.mkfifo(folder / "udev_path")  # as an HBA that is at work: nobody can look there
+    assert agent("monitor") == OK
+
+
+@pytest.mark.parametrize("trouble", [{"slow": "30"}, {"status": "2"}])
+def test_database_that_does_not_answer_is_no_fault_of_the_exports(agent, trouble):
+    agent("start")
+    for name, content in trouble.items():
+        agent.set(name, content)
+    assert agent("monitor", level=10) == OK
+
+
+def test_it_reads_the_files_of_its_cinder_volume(agent, tmp_path):
+    files = [tmp_path / "cinder.conf", tmp_path / "lvm1.conf"]
+    for file in files:
+        file.touch()
+    assert agent("start", config=f"{files[0]} {files[1]}") == OK
+    first, second = files
+    assert agent.calls == [
+        f"--config-file {first} --config-file {second} restore --backend lvm1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        ({"backend": ""}, CONFIGURED),
+        ({"volume_group": ""}, CONFIGURED),
+        ({"command": "/no/such/command"}, INSTALLED),
+        ({"user": "no-such-user"}, INSTALLED),
+        ({"config": "/no/such/file"}, INSTALLED),
+    ],
+)
+def test_wrong_parameter_is_told_before_anything_is_done(agent, parameters, status):
+    for action in ("validate-all", "start"):
+        assert agent(action, **parameters) == status
+        assert "reason: " in agent.said
+    assert agent.calls == []
+    # As on a node where nothing is installed.
+    assert agent("monitor", **parameters) == NOT_RUNNING
+    assert agent("stop", **parameters) == OK
