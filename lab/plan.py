@@ -33,6 +33,7 @@ class NodePlan:
         number: the last part of its addresses.
         memory: in MiB.
         disk: the size of its disk for each volume group in GiB, 0 for none.
+        shared_disk: the size of the one disk that all nodes with one see, in GiB.
         preload: modules that the agent imports once, so that calls start at once.
         patched: whether Python is patched by eventlet in what the agent calls, as it is
             in Cinder's services.
@@ -42,6 +43,7 @@ class NodePlan:
     number: int
     memory: int = 1024
     disk: int = 0
+    shared_disk: int = 0
     preload: tuple[str, ...] = ()
     patched: bool = False
 
@@ -111,5 +113,17 @@ COMPUTE_NODES = tuple(
 CLUSTER = (STORAGE_NODE, *COMPUTE_NODES)
 #: A third host, which only some kinds of clusters boot.
 THIRD_HOST = NodePlan("compute3", 23, preload=("lab.guest.host",))
+#: Two storage nodes with one disk, each with a volume group of its own, too.
+STORAGE_PAIR = (
+    dataclasses.replace(STORAGE_NODE, memory=1536, disk=1, shared_disk=8),
+    NodePlan(
+        "storage2",
+        12,
+        memory=1536,
+        disk=1,
+        shared_disk=8,
+        preload=STORAGE_NODE.preload,
+    ),
+)
 #: All nodes that a lab has a place for.
-NODES = (*CLUSTER, THIRD_HOST)
+NODES = (*CLUSTER, THIRD_HOST, STORAGE_PAIR[1])

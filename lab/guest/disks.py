@@ -10,6 +10,8 @@ from lab.plan import SECOND_GROUP, VOLUME_GROUP, NodePlan
 DISKS = {VOLUME_GROUP: "/dev/ubda", SECOND_GROUP: "/dev/ubdb"}
 _ACCEPTED = ", ".join(f'"a|^{disk}$|"' for disk in DISKS.values())
 STATE_DISK = "/dev/ubdc"
+#: That of two storage nodes.
+SHARED_DISK = "/dev/ubdd"
 
 #: Where an ext4 says that it is one, in bytes, and how (linux/fs/ext4/ext4.h).
 _EXT4_MAGIC_AT = 0x438

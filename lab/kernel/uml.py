@@ -104,11 +104,16 @@ class Kernel:
                 f"ubd{number}={self._disk(name, size)}"
                 for number, (name, size) in enumerate(disks.items())
             ]
+        if plan.shared_disk:
+            # Written through, and not locked: another kernel has it, too.
+            disk = self._disk("disk", plan.shared_disk * 1024, "shared")
+            command.append(f"ubd3sc={disk}")
         return command
 
-    def _disk(self, name: str, size: int) -> str:
+    def _disk(self, name: str, size: int, owner: str = "") -> str:
         # In the lab's own memory, and kept over a power failure of the node.
-        path = f"/dev/shm/{self._plan.name}.{name}"  # noqa: S108 - mounted by the anchor
+        owner = owner or self._plan.name
+        path = f"/dev/shm/{owner}.{name}"  # noqa: S108 - mounted by the anchor
         self._sandbox.run(
             ["truncate", f"--size={size}M", path],
             env={"PATH": "/usr/bin"},

@@ -31,7 +31,7 @@ nodelist {{
 {nodes}}}
 quorum {{
     provider: corosync_votequorum
-    two_node: 1
+    two_node: {two_node:d}
     wait_for_all: 0
 }}
 logging {{
@@ -77,10 +77,19 @@ def missing() -> list[str]:
 
 def join(plans: list[NodePlan]) -> None:
     """Make this node a member of a cluster of these nodes, and start its daemons."""
+    Path("/etc/lvm/lvm.conf").write_text(_LVM)
+    run("modprobe", "gfs2")
+    start_daemons(plans)
+
+
+def start_daemons(plans: list[NodePlan]) -> None:
+    """Start corosync, DLM and lvmlockd, as lvm.conf says that there is one."""
     Path("/etc/corosync").mkdir(exist_ok=True)
     nodes = "".join(_NODE.format(plan=plan) for plan in plans)
     Path("/etc/corosync/corosync.conf").write_text(
-        _COROSYNC.format(cluster=CLUSTER, token=_TOKEN, nodes=nodes)
+        _COROSYNC.format(
+            cluster=CLUSTER, token=_TOKEN, nodes=nodes, two_node=len(plans) == 2
+        )
     )
     agent = Path("/run/fence-lab")
     agent.write_text(_AGENT)
@@ -90,15 +99,15 @@ def join(plans: list[NodePlan]) -> None:
     Path("/etc/dlm/dlm.conf").write_text(
         f"enable_startup_fencing=0\nfence_all {agent}\n"
     )
-    Path("/etc/lvm/lvm.conf").write_text(_LVM)
     for folder in ("/var/lib/corosync", "/run/lvm", "/run/dlm_controld"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    run("modprobe", "--all", "dlm", "gfs2")
+    run("modprobe", "dlm")
     run("corosync")
     _wait("corosync-quorumtool", "-s")
     run("dlm_controld")
     _wait("dlm_tool", "status")
     run("lvmlockd")
+    _wait("lvmlockctl", "--info")
 
 
 def _wait(*argv: str, timeout: float = 60) -> None:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two storage nodes with one disk, and a host: what a back end moves between."""
+
+from lab.network import start_networks
+from lab.node import Node
+from lab.plan import COMPUTE_NODES, STORAGE_PAIR
+from lab.sandbox import Sandbox
+from lab.workdir import WorkFolder
+
+
+class Pair:
+    """Two storage nodes and a host, without a control plane.
+
+    It lives as long as this process, or until down.
+
+    Args:
+        work: a folder for it.
+
+    Attributes:
+        storage: the two storage nodes.
+        host: the host.
+        sandbox: their namespaces; a thread that calls into a node joins the network.
+    """
+
+    def __init__(self, work: WorkFolder) -> None:
+        self._work = work
+
+    def up(self) -> None:
+        """Bring it up.
+
+        Raises:
+            LabError: a step failed; nothing of it is left.
+        """
+        self._work.prepare()
+        self.sandbox = Sandbox.create(self._work)
+        try:
+            start_networks(self.sandbox, self._work)
+            self.sandbox.join_network()
+            plans = (*STORAGE_PAIR, COMPUTE_NODES[0])
+            nodes = [Node(self.sandbox, self._work, plan) for plan in plans]
+            for node in nodes:
+                node.boot()
+            for node in nodes:
+                node.wait_until_up()
+            *self.storage, self.host = nodes
+        except BaseException:
+            self.sandbox.close()
+            raise
+
+    def down(self) -> None:
+        """End it."""
+        self.sandbox.close()

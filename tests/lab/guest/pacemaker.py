@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pacemaker with a back end's volume group, records, address and exports as a group."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lab.guest.disks import SHARED_DISK
+from lab.guest.system import run
+from lab.guest.volume_settings import SQLITE, configure
+from lab.plan import STORAGE, NodePlan
+from tests.lab.guest import shared_group
+from tests.lab.guest.shared_group import GROUP, MOUNT
+
+#: The address that moves, and the group of resources.
+ADDRESS = STORAGE.format(100).partition("/")[0]
+RESOURCES = "moving-back-end"
+
+_TOOLS = ("pacemakerd", "cibadmin", "crm_resource", "crm_mon")
+
+#: A primitive of the group: its id, its agent, its parameters.
+_PRIMITIVE = """\
+<primitive id="{id}" class="ocf" provider="{provider}" type="{type}">
+<instance_attributes id="{id}-parameters">{parameters}</instance_attributes>
+<operations>
+<op id="{id}-start" name="start" interval="0" timeout="180s"/>
+<op id="{id}-stop" name="stop" interval="0" timeout="180s"/>
+<op id="{id}-monitor" name="monitor" interval="30s" timeout="120s"/>
+</operations>
+</primitive>
+"""
+
+
+def missing() -> list[str]:
+    """Give the programs that this needs and the node has not."""
+    path = "/usr/sbin:/sbin:/usr/bin:/bin"
+    tools = [tool for tool in _TOOLS if shutil.which(tool, path=path) is None]
+    return [*shared_group.missing(), *tools]
+
+
+def join(plans: list[NodePlan], options: Mapping[str, str]) -> None:
+    """Let this node be one of a cluster of these, with Cinder's configuration."""
+    configure(options, SQLITE)
+    shared_group.join(SHARED_DISK, plans)
+
+
+def make_group() -> None:
+    """Make the group on the shared disk, and leave it to Pacemaker."""
+    shared_group.make_group(SHARED_DISK)
+    shared_group.mount()
+    run("umount", str(MOUNT))
+    run("vgchange", "-an", GROUP)
+
+
+def start() -> None:
+    """Start Pacemaker, once the group is there, and its locks on this node."""
+    run("vgchange", "--lockstart", GROUP)
+    Path("/run/resource-agents").mkdir(exist_ok=True)
+    for folder in ("/var/lib/pacemaker/cib", "/var/log/pacemaker"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        shutil.chown(folder, "hacluster", "haclient")
+    with Path("/run/pacemakerd.log").open("w") as log:
+        subprocess.Popen(
+            ["/usr/sbin/pacemakerd"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _wait("it serves", lambda: "Online" in status(), 120)
+
+
+def status() -> str:
+    """Give what Pacemaker says of the cluster; what is wrong, if it does not say."""
+    done = subprocess.run(
+        ["crm_mon", "-1", "-r", "-f"], capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def make_back_end() -> None:
+    """Let Pacemaker start the back end on the first node."""
+    run("crm_attribute", "--name", "stonith-enabled", "--update", "false")
+    members = "".join(
+        _primitive(identity, agent, parameters)
+        for identity, agent, parameters in (
+            (
+                "group",
+                "heartbeat:LVM-activate",
+                {
+                    "vgname": GROUP,
+                    "vg_access_mode": "lvmlockd",
+                    "activation_mode": "exclusive",
+                },
+            ),
+            (
+                "records",
+                "heartbeat:Filesystem",
+                {
+                    "device": f"/dev/{GROUP}/state",
+                    "directory": str(MOUNT),
+                    "fstype": "ext4",
+                },
+            ),
+            (
+                "address",
+                "heartbeat:IPaddr2",
+                {"ip": ADDRESS, "cidr_netmask": "24", "nic": "eth1"},
+            ),
+            ("exports", "taikun:exports", shared_group.parameters()),
+        )
+    )
+    text = f'<resources><group id="{RESOURCES}">{members}</group></resources>'
+    run("cibadmin", "--replace", "--scope", "resources", "--xml-text", text)
+
+
+def _primitive(identity: str, agent: str, parameters: Mapping[str, str]) -> str:
+    provider, _, kind = agent.partition(":")
+    pairs = "".join(
+        f'<nvpair id="{identity}-{name}" name="{name}" value="{value}"/>'
+        for name, value in parameters.items()
+    )
+    return _PRIMITIVE.format(
+        id=identity, provider=provider, type=kind, parameters=pairs
+    )
+
+
+def move(node: str) -> None:
+    """Ask Pacemaker to move the back end to a node."""
+    run("crm_resource", "--move", "--resource", RESOURCES, "--node", node)
+
+
+def wait_for(node: str, timeout: float = 180) -> None:
+    """Wait until the exports are started on a node.
+
+    Raises:
+        TimeoutError: they are not; with what Pacemaker says.
+    """
+    wanted = f"(ocf:taikun:exports):\t Started {node}"
+    _wait(f"the exports run on {node}", lambda: wanted in status(), timeout)
+
+
+def _wait(what: str, done: Callable[[], bool], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not done():
+        if time.monotonic() > deadline:
+            logs = Path("/run/pacemakerd.log"), Path("/var/log/pacemaker/pacemaker.log")
+            told = [log.read_text()[-3000:] for log in logs if log.exists()]
+            raise TimeoutError(
+                "\n".join([f"in {timeout:.0f} s {what}", status(), *told])
+            )
+        time.sleep(0.5)
