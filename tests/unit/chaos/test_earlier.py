@@ -2,6 +2,7 @@
 """What is known when Cinder's database comes back from an earlier dump."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def _access(book, name):
 
 
 def test_dump_knows_the_attachments_and_which_of_them_have_a_host():
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "a", "connector": "{}", "deleted": 0},
         {"id": "b", "connector": None, "deleted": 0},
         {"id": "c", "connector": "{}", "deleted": 1},
