@@ -61,12 +61,13 @@ def test_nobody_is_let_in_to_a_volume_that_another_node_has(
         _group(moving, "deactivate", name)
         with moving.node.session(timeout=60) as other:
             other(_GUEST, "lock", name)
+            reserved = story.driver("reserve", story.volume)
             with pytest.raises(Exception, match="another node has moving/") as refused:
-                story.attach("a")
+                story.attach("a", reserved)
             assert "lvmlockctl --info" in str(refused.value)
             assert not _group(moving, "is_active", name)
         assert story.targets() == []
-        device = story.attach("a")
+        device = story.attach("a", reserved)
         assert moving.node.call("lab.guest.blocks", "read", device, 1) == "before"
         story.detach("a")
 
