@@ -115,18 +115,21 @@ class Group:
                 "nodes that write to one disk destroy it.",
             ) from None
 
-    @functools.cached_property
+    @property
     def lock(self) -> str:
         """How nodes share it, as ``sanlock`` or ``dlm``; empty if they do not.
 
-        LVM is not asked on a node that takes part in no shared group.
+        LVM is not asked on a node that takes part in no shared group. lvmlockd may
+        start after this process, so that is looked at each time.
 
         Raises:
             ProcessExecutionError: LVM's vgs failed.
             OSError: it could not be run.
         """
-        if not _LVMLOCKD.exists():
-            return ""
+        return self._lock_by_lvm if _LVMLOCKD.exists() else ""
+
+    @functools.cached_property
+    def _lock_by_lvm(self) -> str:
         locks = (lock for name, _, lock, _ in _rows() if name == self.folder.name)
         return next(locks, "")
 

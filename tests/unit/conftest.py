@@ -25,7 +25,13 @@ from cinder.volume.targets import lio  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from lab.guest.sqlite import let_transactions_queue  # noqa: E402
-from taikun_cinder import opts, reconcile, state_volume, targets  # noqa: E402
+from taikun_cinder import (  # noqa: E402
+    opts,
+    reconcile,
+    state_volume,
+    targets,
+    volume_groups,
+)
 from taikun_cinder.access.model import Portal  # noqa: E402
 from taikun_cinder.cinder_db import api as db  # noqa: E402
 from taikun_cinder.cinder_db import models  # noqa: E402
@@ -124,6 +130,18 @@ def mount_state_volume(tmp_path, monkeypatch):
     monkeypatch.setattr(state_volume, "_DEVICES", devices)
     monkeypatch.setattr(state_volume, "_ROOT", Path("/proc"))
     return mount
+
+
+@pytest.fixture
+def share(monkeypatch):
+    """Return a function that lets nodes share a volume group, as LVM tells."""
+
+    def share(group):
+        rows = [[group.folder.name, "", "dlm", "/dev/sdb"]]
+        monkeypatch.setattr(volume_groups, "_rows", lambda: rows)
+        monkeypatch.setattr(volume_groups, "_LVMLOCKD", Path("/"))
+
+    return share
 
 
 class ImitatedNetwork(Network):

@@ -87,9 +87,9 @@ def test_record_of_a_time_before_the_state_volume_lets_nobody_in(cloud, fail_ove
     assert cloud.acls(volume) is None
 
 
-def test_nobody_is_let_in_where_the_group_is_not_started(cloud):
+def test_nobody_is_let_in_where_the_group_is_not_started(cloud, share):
     volume = cloud.volume()
-    cloud.driver._group.lock = "dlm"
+    share(cloud.driver._group)
     with pytest.raises(exception.VolumeBackendAPIException) as refused:
         cloud.attach(volume, A)
     assert f"volume {volume} cannot be activated" in str(refused.value)

@@ -120,6 +120,17 @@ def test_node_without_lvmlockd_asks_lvm_nothing_more(shared, monkeypatch):
     assert commands == ["lvchange volume-1"]
 
 
+def test_lvmlockd_that_starts_later_is_heard_of(shared, monkeypatch):
+    make, commands = shared
+    group = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(volume_groups, "_LVMLOCKD", Path("/no/such/socket"))
+        assert group.lock == ""
+    with pytest.raises(ActivationRefused):
+        group.activate("volume-1")
+    assert commands == ["vgs"]
+
+
 def test_shared_group_is_started_where_its_state_volume_is_mounted(
     shared, mount_state_volume
 ):

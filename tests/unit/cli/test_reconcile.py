@@ -315,12 +315,14 @@ def test_volume_that_could_not_be_looked_for_is_not_said_to_be_nowhere(command, 
         "fence VOLUME HOST",
     ],
 )
-def test_group_that_is_started_elsewhere_is_not_looked_at_here(cloud, command, verb):
+def test_group_that_is_started_elsewhere_is_not_looked_at_here(
+    cloud, command, share, verb
+):
     volume = cloud.volume()
     cloud.attach(volume, A)
     cloud.target.ensure(name_of(cloud.load(volume)), None)
     own = backend_of(cloud)
-    own.group.lock = "dlm"
+    share(own.group)
     words = verb.replace("VOLUME", volume).replace("HOST", A["host"])
     done = command(*words.split(), found=[own])
     assert done.status == 2
