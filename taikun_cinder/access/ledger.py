@@ -366,9 +366,7 @@ class Ledger:
         request: str = "",
     ) -> "Ledger":
         """End what a termination means, see ``access.termination``. Can be repeated."""
-        termination = Termination(
-            initiator, identity, now, marked, force, connector, request
-        )
+        termination = Termination(initiator, identity, now, marked, force, connector)
         found = meant(termination, attachments, self.connections, self.ended)
         ends = bool(found.attachments or found.connections)
         ledger = self._without_open() if ends or not marked else self

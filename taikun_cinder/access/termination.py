@@ -90,8 +90,6 @@ class Termination:
         force: whether it must end, whoever else it harms.
         connector: the identity of the connector without its mark; empty if it is not
             known.
-        request: the id of Cinder's request that it is a part of; empty if it is not
-            known. A request that somebody repeats has another id.
     """
 
     initiator: Initiator
@@ -100,7 +98,6 @@ class Termination:
     marked: bool = True
     force: bool = False
     connector: str = ""
-    request: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +163,8 @@ def settled(
         connections: those that no attachment shows.
         ended: see ``Ledger.ended``.
         now: by the clock of the ledger.
-        request: see ``Termination``, of the remove_export.
+        request: the id of Cinder's request that the remove_export is a part of; empty
+            if it is not known. A request that somebody repeats has another id.
     """
     rows: dict[Initiator, list[Attachment]] = {}
     for row in attachments:
