@@ -16,7 +16,7 @@ from typing import Any, Self
 from lab.clients import Clients
 from lab.errors import LabError, LogError
 from lab.guest.service_user import USER
-from lab.network import networks, start_networks
+from lab.network import coming_up, networks
 from lab.node import Node
 from lab.plan import CLUSTER, STORAGE_NODE
 from lab.sandbox import Sandbox
@@ -76,20 +76,13 @@ class Cluster:
         Raises:
             LabError: a step failed; nothing of the cluster is left.
         """
-        work.prepare()
         progress("making the namespaces and the networks")
-        sandbox = Sandbox.create(work)
-        try:
-            start_networks(sandbox, work)
-            sandbox.join_network()
+        with coming_up(work) as sandbox:
             cluster = cls(work, sandbox, user)
             progress(f"booting the kernels of {', '.join(cluster.nodes)}")
             for node in cluster.nodes.values():
                 node.boot()
             cluster._start_services(progress)
-        except BaseException:
-            sandbox.close()
-            raise
         work.save({"pid": sandbox.pid, "born": sandbox.born})
         return cluster
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's networks: a bridge each, with a port for every node's kernel."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab.plan import CONTROL, MANAGEMENT, NODES, NodePlan
@@ -32,7 +34,30 @@ def networks() -> tuple[Network, ...]:
     return tuple(map(Network, NETWORKS))
 
 
-def start_networks(sandbox: Sandbox, work: WorkFolder) -> None:
+@contextlib.contextmanager
+def coming_up(work: WorkFolder) -> Iterator[Sandbox]:
+    """Give namespaces with the networks; if the block fails, nothing of them is left.
+
+    This thread joins the network.
+
+    Args:
+        work: the lab's folder.
+
+    Raises:
+        LabError: a step failed.
+    """
+    work.prepare()
+    sandbox = Sandbox.create(work)
+    try:
+        _start_networks(sandbox, work)
+        sandbox.join_network()
+        yield sandbox
+    except BaseException:
+        sandbox.close()
+        raise
+
+
+def _start_networks(sandbox: Sandbox, work: WorkFolder) -> None:
     """Make the bridges with their ports, and give the control plane its address.
 
     The storage network's bridge has no address in the namespace: iSCSI passes between

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two storage nodes with one disk, and a host: what a back end moves between."""
 
-from lab.network import start_networks
+from lab.network import coming_up
 from lab.node import Node
 from lab.plan import COMPUTE_NODES, STORAGE_PAIR
-from lab.sandbox import Sandbox
 from lab.workdir import WorkFolder
 
 
@@ -31,11 +30,7 @@ class Pair:
         Raises:
             LabError: a step failed; nothing of it is left.
         """
-        self._work.prepare()
-        self.sandbox = Sandbox.create(self._work)
-        try:
-            start_networks(self.sandbox, self._work)
-            self.sandbox.join_network()
+        with coming_up(self._work) as self.sandbox:
             plans = (*STORAGE_PAIR, COMPUTE_NODES[0])
             nodes = [Node(self.sandbox, self._work, plan) for plan in plans]
             for node in nodes:
@@ -43,9 +38,6 @@ class Pair:
             for node in nodes:
                 node.wait_until_up()
             *self.storage, self.host = nodes
-        except BaseException:
-            self.sandbox.close()
-            raise
 
     def down(self) -> None:
         """End it."""

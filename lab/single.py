@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 
 from lab.kernel.image import Image
-from lab.network import start_networks
+from lab.network import coming_up
 from lab.node import Call, Node
 from lab.plan import STORAGE_NODE
-from lab.sandbox import Sandbox
 from lab.workdir import WorkFolder
 
 
@@ -44,16 +43,9 @@ class SingleNode:
         Raises:
             LabError: a step failed; nothing of it is left.
         """
-        self._work.prepare()
-        self.sandbox = Sandbox.create(self._work)
-        try:
-            start_networks(self.sandbox, self._work)
-            self.sandbox.join_network()
+        with coming_up(self._work) as self.sandbox:
             self.node = Node(self.sandbox, self._work, self._plan)
             self.boot()
-        except BaseException:
-            self.sandbox.close()
-            raise
 
     def down(self) -> None:
         """End it."""

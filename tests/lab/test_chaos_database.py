@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.network import start_networks
-from lab.sandbox import Sandbox
+from lab.network import coming_up
 from lab.services import cinder, cinder_conf, mariadb
 from lab.services.accounts import make_passwords
 from lab.workdir import WorkFolder
@@ -22,11 +21,7 @@ pytestmark = pytest.mark.thorough  # of the harness, and not of the driver
 def connection(tmp_path: Path) -> Iterator[Any]:
     """MariaDB with Cinder's tables, and without any node."""
     work = WorkFolder(tmp_path)
-    work.prepare()
-    sandbox = Sandbox.create(work)
-    try:
-        start_networks(sandbox, work)
-        sandbox.join_network()
+    with coming_up(work) as sandbox, contextlib.closing(sandbox):
         passwords = make_passwords(work)
         cinder_conf.write_files(work, passwords)
         mariadb.install(sandbox, work, passwords)
@@ -34,8 +29,6 @@ def connection(tmp_path: Path) -> Iterator[Any]:
         cinder.make_schema(sandbox, work)
         with contextlib.closing(mariadb.connect(passwords)) as connection:
             yield connection
-    finally:
-        sandbox.close()
 
 
 def test_database_comes_back_as_it_was(connection: Any) -> None:
