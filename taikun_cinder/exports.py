@@ -267,7 +267,7 @@ class Exports:
                 connector=unmarked(connector),
                 request=request,
             )
-            export = self._ensure(volume, known, ledger, {initiator}, certain=force)
+            export = self._ensure(volume, known, ledger, {initiator})
             if export and initiator in export.grant_of and not is_marked(connector):
                 attachment_log.stays(volume, connector, initiator)
             return export

@@ -17,14 +17,13 @@ that are repeated because the answer or the row's deletion was lost:
   wants it then.
 - A mark that is another volume's may be on a connector of Cinder's own, see
   :func:`_cinders_own`. It ends a connection without a server that was made with it.
-- A connector without a mark (Cinder's old API, its own connections by RPC, an operator
-  who fences a host off) ends a connection without a row that was made with the same
-  connector; they are all alike. If there is none, but a connection of which it is not
-  known by what connector it was made (``Ledger.adopt``), that. Otherwise it ends what
-  the host has if that is one thing alone. If the host has several, it cannot be told
-  which one is meant: nothing ends before the deletion of the row, which follows. An
-  attached host never loses its disk (law 1); a detached one keeps its access for two
-  reconcile intervals at most.
+- A connector without a mark (Cinder's old API, an operator who fences a host off) ends
+  a connection without a row that was made with the same connector; they are all alike.
+  If there is none, but a connection of which it is not known by what connector it was
+  made (``Ledger.adopt``), that. Otherwise it ends what the host has if that is one
+  thing alone. If the host has several, it cannot be told which one is meant: nothing
+  ends before the deletion of the row, which follows. An attached host never loses its
+  disk (law 1); a detached one keeps its access for two reconcile intervals at most.
 - The same call without a mark within a minute is taken for a repeated one. It ends
   nothing, since by then the only thing that the host has may be another server's. But a
   connection that was made with the same connector is ended, unless there are more
@@ -40,7 +39,10 @@ that are repeated because the answer or the row's deletion was lost:
   another request may be os-detach's, or a failed attach's of anybody. It counts only
   for a call that is not taken for a repeated one, and not after a detach that says
   what it means.
-- By force, a connector that means nothing by itself ends all that its host has (law 2).
+- By force Cinder ends a connection of its own (a backup, an image copy, a migration),
+  and nobody else ends anything so, in Cinder 26 to 29. So such a call without a mark
+  never ends an attachment, nor a connection that may be for one. If the connection that
+  it is for is gone, or unknown, it ends nothing, and the reconcile settles the rest.
 """
 
 import dataclasses
@@ -87,7 +89,7 @@ class Termination:
         identity: of the connector.
         now: when, by the clock of the ledger.
         marked: whether the connector has the driver's mark.
-        force: whether it must end, whoever else it harms.
+        force: whether Cinder ends a connection of its own.
         connector: the identity of the connector without its mark; empty if it is not
             known.
     """
@@ -137,15 +139,16 @@ def meant(
     own = _of(connections, str(termination.initiator))
     nameless = [row for row in attachments if row.connected and row.initiator is None]
     waiting = {row.id for row in attachments if not row.connected}
-    found = _named(termination, rows, connections, own, nameless, waiting)
-    if found is None and termination.marked:
-        found = _cinders_own(termination, own)
+    found = None
+    if termination.marked or not termination.force:
+        found = _named(termination, rows, connections, own, nameless, waiting)
+    if found is None and (termination.marked or termination.force):
+        unnamed = [row for row in attachments if row.initiator is None]
+        found = _cinders_own(termination, connections, own, unnamed)
     elif found is None:
         found = _made_alike(termination, connections, own, nameless, ended)
-    if found is None:
-        found = _made_unknown(termination, own, ended)
-    if found is None and not termination.marked:
-        found = _all_there_is(termination, rows, own, ended)
+        found = found or _made_unknown(termination, own, ended)
+        found = found or _all_there_is(termination, rows, own, ended)
     return found or Meant()
 
 
@@ -207,11 +210,9 @@ def _named(
     exact = [one for one in own if one.identity == termination.identity]
     if not named and not exact:
         return None
-    if len(named) > 1 and not termination.force:
+    if len(named) > 1:
         return Meant()
-    others = {one.grant.initiator for one in _loose(connections)}
-    others.discard(termination.initiator)
-    if len(nameless) > len(others):
+    if _may_be_nameless(termination, connections, nameless):
         return Meant(named, exact)  # what is alike may be such an attachment's
     # A request that was repeated, since its first answer was lost. But the answer may
     # be for another attachment of the server, which comes back to the host.
@@ -226,20 +227,34 @@ def _named(
     return Meant(named, [*exact, *alike])
 
 
-def _cinders_own(termination: Termination, own: list[Connection]) -> Meant | None:
+def _may_be_nameless(
+    termination: Termination,
+    connections: Collection[Connection],
+    unnamed: Collection[Attachment],
+) -> bool:
+    """Say whether one of the attachments that name no host may be the host's."""
+    others = {one.grant.initiator for one in _loose(connections)}
+    others.discard(termination.initiator)
+    return len(unnamed) > len(others)
+
+
+def _cinders_own(
+    termination: Termination,
+    connections: Collection[Connection],
+    own: list[Connection],
+    unnamed: Collection[Attachment],
+) -> Meant | None:
     """Give a connection of Cinder's own that was made with the connector.
 
     Cinder connects both volumes of a migration by one dictionary, and it has the mark
     of the one that was connected in the same process, for both of them
-    (manager._copy_volume_data).
+    (manager._copy_volume_data). If there is none, it may be one of which it is not
+    known by what connector it was made, and that cannot be an attachment's.
     """
-    alike = [
-        connection
-        for connection in _loose(own)
-        if connection.server is None
-        and connection.connector
-        and connection.connector == termination.connector
-    ]
+    cinders = [one for one in _loose(own) if one.server is None]
+    alike = [one for one in cinders if one.connector == termination.connector]
+    if not alike and not _may_be_nameless(termination, connections, unnamed):
+        alike = [one for one in cinders if not one.connector]
     return Meant((), alike[:1]) if alike else None
 
 
@@ -266,10 +281,8 @@ def _made_unknown(
 ) -> Meant | None:
     """Give the oldest connection of which it is not known by what it was made."""
     unknown = [connection for connection in _loose(own) if not connection.connector]
-    if not unknown or (termination.force and not termination.marked):
+    if not unknown:
         return None
-    if termination.marked:
-        return Meant((), unknown[:1])
     repeated = _is_noted(OTHER, termination, ended)
     return Meant() if repeated else Meant((), unknown[:1], OTHER)
 
@@ -280,12 +293,12 @@ def _all_there_is(
     own: list[Connection],
     ended: Noted,
 ) -> Meant:
-    """Give what the host has, if it is one thing alone or if it must all end."""
+    """Give what the host has, if it is one thing alone."""
     if _is_noted(EXACT, termination, ended):
         return Meant()
     live = [row for row in rows if row.key not in ended]
-    if termination.force or not (live or own):
-        return Meant(live, own)
+    if not (live or own):
+        return Meant()
     if len(live) < len(rows):
         # One was ended and its row is still there: it is what this call is about.
         return Meant(note=OTHER)

@@ -139,11 +139,11 @@ class OldApi:
         self.unreserve(volume)
 
     def disconnect(self, use: Use) -> None:
-        """End a connection of Cinder's own, which is made by RPC."""
+        """End a connection of Cinder's own, which is made by RPC, by force."""
 
         def terminate(manager: Any) -> None:
             connector = use.host.connector(own=True)
-            manager.terminate_connection(CONTEXT, use.volume, connector)
+            manager.terminate_connection(CONTEXT, use.volume, connector, force=True)
 
         rpc.call(self._world, f"disconnect {use.host.name}", use.volume, terminate)
 

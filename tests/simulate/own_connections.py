@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections of Cinder's own, which have no attachment."""
 
+import contextlib
 from collections.abc import Iterator
 
 from tests.simulate.api import FAILURES
@@ -24,12 +25,18 @@ class OwnConnections:
     def __init__(self, world: World, uses: Uses, attaching: Attaching) -> None:
         self._world, self._uses, self._attaching = world, uses, attaching
         self._api = OldApi(world)
+        #: Volumes and hosts that a clean-up may still come for.
+        self._cleaned: set[tuple[str, str]] = set()
 
     def possible(self) -> Iterator[Op]:
         """Give what could be done now."""
         for volume, id_ in self._world.volumes.items():
             if self._world.database.volumes[id_]["status"] == "available":
-                yield "backup", {"volume": volume, "host": "h4"}
+                for host in self._world.hosts:
+                    yield "backup", {"volume": volume, "host": host}
+            for host in self._world.hosts:
+                if not self._is_connected(id_, host):
+                    yield "clean_up", {"volume": volume, "host": host}
 
     def backup(self, volume: str, host: str) -> None:
         """Connect a volume to a host of Cinder's own, without an attachment."""
@@ -37,9 +44,11 @@ class OwnConnections:
         row = self._world.database.volumes.get(id_ or "")
         if id_ is None or row is None or row["status"] != "available":
             return
-        if self._world.hosts[host].is_down:
+        if self._world.hosts[host].is_down or (id_, host) in self._cleaned:
             return
-        if any(one.volume == id_ and one.is_there for one in self._world.expected.uses):
+        reserved = self._world.database.attachments_of(id_)
+        uses = (one for one in self._world.expected.uses if one.volume == id_)
+        if reserved or any(one.is_there for one in uses):
             return  # as Cinder's API would see, but for a race of its own
         row["status"] = "backing-up"
         use = Use(id_, "cinder", self._world.hosts[host], "", writes=True, wish="rw")
@@ -62,3 +71,28 @@ class OwnConnections:
             self._world.expected.renew(use)
         if row["status"] == "backing-up":
             row["status"] = "available"
+
+    def clean_up(self, volume: str, host: str) -> None:
+        """End a connection of Cinder's own that is not there.
+
+        Cinder does so after it could not make one (BaseVD._attach_volume), and when the
+        message that ends one is delivered twice.
+        """
+        id_ = self._world.volumes.get(volume)
+        if id_ is None or self._is_connected(id_, host):
+            return
+        use = Use(id_, "cinder", self._world.hosts[host], "", writes=True, wish="rw")
+        self._cleaned.add((id_, host))
+        with contextlib.suppress(*FAILURES):
+            self._api.disconnect(use)
+            self._cleaned.discard((id_, host))
+
+    def _is_connected(self, id_: str, host: str) -> bool:
+        """Say whether Cinder itself may have a volume on a host."""
+        return any(
+            use.volume == id_
+            and use.server == "cinder"
+            and use.host.name == host
+            and use.state != "ended"
+            for use in self._world.expected.uses
+        )

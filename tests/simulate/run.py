@@ -141,6 +141,7 @@ _WEIGHTS = {
     "wait": 0.7,
     "kill": 0.4,
     "force_detach": 0.4,
+    "clean_up": 0.2,
     "crash_host": 0.3,
     "cancel": 0.3,
     "fence": 0.3,

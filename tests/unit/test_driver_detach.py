@@ -434,15 +434,31 @@ def test_detach_that_is_repeated_much_later_is_undone_by_no_reconcile(cloud):
     assert cloud.acls(volume) == {A["initiator"]}  # it is an attachment after all
 
 
-def test_force_detach_of_a_host_ends_all_that_it_has(cloud):
+@pytest.mark.parametrize("servers", [1, 2])
+@pytest.mark.parametrize("named", [dict(A), {"initiator": A["initiator"]}])
+def test_end_of_a_backup_that_was_fenced_keeps_the_servers_of_its_host(
+    cloud, servers, named
+):
     volume = cloud.volume()
-    first, second = cloud.attach(volume, A), cloud.attach(volume, A)
+    cloud.connect_only(cloud.load(volume), A)
+    cloud.driver.terminate_connection(cloud.load(volume), None, force=True)
+    attached = [cloud.attach(volume, A) for _ in range(servers)]
+    cloud.manager.terminate_connection(cloud.context, volume, named, force=True)
+    cloud.driver.remove_export(cloud.context, cloud.load(volume))
+    assert all(one.session.alive for one in attached)
+    for one in attached:
+        cloud.detach(volume, one)
+    assert cloud.acls(volume) is None
+
+
+def test_end_of_a_backup_ends_it_after_the_volumes_record_was_lost(cloud):
+    volume = cloud.volume()
+    cloud.connect_only(cloud.load(volume), A)
     other = cloud.attach(volume, B)
-    fence = {"initiator": A["initiator"]}
-    loaded = cloud.load(volume)
-    assert cloud.driver.terminate_connection(loaded, fence, force=True) is True
-    assert not first.session.alive
-    assert not second.session.alive
+    cloud.record(volume).unlink()
+    cloud.restart_driver()
+    cloud.manager.terminate_connection(cloud.context, volume, dict(A), force=True)
+    assert cloud.acls(volume) == {B["initiator"]}
     assert other.session.alive
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A termination ends at most what it meant, told as stories of unmarked connectors."""
 
+import dataclasses
+
 import pytest
 
 from taikun_cinder.access.attachment import Attachment
@@ -24,6 +26,10 @@ def _nameless(number):
     return Attachment(f"nameless {number}", "host", None, connected=True)
 
 
+def _reserved(number):
+    return Attachment(f"reserved {number}", "host", None, connected=False)
+
+
 def _with_connection(rows=(), connector=BACKUP, ledger=None, number=1):
     ledger = ledger or Ledger()
     return ledger.attach(
@@ -31,8 +37,9 @@ def _with_connection(rows=(), connector=BACKUP, ledger=None, number=1):
     )
 
 
-def _end(ledger, rows, connector, now=1, **how):
-    return ledger.prune(rows).detach(rows, A, connector, now, marked=False, **how)
+def _end(ledger, rows, identity, now=1, **how):
+    how = {"connector": identity, "marked": False, **how}
+    return ledger.prune(rows).detach(rows, A, identity, now, **how)
 
 
 def _lets_in(ledger, rows):
@@ -87,13 +94,47 @@ def test_the_one_thing_that_a_host_has_is_meant():
     assert not _lets_in(_end(_with_connection(), shown, BY_HAND), shown)
 
 
-def test_by_force_all_that_a_host_has_ends_and_nothing_else():
-    rows = [_row(1), _row(2), _row(3, B)]
-    ledger = _end(_with_connection(rows), rows, BY_HAND, force=True)
-    assert {grant.initiator for grant in grants(rows, ledger)} == {B}
-    again = [_row(4), _row(3, B)]
-    ledger = _end(ledger, again, BY_HAND, 2, force=True)
-    assert {grant.initiator for grant in grants(again, ledger)} == {B}
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("marked", [False, True])
+def test_end_of_a_backup_that_has_ended_ends_no_server(number, marked):
+    rows = [_row(number) for number in range(number)] + [_row(3, B)]
+    ledger = _end(Ledger(), rows, BACKUP, force=True)
+    identity = "mark of a backup" if marked else BACKUP
+    how = {"connector": BACKUP, "marked": marked, "force": True}
+    ledger = _end(ledger, rows, identity, 2 * REPEATED_WITHIN, **how)
+    hosts = {row.initiator for row in rows}
+    assert {grant.initiator for grant in grants(rows, ledger)} == hosts
+
+
+def test_end_of_a_backup_ends_no_row_with_the_same_connector():
+    # The in-tree driver's rows have no mark.
+    rows = [dataclasses.replace(_row(1), identity=BACKUP)]
+    assert _lets_in(_end(Ledger(), rows, BACKUP, force=True), rows)
+    ledger = _end(_with_connection(rows), rows, BACKUP, force=True)
+    assert not _has_connection(ledger)
+    assert _lets_in(ledger, rows)
+
+
+@pytest.mark.parametrize("rows", [[_nameless(1)], [_reserved(1)]])
+def test_end_of_a_backup_ends_none_that_may_be_a_servers(rows):
+    ledger = Ledger().attach(rows, A, "mark", Mode.RW, 0, rows[0].server, connector="")
+    ledger = _end(ledger, rows, BACKUP, force=True)
+    assert _has_connection(ledger)
+    adopted = dataclasses.replace(ledger.connections[0], server=None)
+    ledger = dataclasses.replace(ledger, connections=(adopted,))
+    assert _has_connection(_end(ledger, rows, BACKUP, force=True))
+    # Once there is no such attachment, it is the backup's.
+    assert not _has_connection(_end(ledger, [_row(1)], BACKUP, force=True))
+
+
+def test_end_of_a_backup_ends_it_before_a_server_by_the_same_connector():
+    rows = [_nameless(1)]
+    ledger = Ledger().attach(
+        rows, A, "mark", Mode.RW, 0, rows[0].server, connector=BACKUP
+    )
+    ledger = _end(_with_connection(rows, ledger=ledger), rows, BACKUP, force=True)
+    assert [one.server for one in ledger.connections] == [rows[0].server]
+    assert _has_connection(_end(ledger, rows, BACKUP, 2, force=True))
 
 
 def test_by_force_a_mark_still_means_its_own():
