@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of tempest's tests run, which cannot pass, and which skip themselves."""
 
+import re
+
 #: What runs, as regular expressions.
 SELECTED = (r"^tempest\.api\.volume", r"^cinder_tempest_plugin\.")
+
+_PLUGIN = "cinder_tempest_plugin"
+_SAME_HOST = (
+    f"{_PLUGIN}.scenario.test_volume_multiattach.VolumeMultiattachTests."
+    "test_volume_multiattach_same_host_negative"
+)
+_INCREMENTAL = (
+    f"{_PLUGIN}.api.volume.test_volume_backup.VolumesBackupsTest."
+    "test_incremental_backup"
+)
 
 #: What runs with Nova: the tests of servers and their volumes.
 SELECTED_WITH_NOVA = (
     r"^tempest\.api\.compute\.volumes",
     r"^tempest\.api\.compute\.admin\.test_volume",
+    rf"^{re.escape(_SAME_HOST)}",
+    rf"^{re.escape(_INCREMENTAL)}",
 )
 
 _NO_SERVER = "it needs a server, and the cluster has no Nova"
@@ -17,12 +31,24 @@ _UNMANAGED = (
     "of its volume, which LVM refuses as long as there is a snapshot"
 )
 
-#: The reasons of those that fail, by the test. They fail with the in-tree driver, too.
+_NOT_ASKED = "it boots a server, and does not ask whether there is a Nova"
+_LOGS_IN = f"{_NOT_ASKED}; it logs in there, which needs a network"
+
+#: The reasons of those that fail without Nova, by the test. They fail with the in-tree
+#: driver, too. With Nova none may fail.
 CANNOT_PASS: dict[str, str] = {
-    f"cinder_tempest_plugin.rbac.v3.test_snapshots.{name}.test_manage_snapshot": (
+    f"{_PLUGIN}.rbac.v3.test_snapshots.ProjectMemberTests.test_manage_snapshot": (
         _UNMANAGED
-    )
-    for name in ("ProjectMemberTests", "ProjectReaderTests")
+    ),
+    f"{_PLUGIN}.rbac.v3.test_snapshots.ProjectReaderTests.test_manage_snapshot": (
+        _UNMANAGED
+    ),
+    _SAME_HOST: _NOT_ASKED,
+    _INCREMENTAL: _NOT_ASKED,
+    f"{_PLUGIN}.scenario.test_volume_multiattach.VolumeMultiattachTests."
+    "test_multiattach_data_integrity": _LOGS_IN,
+    f"{_PLUGIN}.scenario.test_snapshots.SnapshotDataIntegrityTests."
+    "test_snapshot_data_integrity": _LOGS_IN,
 }
 
 #: Why tests may skip themselves: the reason by what tempest says. Any other is a fault
@@ -40,5 +66,6 @@ MAY_SKIP: dict[str, str] = {
     "^Swapping volumes is not supported": (
         "Nova leaves the swap of volumes to Cinder; tests/nova shows it"
     ),
+    "^Barbican is required": "it needs a Barbican, and the cluster has none",
     "^Skipped until bug: ": "tempest itself waits for that bug to be resolved",
 }
