@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, pool
 
 
 def let_transactions_queue(engine: Any) -> None:
@@ -23,3 +23,18 @@ def let_transactions_queue(engine: Any) -> None:
     ) -> tuple[str, Any]:
         wanted = "BEGIN IMMEDIATE" if statement == "BEGIN" else statement
         return wanted, parameters
+
+
+def keep_connections(engine: Any) -> None:
+    """Let a connection be used again, where oslo.db opens one for each transaction.
+
+    SQLite reads the whole schema when it is opened, and Cinder's is long: that takes
+    longer than the transaction.
+
+    Args:
+        engine: SQLAlchemy's, of a database of oslo.db that is in a file.
+    """
+    opens = engine.pool
+    engine.pool = pool.QueuePool(
+        opens._creator, pool_size=0, dialect=engine.dialect, _dispatch=opens.dispatch
+    )

@@ -24,7 +24,10 @@ from cinder.volume.drivers import lvm  # noqa: E402
 from cinder.volume.targets import lio  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
-from lab.guest.sqlite import let_transactions_queue  # noqa: E402
+from lab.guest.sqlite import (  # noqa: E402
+    keep_connections,
+    let_transactions_queue,
+)
 from taikun_cinder import (  # noqa: E402
     opts,
     reconcile,
@@ -70,6 +73,7 @@ def cinder(tmp_path_factory):
     rpc.messaging.get_rpc_transport(conf, "fake:/")  # registers the option
     conf.set_override("transport_url", "fake:/")
     let_transactions_queue(db.get_engine())
+    keep_connections(db.get_engine())
     models.BASE.metadata.create_all(db.get_engine())
     rpc.init(conf)
     coordination.COORDINATOR.start()
