@@ -3,6 +3,7 @@
 
 _HOST = "test_bad_input.py::test_a_wrong_update_is_refused[a connector without a host]"
 _LONG = "test_bad_input.py::test_a_connector_that_no_row_can_keep_is_refused"
+_WRONG = "bad_input.py::test_a_wrong_connector_leaves_the_other_hosts_as_they_are"
 
 #: Faults of Cinder's API and manager themselves: these fail with every back end.
 ANY_BACK_END: dict[str, str] = {
@@ -54,6 +55,8 @@ IN_TREE: dict[str, str] = {
                 f"test_the_password_is_worth_nothing_after_the_detach[{kind}]"
                 for kind in ("shared", "plain")
             ),
+            "at_once.py::test_many_hosts_attach_and_detach_at_once",
+            "at_once.py::test_many_hosts_say_who_they_are_at_once",
         ),
         _TAKEN_AWAY: (
             "volume_actions.py::test_os_detach_of_one_of_two_leaves_the_other",
@@ -63,6 +66,7 @@ IN_TREE: dict[str, str] = {
                 f"test_a_host_stays_detachable_after_another_ones_refusal[{fault}]"
                 for fault in ("no name", "no text")
             ),
+            f"{_WRONG}[a long initiator]",
         ),
         _MODE: (
             "create.py::test_the_answer_says_what_the_host_may_do[ro]",
@@ -86,8 +90,12 @@ IN_TREE: dict[str, str] = {
             f"{_LONG.removeprefix('test_')}[a long mountpoint]"
         ],
         "the mode is not looked at before it is written": [
-            f"{_LONG.removeprefix('test_')}[{fault}]"
-            for fault in ("a long mode", "an unknown mode", "a mode of a number")
+            *(
+                f"{_LONG.removeprefix('test_')}[{fault}]"
+                for fault in ("a long mode", "an unknown mode", "a mode of a number")
+            ),
+            f"{_WRONG}[an unknown mode]",
+            f"{_WRONG}[a mode of a number]",
         ],
     }.items()
     for name in names

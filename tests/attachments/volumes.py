@@ -2,7 +2,7 @@
 """Lends volumes to tests, and sees that they come back as they were."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tests.attachments.api import Api, RefusedError
 
@@ -27,11 +27,12 @@ class Volumes:
         self._free: list[str] = []
 
     @contextlib.contextmanager
-    def lent(self, *, may_stay: bool = False) -> Iterator[str]:
+    def lent(self, may_stay: Callable[[], bool] = lambda: False) -> Iterator[str]:
         """Lend an available volume without attachments; end all that a test leaves.
 
         A volume that does not come back clean is given up, and is an error unless it
-        may stay: what a test leaves behind that is to fail is no news.
+        may stay, which is asked at the end: what a test leaves behind that is to fail
+        is no news.
         """
         volume = self._free.pop() if self._free else self._make()
         try:
@@ -41,7 +42,7 @@ class Volumes:
                 self.clear(volume)
                 self._free.append(volume)
             except (AssertionError, RefusedError):
-                if not may_stay:
+                if not may_stay():
                     raise
 
     def _make(self) -> str:
