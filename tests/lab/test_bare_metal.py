@@ -17,7 +17,7 @@ from lab.demo import USER
 from tests.lab import shared
 from tests.lab.shared import Shared, initiator
 
-pytestmark = pytest.mark.in_turn(3, of="what a cluster bears")
+pytestmark = pytest.mark.in_turn(7, of="what a cluster bears")
 
 
 class _BareMetal:

@@ -9,7 +9,7 @@ import pytest
 from lab.plan import STORAGE_NODE
 from lab.single import SingleNode
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(5, of="file")
 
 ADDRESS = STORAGE_NODE.storage_address
 

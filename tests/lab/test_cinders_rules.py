@@ -17,7 +17,7 @@ from lab.services.cinder import PORT
 from tests.lab import shared
 from tests.lab.shared import Shared, writing
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(5, of="file")
 
 _GIB = 2**30
 

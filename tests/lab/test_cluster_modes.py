@@ -9,7 +9,7 @@ from lab.cluster import Cluster
 from lab.demo import USER
 from tests.lab import shared
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(4, of="file")
 
 
 def test_a_mode_that_comes_in_one_request_with_the_connector(cluster: Cluster) -> None:

@@ -60,7 +60,7 @@ def _wait_until(story: Story, what: str, done: Callable[[], bool]) -> None:
     print(f"it took {time.monotonic() - began:.1f} s until {what}")
 
 
-@pytest.mark.in_turn(3)
+@pytest.mark.in_turn(6)
 @pytest.mark.parametrize("others", [True, False], ids=["shared", "alone"])
 @pytest.mark.parametrize("end", [_deleted, _force_detached, _reconciled])
 def test_a_host_that_was_cut_off_gets_its_disk_back(

@@ -14,7 +14,7 @@ from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.services.cinder_conf import BACKEND, ETC
 from tests.lab import shared
 
-pytestmark = pytest.mark.in_turn(4, of="file")
+pytestmark = pytest.mark.in_turn(7, of="what a cluster bears")
 
 _FILE = ("--config-file", f"{ETC}/cinder.conf")
 _GUEST = "tests.lab.guest.container"

@@ -3,8 +3,12 @@
 
 from typing import Any
 
+import pytest
+
 from lab.guest.initiators import connector
 from lab.single import SingleNode
+
+pytestmark = pytest.mark.in_turn(4, of="what a node bears")
 
 #: The number of other volumes with a host each, and of further hosts of one volume.
 OTHERS = 12

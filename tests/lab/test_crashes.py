@@ -16,7 +16,7 @@ from tests.lab import turns
 from tests.lab.stories import OURS, told
 from tests.lab.writers import undisturbed
 
-pytestmark = [pytest.mark.sampled, pytest.mark.in_turn(3)]
+pytestmark = [pytest.mark.sampled, pytest.mark.in_turn(5)]
 
 _EVERY = 5
 #: No request has fewer points.

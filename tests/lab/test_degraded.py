@@ -9,7 +9,7 @@ from lab.single import SingleNode
 from tests.lab.stories import OURS, Story, told
 from tests.lab.writers import undisturbed
 
-pytestmark = pytest.mark.in_turn(2, of="file")
+pytestmark = pytest.mark.in_turn(4, of="file")
 
 #: Only the reconciles that a test asks for.
 ON_DEMAND = {"taikun_reconcile_interval": "0"}

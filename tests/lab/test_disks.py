@@ -11,7 +11,7 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story, told
 from tests.lab.writers import undisturbed
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(5, of="file")
 
 _DISK, _BLOCKS, _OPCODES = (
     "lab.guest.disk",

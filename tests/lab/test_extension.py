@@ -10,6 +10,8 @@ from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, told
 
+pytestmark = pytest.mark.in_turn(4, of="what a node bears")
+
 
 @pytest.mark.parametrize(
     ("driver", "status"),

@@ -17,6 +17,8 @@ from lab.plan import VOLUME_GROUP
 from tests.lab import shared
 from tests.lab.shared import Shared, writing
 
+pytestmark = pytest.mark.in_turn(3, of="file")
+
 #: Where the host writes, in MiB, and the blocks of it that are looked at.
 _MIB = 64
 _BLOCKS = range(_MIB * 2**20 // BLOCK, (_MIB + 2) * 2**20 // BLOCK, 16)
@@ -57,7 +59,6 @@ def _wait_until_back(host: Attached) -> None:
             return
 
 
-@pytest.mark.in_turn(2)
 @pytest.mark.parametrize("fence", [_attachment_deleted, _force_detached])
 def test_no_write_of_a_fenced_host_gets_through(
     cluster: Cluster, fence: Callable[[Shared, Attached], None]
@@ -97,7 +98,6 @@ def test_no_write_of_a_fenced_host_gets_through(
         _tidy_up(active)
 
 
-@pytest.mark.in_turn(2)
 def test_a_host_that_is_force_detached_again_is_out_at_once(cluster: Cluster) -> None:
     """Cinder's API says nothing of a termination but the request that it is for."""
     with shared.volume(cluster) as volume:

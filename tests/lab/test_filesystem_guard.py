@@ -13,7 +13,7 @@ from tests.lab.stories import OURS, Story
 from tests.lab.test_lio_privileges import as_user
 from tests.lab.writers import undisturbed
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(5, of="file")
 
 CONTENTS = "tests.lab.guest.contents"
 _HANGING = "tests.lab.guest.hanging"

@@ -20,6 +20,8 @@ from tests.contract.suite import A, B, C, grant
 from tests.lab.lio_world import NodeLab, NodeWorld
 from tests.lab.stories import OURS, Story, told
 
+pytestmark = pytest.mark.in_turn(4, of="what a node bears")
+
 HANGING = "tests.lab.guest.hanging"
 
 #: How long the callers in these tests wait for a call, in seconds.

@@ -13,7 +13,7 @@ from tests.lab.guest.damage import EMPTIES_SESSIONS, ENDS_SESSIONS, UNFELT
 from tests.lab.stories import OURS, Story
 from tests.lab.writers import PAUSE, undisturbed
 
-pytestmark = pytest.mark.in_turn(2, of="file")
+pytestmark = pytest.mark.in_turn(4, of="file")
 
 #: As many damages at once as possible, put right by two starts of the service.
 TOGETHER = (

@@ -10,7 +10,7 @@ from tests.lab.stories import OURS, told
 _BESIDE = "tests.lab.guest.beside"
 
 
-@pytest.mark.in_turn(2)
+@pytest.mark.in_turn(4, of="what a node bears")
 @pytest.mark.parametrize("locks", [True, False], ids=["now", "before"])
 def test_a_detach_does_not_log_out_what_an_attach_beside_it_uses(
     node: SingleNode, locks: bool

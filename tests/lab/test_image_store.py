@@ -11,7 +11,7 @@ from lab.cluster import Cluster
 from tests.lab import shared
 from tests.lab.shared import Shared
 
-pytestmark = pytest.mark.in_turn(3, of="what a cluster bears")
+pytestmark = pytest.mark.in_turn(7, of="what a cluster bears")
 
 _HOSTS = ("compute1", "compute2")
 _SIZE = 64 * 2**20

@@ -13,7 +13,7 @@ from lab.guest.blocks import BLOCK
 from tests.lab import shared
 from tests.lab.shared import writing
 
-pytestmark = pytest.mark.in_turn(3, of="what a cluster bears")
+pytestmark = pytest.mark.in_turn(7, of="what a cluster bears")
 
 #: A gigabyte goes from a node to the image service.
 LONG = 400

@@ -7,6 +7,8 @@ from lab.single import SingleNode
 from tests.lab.guest.faults import UNLUCKY
 from tests.lab.stories import IN_TREE, OURS, Story
 
+pytestmark = pytest.mark.in_turn(4, of="what a node bears")
+
 _LEAKS, _STARTS = "tests.lab.guest.leaks", "tests.lab.guest.starts"
 
 SAVED = "/etc/target/saveconfig.json"

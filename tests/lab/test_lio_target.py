@@ -17,6 +17,8 @@ from taikun_cinder.targets.lio.states import ATTRIBUTES, LioState
 from tests.contract.suite import A, B, C, grant
 from tests.lab.lio_world import NodeLab
 
+pytestmark = pytest.mark.in_turn(3, of="file")
+
 READ_ONLY = Grant(B, grant(B).credentials, Mode.RO)
 
 

@@ -9,7 +9,7 @@ from lab.single import SingleNode
 from tests.lab.stories import IN_TREE, OURS, Story, told
 from tests.lab.writers import undisturbed
 
-pytestmark = [pytest.mark.share, pytest.mark.in_turn(2, of="file")]
+pytestmark = [pytest.mark.share, pytest.mark.in_turn(3, of="file")]
 
 _DISK = "lab.guest.disk"
 

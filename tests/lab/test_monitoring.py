@@ -21,7 +21,7 @@ from tests.lab.test_filesystem_guard import CONTENTS
 from tests.lab.test_hanging import HANGING, TIMEOUT, _Volumes
 from tests.lab.writers import undisturbed
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(5, of="file")
 
 #: Only the reconciles that a test asks for; the metrics go where a node has them.
 OPTIONS = {

@@ -15,7 +15,7 @@ from tests.lab import shared
 from tests.lab.shared import Shared, writing
 from tests.lab.test_storage_reboot import NO_DATABASE
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(4, of="file")
 
 _GUEST = "tests.lab.guest.operator"
 

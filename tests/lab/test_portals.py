@@ -16,7 +16,7 @@ from lab.services.cinder_conf import PATHS_BACKEND, PATHS_PORT
 from tests.lab import shared
 from tests.lab.shared import writing
 
-pytestmark = pytest.mark.in_turn(3, of="what a cluster bears")
+pytestmark = pytest.mark.in_turn(7, of="what a cluster bears")
 
 IPV6 = f"[{STORAGE_NODE.storage_address_ipv6}]:{PATHS_PORT}"
 IPV4 = f"{STORAGE_NODE.storage_address}:{PATHS_PORT}"

@@ -7,7 +7,7 @@ from lab.plan import VOLUME_GROUP
 from lab.single import SingleNode
 from tests.lab.stories import OURS, Story
 
-pytestmark = pytest.mark.share
+pytestmark = [pytest.mark.share, pytest.mark.in_turn(4, of="what a node bears")]
 
 #: The statuses that a volume with attachments may have.
 STATUSES = (

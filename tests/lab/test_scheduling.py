@@ -17,7 +17,7 @@ from lab.services.cinder_conf import KEPT_BACKEND, PATHS_BACKEND
 from tests.lab import shared
 from tests.lab.shared import Shared
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(4, of="file")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from lab.node import Call
 from lab.plan import STORAGE_NODE
 from lab.single import SingleNode
 
-pytestmark = pytest.mark.in_turn(2, of="file")
+pytestmark = pytest.mark.in_turn(4, of="file")
 
 
 def _refusal(node: SingleNode, options: dict[str, str]) -> str:

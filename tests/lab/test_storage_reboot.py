@@ -12,7 +12,7 @@ from lab.attachments import Attached
 from lab.cluster import Cluster
 from tests.lab import shared
 
-pytestmark = pytest.mark.in_turn(3, of="what a cluster bears")
+pytestmark = pytest.mark.in_turn(7, of="what a cluster bears")
 
 #: How long a host waits for its target before its applications see an error: what
 #: Debian's iscsid.conf says, instead of the lab's few seconds.

@@ -21,7 +21,7 @@ from lab.services import mariadb
 from tests.lab import shared
 from tests.lab.shared import Shared, initiator
 
-pytestmark = pytest.mark.in_turn(3, of="file")
+pytestmark = pytest.mark.in_turn(7, of="what a cluster bears")
 
 SECOND = f"{VOLUME_SERVICE}-2"
 #: How often a host comes and goes.
