@@ -23,10 +23,18 @@ _THE_SAME_ON_ALL = (
     "tests/unit/cli/test_topology_page.py",
     "tests/unit/lab",
     "tests/unit/monitoring/test_alerts.py",
+    "tests/unit/privsep/test_any_call.py",
+    "tests/unit/privsep/test_look.py",
+    "tests/unit/privsep/test_plans.py",
     "tests/unit/simulate",
     "tests/unit/targets/lio/test_audit.py",
     "tests/unit/targets/lio/test_plan.py",
+    "tests/unit/test_devstack.py",
+    "tests/unit/test_documents.py",
+    "tests/unit/test_ocf.py",
     "tests/unit/test_packaging.py",
+    "tests/unit/test_rooms.py",
+    "tests/unit/test_tempest_verdict.py",
 )
 
 
