@@ -180,6 +180,18 @@ def owners_of(name_id: str) -> tuple[VolumeRow, ...]:
     return tuple(map(_volume_row, _read(query)))
 
 
+def is_deleted(name_id: str) -> bool:
+    """Say whether Cinder has deleted a volume whose logical volume is named so.
+
+    Cinder keeps the rows of what it has deleted, until they are purged.
+    """
+    query = sqlalchemy.select(_VOLUMES.id).where(
+        _VOLUMES.deleted == sqlalchemy.true(),
+        sqlalchemy.or_(_VOLUMES.id == name_id, _VOLUMES._name_id == name_id),
+    )
+    return bool(_read(query))
+
+
 def knows_service(host: str) -> bool:
     """Say whether the database has the row of this back end's own service.
 

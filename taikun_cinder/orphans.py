@@ -77,7 +77,8 @@ class Orphans:
             known: the ``name_id`` of the back end's volumes.
         """
         by_name = map(self._layout.name_id, exported)
-        found = {*filter(None, by_name), *self._records.volumes()}
+        kept = *self._records.volumes(), *self._records.fences.volumes()
+        found = {*filter(None, by_name), *kept}
         return frozenset(found.difference(known))
 
     def is_one(self, name_id: str) -> bool:
@@ -109,7 +110,7 @@ class Orphans:
                 return ()
             if found.export is not None:
                 return self._settle(name_id, found, found.export, hold)
-            if found.record is not None and not found.owners:
+            if not found.owners:
                 self._forget(name_id, found.record)
             return ()
 
@@ -131,19 +132,19 @@ class Orphans:
             export = None
         return _Left(owners, record, export)
 
-    def _forget(self, name_id: str, record: Record) -> None:
+    def _forget(self, name_id: str, record: Record | None) -> None:
         """Forget a record that no export goes by.
 
         One of an older version may have the name of a volume that was migrated since,
         see ``Records.of``. One of ours that speaks of another volume is a copy, which
         nothing goes by, with passwords in it. So is one of another node.
         """
-        if record.export is None:
-            self._records.forget(name_id)
+        if record is None or record.export is None:
+            self._forget_all(name_id)
         elif record.about is not None and (
             record.about.backend == self._backend or not record.is_of_this_node
         ):
-            self._records.forget(name_id)
+            self._forget_all(name_id)
             LOG.warning(
                 "The record of volume %(name)s in %(folder)s spoke of volume "
                 "%(volume)s on node %(node)s, and Cinder has no volume %(name)s. It "
@@ -155,6 +156,14 @@ class Orphans:
                     "node": record.about.node,
                 },
             )
+
+    def _forget_all(self, name_id: str) -> None:
+        """Forget what is written of a volume.
+
+        A row that is only missing may come back, and fenced hosts stay out then. So the
+        fences last unless Cinder says that the volume is deleted.
+        """
+        self._records.forget(name_id, fences=database.is_deleted(name_id))
 
     def _is_anothers(
         self, record: Record | None, owners: Collection[VolumeRow]
@@ -197,7 +206,7 @@ class Orphans:
         if kept:
             return self._keep(name_id, owners, found.record, export, kept)
         done = self._target.ensure(export.target, None)
-        self._records.forget(name_id)
+        self._forget_all(name_id)
         LOG.warning(
             "Nobody owns the export %(target)s of back end %(backend)s any more: "
             "%(why)s. It is removed, with the access of %(hosts)s (%(changes)s). Its "

@@ -179,10 +179,16 @@ class Records:
         """Say whether the file has what is known."""
         return volume_id not in self._unwritten
 
-    def forget(self, volume_id: str) -> None:
-        """Delete the record of a volume that is gone. A file that stays is told."""
+    def forget(self, volume_id: str, *, fences: bool = True) -> None:
+        """Delete the record of a volume that is gone. A file that stays is told.
+
+        Args:
+            volume_id: its ``name_id``.
+            fences: whether its fences are deleted, too.
+        """
         self._unwritten.pop(volume_id, None)
-        self.fences.forget(volume_id)
+        if fences:
+            self.fences.forget(volume_id)
         path = self._path(volume_id)
         try:
             durable.remove(path)

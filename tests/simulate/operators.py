@@ -89,9 +89,6 @@ class Operators:
         with self._world.expected.cut(id_, found):
             actor = scheduler.spawn("fence", Process("cli", node=True), work)
             scheduler.block(lambda: actor.done or actor.process.dead)
-        row = self._world.database.volumes[id_]
-        if row["deleted"] or row["status"] == "deleting":
-            self._world.left_fences.add(id_)
         if verb.is_done and verb.status == status.RIGHT:
             scheduler.tell(f"{host} is fenced off {volume}")
             self._fenced(fenced)

@@ -83,6 +83,18 @@ def _volumes(which: Callable[[Values], bool]) -> list[real.VolumeRow]:
     ]
 
 
+def is_deleted(name_id: str) -> bool:
+    """Say whether a volume whose logical volume is named so is deleted."""
+    rows = _database().volumes.values()
+
+    def work() -> bool:
+        return any(
+            name_id in (row["id"], row["_name_id"]) and row["deleted"] for row in rows
+        )
+
+    return _database().read("deleted volumes", work)
+
+
 def owners_of(name_id: str) -> tuple[real.VolumeRow, ...]:
     """List the volumes whose logical volume is named by an id."""
 
@@ -143,6 +155,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "_read": read,
     "deleted": deleted,
     "owners_of": owners_of,
+    "is_deleted": is_deleted,
     "volumes_of": volumes_of,
     "attached_volumes": attached_volumes,
     "count_volumes": count_volumes,

@@ -150,12 +150,8 @@ class Rest:
             self._world.database.volumes[id_]["deleted"] = True
 
     def _nothing_is_left(self) -> None:
-        kept, fences = self._world.disk.kept, self._world.left_fences
-        if files := [
-            path
-            for path, _ in self._world.disk.walk()
-            if path not in kept and path.split("/")[-2] not in fences
-        ]:
+        kept = self._world.disk.kept
+        if files := [path for path, _ in self._world.disk.walk() if path not in kept]:
             raise BrokenError(f"leak: no volume is left, and these files are: {files}")
         if held := [name for name, lock in Run.locks.items() if lock.owner]:
             raise BrokenError(f"leak: these locks are held: {held}")

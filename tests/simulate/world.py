@@ -73,8 +73,6 @@ class World:
         self.has_other_prefix = False
         self.rule = ("rw", 0)
         self._types: dict[str, set[str]] = {}
-        #: Volumes that were deleted while a host was being fenced off.
-        self.left_fences: set[str] = set()
         self.lost: dict[str, Values] = {}
         self.lost_services: dict[str, Values] = {}
         #: How many requests of Cinder's API there were that have an id.

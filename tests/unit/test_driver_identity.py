@@ -9,11 +9,13 @@ import pytest
 from cinder import exception, objects
 
 from taikun_cinder import volume_record
+from taikun_cinder.access.model import Initiator
 from taikun_cinder.cinder_db import api as db
+from taikun_cinder.cinder_db import models
 from taikun_cinder.exception import VolumeHeld
 from taikun_cinder.survey import Survey
 from taikun_cinder.targets.lio.states import BackstoreState, LioState
-from tests.unit.cloud import A, B, Cloud, Host, spoil
+from tests.unit.cloud import A, B, Cloud, Host, lose, spoil
 from tests.unit.memory import name_of
 
 
@@ -384,6 +386,33 @@ def test_orphans_of_hosts_that_are_not_logged_in_are_no_revocations(cloud):
     db.volume_destroy(cloud.context, volume)
     cloud.reconcile()
     assert cloud.target.names("") == frozenset()
+
+
+@pytest.mark.parametrize("has_record", [False, True])
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_fence_goes_with_its_volume_and_not_with_a_missing_row(
+    cloud, has_record, is_deleted
+):
+    volume, other = cloud.volume(), cloud.volume()
+    attached = cloud.attach(volume, A)
+    fences = cloud.driver._exports.fences
+    kept = cloud.record(volume).read_text()
+    cloud.detach(volume, attached)
+    if is_deleted:
+        cloud.driver.delete_volume(cloud.load(volume))
+        db.volume_destroy(cloud.context, volume)
+    else:
+        lose(cloud.load(volume), table=models.Volume)
+    # An operator fences it just then.
+    for one in volume, other:
+        fences.set(one, Initiator(A["initiator"]))
+    if has_record:
+        cloud.record(volume).write_text(kept)
+    _passes(cloud)
+    left = {other} if is_deleted else {volume, other}
+    assert left <= set(fences.volumes())
+    assert is_deleted is (volume not in fences.volumes())
+    assert not cloud.record(volume).exists()
 
 
 @pytest.mark.parametrize(
