@@ -42,8 +42,7 @@ _MODE = (
 _NOBODY = "terminate_connection without a connector raises TypeError: status 500"
 _GONE = "the second detach finds no target or ACL any more: status 500, and not 404"
 
-#: What fails with Cinder's own LVM driver, and holds with this one. Not all tests have
-#: been run there: doc/source/attachments-suite.rst says which.
+#: What fails with Cinder's own LVM driver, and holds with this one.
 IN_TREE: dict[str, str] = {
     f"test_{name}": reason
     for reason, names in {
