@@ -251,8 +251,9 @@ def _cinders_own(
     (manager._copy_volume_data). If there is none, it may be one of which it is not
     known by what connector it was made, and that cannot be an attachment's.
     """
-    cinders = [one for one in _loose(own) if one.server is None]
+    cinders = [one for one in own if one.server is None and not one.shown]
     alike = [one for one in cinders if one.connector == termination.connector]
+    alike.sort(key=lambda one: one.idle)  # one that gives something is sooner meant
     if not alike and not _may_be_nameless(termination, connections, unnamed):
         alike = [one for one in cinders if not one.connector]
     return Meant((), alike[:1]) if alike else None

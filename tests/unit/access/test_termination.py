@@ -127,6 +127,17 @@ def test_end_of_a_backup_ends_none_that_may_be_a_servers(rows):
     assert not _has_connection(_end(ledger, [_row(1)], BACKUP, force=True))
 
 
+def test_end_of_a_backup_ends_one_that_is_idle_last():
+    rows = [_row(1)]
+    ledger = _with_connection(rows)
+    idle = dataclasses.replace(ledger.connections[0], idle=True)
+    ledger = dataclasses.replace(ledger, connections=(idle,))
+    ledger = _with_connection(rows, ledger=ledger, number=2)
+    ledger = _end(ledger, rows, BACKUP, force=True)
+    assert [one.idle for one in ledger.connections] == [True]
+    assert not _has_connection(_end(ledger, rows, BACKUP, 2, force=True))
+
+
 def test_end_of_a_backup_ends_it_before_a_server_by_the_same_connector():
     rows = [_nameless(1)]
     ledger = Ledger().attach(
