@@ -266,12 +266,19 @@ def _made_alike(
     nameless: Collection[Attachment],
     ended: Noted,
 ) -> Meant | None:
-    """Give the oldest connection without a row that was made with the connector."""
+    """Give the oldest connection without a row that was made with the connector.
+
+    Cinder's own are ended by force, so they are meant last, and account for no row.
+    """
     unshown = [one for one in own if not one.shown]
     alike = [one for one in unshown if one.connector == termination.identity]
     if not alike:
         return None
-    late = len(nameless) > len(_loose(connections))
+    alike.sort(key=lambda one: not one.may_be_rowed)
+    rowed = [
+        one for one in connections if one.may_be_rowed or not alike[0].may_be_rowed
+    ]
+    late = len(nameless) > len(_loose(rowed))
     if late and _is_noted(EXACT, termination, ended):
         return Meant()
     return Meant((), alike[:1], EXACT)

@@ -6,6 +6,8 @@ status ``backing-up`` later (backup.api.API.create), so a server can come in bet
 an operator sets the status back while the backup runs.
 """
 
+import pytest
+
 from tests.unit.cloud import A
 
 
@@ -33,3 +35,31 @@ def test_end_of_one_that_gave_nothing_any_more_is_not_taken_for_still_to_come(cl
     assert server.session.alive
     cloud.force_detach(volume, server, A)
     assert not server.session.alive
+
+
+def test_end_of_an_old_server_by_the_same_connector_leaves_a_backups_to_its_own(cloud):
+    volume = cloud.volume()
+    _connect(cloud, volume)
+    server = cloud.os_attach(volume, A)
+    cloud.os_detach(volume, server, A)
+    _end(cloud, volume)
+    cloud.pass_often()
+    assert cloud.acls(volume) is None
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_repeated_end_of_an_old_server_beside_a_backup_keeps_the_next(cloud, before):
+    volume = cloud.volume()
+    servers = []
+    for number in range(3):
+        if number == before:
+            _connect(cloud, volume)
+        if number < 2:
+            servers.append(cloud.os_attach(volume, A))
+    for _ in range(2):
+        cloud.manager.terminate_connection(cloud.context, volume, dict(A))
+    cloud.os_detach(volume, servers[0])
+    _end(cloud, volume)
+    assert servers[1].session.alive
+    cloud.reconcile()
+    assert servers[1].session.alive
