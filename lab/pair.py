@@ -4,6 +4,7 @@
 from lab.network import coming_up
 from lab.node import Node
 from lab.plan import COMPUTE_NODES, STORAGE_PAIR
+from lab.power import PowerSwitch
 from lab.workdir import WorkFolder
 
 
@@ -18,11 +19,13 @@ class Pair:
     Attributes:
         storage: the two storage nodes.
         host: the host.
+        work: the folder.
+        power: the switch that the storage nodes can cut each other's power with.
         sandbox: their namespaces; a thread that calls into a node joins the network.
     """
 
     def __init__(self, work: WorkFolder) -> None:
-        self._work = work
+        self.work = work
 
     def up(self) -> None:
         """Bring it up.
@@ -30,15 +33,17 @@ class Pair:
         Raises:
             LabError: a step failed; nothing of it is left.
         """
-        with coming_up(self._work) as self.sandbox:
+        with coming_up(self.work) as self.sandbox:
             plans = (*STORAGE_PAIR, COMPUTE_NODES[0])
-            nodes = [Node(self.sandbox, self._work, plan) for plan in plans]
+            nodes = [Node(self.sandbox, self.work, plan) for plan in plans]
             for node in nodes:
                 node.boot()
             for node in nodes:
                 node.wait_until_up()
             *self.storage, self.host = nodes
+            self.power = PowerSwitch(self.storage)
 
     def down(self) -> None:
         """End it."""
+        self.power.close()
         self.sandbox.close()

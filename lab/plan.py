@@ -19,6 +19,8 @@ CONTROL = "192.0.2.1"
 
 AGENT_PORT = 7000
 SHELL_PORT = 7001
+#: Of the power switch, at the control plane's address.
+POWER_PORT = 7002
 VOLUME_GROUP = "cinder-volumes"
 #: Of the second back end, since Cinder migrates no volume within one group.
 SECOND_GROUP = "cinder-paths"
