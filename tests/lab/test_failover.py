@@ -4,11 +4,13 @@
 Without a control plane: the driver runs in a process of the node that has the back end.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.node import Node
 from lab.pair import Pair
 from lab.plan import STORAGE_PAIR
@@ -16,6 +18,7 @@ from lab.workdir import WorkFolder
 from tests.lab.conftest import folder
 from tests.lab.guest import pacemaker
 from tests.lab.guest.pacemaker import ADDRESS
+from tests.lab.recorded import Recorded
 from tests.lab.stories import OURS
 from tests.lab.test_shared_group import OPTIONS
 
@@ -31,8 +34,13 @@ _OPTIONS = {
 #: How long an application may wait for a write, in seconds. The goal is 8; the commands
 #: of a move are processes, which start slowly in the lab's kernels.
 _LONGEST = 60.0
-#: How long a host waits for its target, in seconds.
-_PATIENCE = 120
+#: How long I/O may stand still when the active node loses its power, in seconds.
+_RESUMES = 60.0
+#: iscsiadm's status when the target does not let an initiator in.
+_REFUSED = 24
+#: How long a host waits for its target, in seconds: the lab's, and what hosts need.
+_SHORT = f"replacement_timeout = {REPLACEMENT_TIMEOUT}$"
+_LONG = "replacement_timeout = 120"
 
 
 @pytest.fixture
@@ -51,14 +59,17 @@ def pair(_requirements: None) -> Iterator[Pair]:
         for node in made.storage:
             node.call(_GUEST, "start")
         first.call(_GUEST, "make_back_end")
+        # It is to be several hosts, and not one with several paths: to those multipathd
+        # gives a time-out of its own, 5 s.
+        made.host.run("multipathd shutdown")
+        # Not in /sys, where a session has it until it is logged in again.
+        made.host.run(f"sed -i 's/{_SHORT}/{_LONG}/' /etc/iscsi/iscsid.conf")
         yield made
     finally:
         made.down()
 
 
 def _write_on(pair: Pair, device: str, block: int) -> str:
-    tmo = "/sys/class/iscsi_session/session*/recovery_tmo"
-    pair.host.run(f"for file in {tmo}; do echo {_PATIENCE} > $file; done")
     return str(pair.host.call("lab.guest.steady", "begin", device, block))
 
 
@@ -68,6 +79,28 @@ def _attach(pair: Pair, process: Any, volume: str, name: str) -> tuple[str, Any]
     information = process.backend("attach", volume, connector, None)
     device = pair.host.call("lab.guest.initiators", "login", name, information)
     return str(device), information
+
+
+def _detach(pair: Pair, process: Any, name: str, information: Any) -> None:
+    pair.host.call("lab.guest.initiators", "logout", name, information)
+    process.backend("detach", information["attachment_id"])
+
+
+def _is_let_in(pair: Pair, name: str, information: Any) -> bool:
+    """Say whether the target lets an initiator in with what it was told once."""
+    try:
+        pair.host.call("lab.guest.initiators", "login", name, information)
+    except RuntimeError as refused:
+        if f"ended with {_REFUSED}" not in str(refused):
+            raise
+        return False
+    return True
+
+
+def _has_nothing(node: Node) -> bool:
+    """Say whether a node neither exports anything nor has a volume of the group."""
+    targets = "ls -d /sys/kernel/config/target/iscsi/iqn.* /dev/moving/*"
+    return not node.run(f"{targets} 2>/dev/null || true").split()
 
 
 def _acls(node: Node) -> set[str]:
@@ -108,6 +141,105 @@ def test_planned_move_makes_a_writer_wait_for_a_moment(pair: Pair) -> None:
         other, _ = _attach(pair, process, volume, "b")
         assert pair.host.call("lab.guest.blocks", "read", other, 1) == "before"
         assert _acls(second) == {"a", "b"}
-        pair.host.call("lab.guest.initiators", "logout", "a", leaves)
-        process.backend("detach", leaves["attachment_id"])
+        _detach(pair, process, "a", leaves)
         assert _acls(second) == {"b"}
+
+
+def _two_hosts(pair: Pair, process: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Attach a volume to two initiators; give its id, and of each its disk and more."""
+    volume = process.backend("create_volume")
+    disks, told = {}, {}
+    for name in ("a", "b"):
+        disks[name], told[name] = _attach(pair, process, volume, name)
+    return volume, disks, told
+
+
+def _record(pair: Pair, disks: dict[str, str]) -> Recorded:
+    hosts = Recorded(pair.host, pair.work, disks)
+    hosts.wait_until_all_go_on(30)
+    return hosts
+
+
+@pytest.mark.thorough
+def test_power_cut_of_the_active_node_is_a_wait_for_its_hosts(pair: Pair) -> None:
+    first, second = pair.storage
+    first.call(_GUEST, "wait_for", "storage")
+    with first.session() as process:
+        process("lab.guest.volume", "start", OURS, _OPTIONS)
+        volume, disks, told = _two_hosts(pair, process)
+        _, told["c"] = _attach(pair, process, volume, "c")
+        _detach(pair, process, "c", told["c"])
+    serials = {
+        name: pair.host.call("lab.guest.blocks", "identity", disk)
+        for name, disk in disks.items()
+    }
+    hosts = _record(pair, disks)
+
+    first.kernel.cut_power()
+    cut = time.monotonic()
+    second.call(_GUEST, "wait_for", "storage2")
+    print(f"the other node has it {time.monotonic() - cut:.1f} s after the power cut")
+    hosts.wait_until_all_go_on(_RESUMES)
+    print(f"all hosts go on {time.monotonic() - cut:.1f} s after the power cut")
+    assert ("off", "storage") in pair.power.asked
+    assert ("off", "storage2") not in pair.power.asked
+    assert _acls(second) == {"a", "b"}
+    assert not _is_let_in(pair, "c", told["c"])
+    with second.session() as process:
+        process("lab.guest.volume", "start", OURS, _OPTIONS)
+        assert _acls(second) == {"a", "b"}
+        _attach(pair, process, volume, "d")
+        assert _acls(second) == {"a", "b", "d"}
+        _, told["e"] = _attach(pair, process, volume, "e")
+        _detach(pair, process, "e", told["e"])
+        assert _acls(second) == {"a", "b", "d"}
+    for name, disk in disks.items():
+        assert pair.host.call("lab.guest.blocks", "identity", disk) == serials[name]
+
+    # The node comes back, and takes nothing.
+    first.wait_until_up()
+    assert _has_nothing(first)
+    first.call(_GUEST, "join", list(STORAGE_PAIR), _OPTIONS)
+    first.call(_GUEST, "start")
+    second.call(_GUEST, "wait_for_nodes", 2)
+    time.sleep(10)
+    assert _has_nothing(first)
+    second.call(_GUEST, "wait_for", "storage2")
+    hosts.wait_until_all_go_on(10)
+    print(f"the longest operation took {hosts.longest():.1f} s")
+
+    second.call(_GUEST, "move", "storage")
+    first.call(_GUEST, "wait_for", "storage")
+    hosts.wait_until_all_go_on(_LONGEST)
+    print(f"the longest operation took {hosts.longest():.1f} s")
+    assert _has_nothing(second)
+    first.call(_GUEST, "forget_moves")
+    hosts.wait_until_all_go_on(10)
+    assert _acls(first) == {"a", "b", "d"}
+    assert hosts.end(_RESUMES) == []
+
+
+@pytest.mark.thorough
+def test_of_nodes_that_lose_each_other_one_is_fenced_first(pair: Pair) -> None:
+    first, second = pair.storage
+    first.call(_GUEST, "wait_for", "storage")
+    with first.session() as process:
+        process("lab.guest.volume", "start", OURS, _OPTIONS)
+        _, disks, _ = _two_hosts(pair, process)
+    first.call(_GUEST, "move", "storage2")
+    second.call(_GUEST, "wait_for", "storage2")
+    first.call(_GUEST, "forget_moves")
+    hosts = _record(pair, disks)
+
+    for node, other in ((first, second), (second, first)):
+        node.call(_GUEST, "lose", other.plan)
+    lost = time.monotonic()
+    while not _acls(first):
+        assert time.monotonic() < lost + _RESUMES, first.call(_GUEST, "status")
+        time.sleep(0.5)
+    assert ("off", "storage2") in pair.power.asked
+    hosts.wait_until_all_go_on(_RESUMES)
+    print(f"all hosts go on {time.monotonic() - lost:.1f} s after the nodes lost touch")
+    assert ("off", "storage") not in pair.power.asked
+    assert _acls(first) == {"a", "b"}
+    assert hosts.end(_RESUMES) == []

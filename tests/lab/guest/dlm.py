@@ -60,6 +60,9 @@ activation {
     monitoring = 0
 }
 """
+#: The agent that lets Pacemaker fence a lost node, and waits for it.
+PACEMAKER = "/usr/sbin/dlm_stonith"
+
 _FENCED = Path("/run/fenced")
 #: The agent that dlm_controld calls for a lost node. It says that it is done when the
 #: host's attachment has been ended, as one that asks Cinder's API does.
@@ -79,11 +82,19 @@ def join(plans: list[NodePlan]) -> None:
     """Make this node a member of a cluster of these nodes, and start its daemons."""
     Path("/etc/lvm/lvm.conf").write_text(_LVM)
     run("modprobe", "gfs2")
-    start_daemons(plans)
+    agent = Path("/run/fence-lab")
+    agent.write_text(_AGENT)
+    agent.chmod(0o755)
+    start_daemons(plans, str(agent))
 
 
-def start_daemons(plans: list[NodePlan]) -> None:
-    """Start corosync, DLM and lvmlockd, as lvm.conf says that there is one."""
+def start_daemons(plans: list[NodePlan], agent: str = PACEMAKER) -> None:
+    """Start corosync, DLM and lvmlockd, as lvm.conf says that there is one.
+
+    Args:
+        plans: the nodes.
+        agent: what dlm_controld calls for a lost node.
+    """
     Path("/etc/corosync").mkdir(exist_ok=True)
     nodes = "".join(_NODE.format(plan=plan) for plan in plans)
     Path("/etc/corosync/corosync.conf").write_text(
@@ -91,9 +102,6 @@ def start_daemons(plans: list[NodePlan]) -> None:
             cluster=CLUSTER, token=_TOKEN, nodes=nodes, two_node=len(plans) == 2
         )
     )
-    agent = Path("/run/fence-lab")
-    agent.write_text(_AGENT)
-    agent.chmod(0o755)
     Path("/etc/dlm").mkdir(exist_ok=True)
     # Nodes that were never seen need no fencing, as all nodes of the lab are seen.
     Path("/etc/dlm/dlm.conf").write_text(

@@ -3,6 +3,7 @@
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,13 +11,45 @@ from pathlib import Path
 from lab.guest.disks import SHARED_DISK
 from lab.guest.system import run
 from lab.guest.volume_settings import SQLITE, configure
-from lab.plan import STORAGE, NodePlan
+from lab.plan import STORAGE, STORAGE_NODE, NodePlan
+from lab.workdir import PROJECT
 from tests.lab.guest import shared_group
 from tests.lab.guest.shared_group import GROUP, MOUNT
 
 #: The address that moves, and the group of resources.
 ADDRESS = STORAGE.format(100).partition("/")[0]
 RESOURCES = "moving-back-end"
+
+#: Where Pacemaker looks for fence agents, and the lab's.
+_FENCE_AGENT = Path("/usr/sbin/fence_lab")
+_FENCE = f"""\
+#!/bin/sh
+cd {PROJECT} && exec {sys.executable} -m lab.guest.fence_lab "$@"
+"""
+#: Of two nodes that lose each other, the first one fences the other and not the other
+#: way round: it is fenced some seconds later. DLM's own requests heed this delay, too.
+_SWITCH = f"""\
+<primitive id="switch" class="stonith" type="fence_lab">
+<instance_attributes id="switch-parameters">
+<nvpair id="switch-delay" name="pcmk_delay_base" value="{STORAGE_NODE.name}:5s"/>
+</instance_attributes>
+<operations><op id="switch-monitor" name="monitor" interval="60s"/></operations>
+</primitive>
+"""
+
+#: Where the back end starts. It waits until Pacemaker knows, and stays where it is when
+#: a node comes back.
+_HOME = f"""\
+<constraints>
+<rsc_location id="home" rsc="{RESOURCES}" node="{STORAGE_NODE.name}" score="50"/>
+</constraints>
+"""
+_META = """\
+<meta_attributes id="moving-meta">
+<nvpair id="moving-stickiness" name="resource-stickiness" value="100"/>
+<nvpair id="moving-role" name="target-role" value="Stopped"/>
+</meta_attributes>
+"""
 
 _TOOLS = ("pacemakerd", "cibadmin", "crm_resource", "crm_mon")
 
@@ -43,6 +76,8 @@ def missing() -> list[str]:
 def join(plans: list[NodePlan], options: Mapping[str, str]) -> None:
     """Let this node be one of a cluster of these, with Cinder's configuration."""
     configure(options, SQLITE)
+    _FENCE_AGENT.write_text(_FENCE)
+    _FENCE_AGENT.chmod(0o755)
     shared_group.join(SHARED_DISK, plans)
 
 
@@ -81,8 +116,7 @@ def status() -> str:
 
 
 def make_back_end() -> None:
-    """Let Pacemaker start the back end on the first node."""
-    run("crm_attribute", "--name", "stonith-enabled", "--update", "false")
+    """Let Pacemaker start the back end on the first node, and fence lost ones."""
     members = "".join(
         _primitive(identity, agent, parameters)
         for identity, agent, parameters in (
@@ -112,8 +146,14 @@ def make_back_end() -> None:
             ("exports", "taikun:exports", shared_group.parameters()),
         )
     )
-    text = f'<resources><group id="{RESOURCES}">{members}</group></resources>'
-    run("cibadmin", "--replace", "--scope", "resources", "--xml-text", text)
+    group = f'<group id="{RESOURCES}">{_META}{members}</group>'
+    _replace("resources", f"<resources>{_SWITCH}{group}</resources>")
+    _replace("constraints", _HOME)
+    run("crm_resource", "--resource", RESOURCES, "--meta", "-d", "target-role")
+
+
+def _replace(section: str, text: str) -> None:
+    run("cibadmin", "--replace", "--scope", section, "--xml-text", text)
 
 
 def _primitive(identity: str, agent: str, parameters: Mapping[str, str]) -> str:
@@ -132,13 +172,42 @@ def move(node: str) -> None:
     run("crm_resource", "--move", "--resource", RESOURCES, "--node", node)
 
 
+def forget_moves() -> None:
+    """Let the back end be on any node again, as one does behind a move."""
+    run("crm_resource", "--clear", "--resource", RESOURCES)
+
+
+def lose(plan: NodePlan) -> None:
+    """Let nothing reach another storage node from here, while hosts' I/O goes on.
+
+    By a hardware address that nobody has. Where a packet cannot be sent at all, the
+    node is too busy to answer anybody.
+    """
+    nobody = ("lladdr", "02:00:00:00:ff:ff", "nud", "permanent")
+    run("ip", "neigh", "replace", plan.storage_address, *nobody, "dev", "eth1")
+
+
+def wait_for_nodes(number: int, timeout: float = 120) -> None:
+    """Wait until as many nodes work as Pacemaker's.
+
+    Raises:
+        TimeoutError: they do not; with what Pacemaker says.
+    """
+    _wait(f"{number} nodes are online", lambda: _online() == number, timeout)
+
+
+def _online() -> int:
+    lines = (line for line in status().splitlines() if "Online:" in line)
+    return sum(len(line.partition("[")[2].split()) - 1 for line in lines)
+
+
 def wait_for(node: str, timeout: float = 180) -> None:
     """Wait until the exports are started on a node.
 
     Raises:
         TimeoutError: they are not; with what Pacemaker says.
     """
-    wanted = f"(ocf:taikun:exports):\t Started {node}"
+    wanted = f"(ocf:taikun:exports):\t Started {node}\n"
     _wait(f"the exports run on {node}", lambda: wanted in status(), timeout)
 
 
