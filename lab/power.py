@@ -22,7 +22,7 @@ class PowerSwitch:
         nodes: what has its power from it.
 
     Attributes:
-        address: of its port.
+        port: that it listens on.
         asked: each request so far that changed something: an action and a node's name.
     """
 
@@ -41,7 +41,7 @@ class PowerSwitch:
 
         self._server = socketserver.ThreadingTCPServer((CONTROL, POWER_PORT), Handler)
         self._server.daemon_threads = True
-        self.address = self._server.server_address
+        self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def answer(self, action: str = "", name: str = "") -> str:

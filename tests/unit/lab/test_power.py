@@ -2,6 +2,7 @@
 """The lab's power switch, asked by its fence agent as Pacemaker does."""
 
 import types
+from typing import Any
 
 import pytest
 
@@ -29,11 +30,10 @@ def nodes(monkeypatch):
     """Two nodes with a switch that the agent finds."""
     monkeypatch.setattr(power, "CONTROL", "127.0.0.1")
     monkeypatch.setattr(power, "POWER_PORT", 0)
-    made = [_Node("storage"), _Node("storage2")]
+    made: list[Any] = [_Node("storage"), _Node("storage2")]
     switch = power.PowerSwitch(made)
-    address, port = switch.address
-    monkeypatch.setattr(fence_lab, "CONTROL", address)
-    monkeypatch.setattr(fence_lab, "POWER_PORT", port)
+    monkeypatch.setattr(fence_lab, "CONTROL", "127.0.0.1")
+    monkeypatch.setattr(fence_lab, "POWER_PORT", switch.port)
     yield made
     switch.close()
 
