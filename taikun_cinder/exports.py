@@ -268,7 +268,9 @@ class Exports:
                 request=request,
             )
             export = self._ensure(volume, known, ledger, {initiator})
-            if export and initiator in export.grant_of and not is_marked(connector):
+            stays = export is not None and initiator in export.grant_of
+            # By force Cinder ends its own connection, and a server stays rightly.
+            if stays and not (force or is_marked(connector)):
                 attachment_log.stays(volume, connector, initiator)
             return export
 

@@ -63,3 +63,15 @@ def test_repeated_end_of_an_old_server_beside_a_backup_keeps_the_next(cloud, bef
     assert servers[1].session.alive
     cloud.reconcile()
     assert servers[1].session.alive
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_end_of_a_backup_asks_nobody_to_delete_the_servers_attachment(
+    cloud, log, force
+):
+    volume = cloud.volume()
+    server = cloud.attach(volume, A)
+    cloud.connect_only(cloud.load(volume), A)
+    cloud.manager.terminate_connection(cloud.context, volume, dict(A), force=force)
+    assert server.session.alive
+    assert ("keeps its access" in log.text) is not force
