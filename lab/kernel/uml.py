@@ -170,7 +170,10 @@ class Kernel:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Let the kernel stand still in the block, as a machine that hangs does."""
+        """Let the kernel stand still in the block, as a machine that hangs does.
+
+        Its power may be cut meanwhile.
+        """
         pid = self._pid()
         if pid is None:
             raise LabError(f"the kernel of {self._plan.name} does not run")
@@ -179,8 +182,9 @@ class Kernel:
             yield
         finally:
             # nsenter, its parent, stops itself when it does, and wakes it up.
-            for stopped in (pid, parent(Path(f"/proc/{pid}"))):
-                os.kill(stopped, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                for stopped in (pid, parent(Path(f"/proc/{pid}"))):
+                    os.kill(stopped, signal.SIGCONT)
 
     def cut_power(self) -> None:
         """End the kernel at once, as a power failure does; wait until it is gone."""

@@ -245,3 +245,28 @@ def test_of_nodes_that_lose_each_other_one_is_fenced_first(pair: Pair) -> None:
     assert ("off", "storage") not in pair.power.asked
     assert _acls(first) == {"a", "b"}
     assert hosts.end(_RESUMES) == []
+
+
+@pytest.mark.thorough
+def test_node_that_hangs_is_fenced_and_never_writes_again(pair: Pair) -> None:
+    first, second = pair.storage
+    first.call(_GUEST, "wait_for", "storage")
+    with _driver(first) as process:
+        _, disks, _ = _two_hosts(pair, process)
+    hosts = _record(pair, disks)
+
+    with first.kernel.stopped():
+        hung = time.monotonic()
+        second.call(_GUEST, "wait_for", "storage2")
+        hosts.wait_until_all_go_on(_RESUMES)
+        print(f"all hosts go on {time.monotonic() - hung:.1f} s after the node hung")
+    assert ("off", "storage") in pair.power.asked
+    assert ("off", "storage2") not in pair.power.asked
+    assert _acls(second) == {"a", "b"}
+
+    # What wakes up is a node that has booted, and has nothing.
+    first.wait_until_up()
+    assert _has_nothing(first)
+    hosts.wait_until_all_go_on(10)
+    print(f"the longest operation took {hosts.longest():.1f} s")
+    assert hosts.end(_RESUMES) == []
