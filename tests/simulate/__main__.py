@@ -38,7 +38,9 @@ def _go(hunt: Any, options: argparse.Namespace) -> Any:
         runs: Iterable[int] = range(options.runs)
     else:
         runs = hunt.until(time.monotonic() + 60 * options.minutes)
-    return hunt.hunt(seed, runs, options.keep, go_on=options.go_on)
+    return hunt.hunt(
+        seed, runs, options.keep, go_on=options.go_on, without=options.without
+    )
 
 
 def _options() -> argparse.Namespace:
@@ -54,6 +56,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--mutation", default="", help="plant a fault, to see that it is found"
+    )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="KIND",
+        help="leave a kind of operation out, as old_attach; can be repeated",
     )
     parser.add_argument("--replay", type=Path, help="the file of a run that failed")
     parser.add_argument(

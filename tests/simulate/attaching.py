@@ -111,7 +111,8 @@ class Attaching:
                     self.log_in(use, information, boots, use.wish)
                     use.is_told_to_write |= wrote
             except FAILURES:
-                return
+                # The answer may be lost, and not what it was about.
+                use.is_told_to_write |= use.asks
 
     @staticmethod
     def _is_another_disk(use: Use, information: Mapping[str, Any]) -> bool:

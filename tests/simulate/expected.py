@@ -93,13 +93,15 @@ class Expected:
     def damage(self, volume: str) -> None:
         """Take note that a volume's record was damaged.
 
-        Of what has no attachment, only the kernel knows then.
+        Of what has no attachment, only the kernel knows then. So an end of it by
+        Cinder's old API may be taken for that of the attachment beside it.
         """
         self.damaged.add(volume)
         for use in self.uses:
             named = use.attachment and not use.is_old
             nowhere = not named or use.missing_since is not None
-            if use.volume == volume and nowhere:
+            beside_old = any(one.is_old for one in self.others_on_host(use))
+            if use.volume == volume and (nowhere or beside_old):
                 use.may_be_cut_off = True
 
     def put_right(self, before: Mapping[str, int]) -> bool:

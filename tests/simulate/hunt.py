@@ -7,7 +7,7 @@ import importlib
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from tests.simulate import plans, run, setup
@@ -66,7 +66,14 @@ def until(end: float) -> Iterator[int]:
     return itertools.takewhile(lambda _: time.monotonic() < end, itertools.count())
 
 
-def hunt(seed: str, runs: Iterable[int], folder: Path, *, go_on: bool) -> int:
+def hunt(
+    seed: str,
+    runs: Iterable[int],
+    folder: Path,
+    *,
+    go_on: bool,
+    without: Collection[str] = (),
+) -> int:
     """Make runs; give 1 if one failed, and 0 if none did.
 
     Args:
@@ -74,10 +81,12 @@ def hunt(seed: str, runs: Iterable[int], folder: Path, *, go_on: bool) -> int:
         runs: their numbers.
         folder: for the files of those that fail.
         go_on: whether to go on after one that fails.
+        without: kinds of operations that there are none of.
     """
+    weights = dict.fromkeys(without, 0.0)
     progress, failed = Progress(seed), 0
     for number in runs:
-        outcome = run.by_chance(f"{seed}:{number}")
+        outcome = run.by_chance(f"{seed}:{number}", weights=weights)
         progress.add(outcome)
         if outcome.broken:
             failed += 1

@@ -107,7 +107,8 @@ class Use:
         is_left_in: whether it was ended by os-force_detach, and it was not known what
             that meant.
         is_seen: whether a pass has come since its attachment was made.
-        is_told_to_write: whether its host was told that it may, whatever was asked for.
+        is_told_to_write: whether its host was told that it may, whatever was asked for;
+            or the answer was lost.
         lingers: whether it is over, and its host could write by it and has others,
             and no pass has come since.
     """
