@@ -104,7 +104,8 @@ class Points:
 
 def _what(args: tuple[Any, ...]) -> str:
     """Give the path among the arguments, less what all paths share, as a name."""
-    paths = [str(argument) for argument in args if isinstance(argument, Path)]
+    # Of the texts only a path: others may be secret.
+    paths = [text for text in map(str, args) if text.startswith("/")]
     return paths[0].rpartition("volume-")[2] if paths else f"process {os.getpid()}"
 
 
