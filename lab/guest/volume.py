@@ -297,10 +297,14 @@ class Backend:
         self.manager.detach_volume(self.context, volume_id, attachment_id)
 
     def terminate(self, volume_id: str, connector: dict[str, Any] | None) -> bool:
-        """Ask the driver to end a connection by force, or all without a connector."""
+        """Ask the driver to end a connection, or all without a connector.
+
+        As Cinder's API does (os-terminate_connection, os-force_detach): by force only
+        Cinder itself ends a connection of its own.
+        """
         volume = self.volume(volume_id)
         return bool(
-            self.manager.driver.terminate_connection(volume, connector, force=True)
+            self.manager.driver.terminate_connection(volume, connector, force=False)
         )
 
     def terminate_by_row(self, volume_id: str, connector: dict[str, Any]) -> bool:
