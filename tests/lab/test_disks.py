@@ -50,8 +50,8 @@ class Server:
     def lun(self) -> int:
         return int(self.information["target_lun"])
 
-    def may_write(self, text: str = "by force") -> bool:
-        said = str(self._story.guest(_DISK, "write_raw", self.disk, text))
+    def may_write(self, text: str = "by force", disk: str = "") -> bool:
+        said = str(self._story.guest(_DISK, "write_raw", disk or self.disk, text))
         assert "Write protected" in said or "status 0" in said, said
         return "status 0" in said
 
@@ -194,9 +194,15 @@ def test_an_attachment_that_gets_another_mode_gets_the_other_disk(
                 server.log_in()
                 assert server.may_write() is (mode == "rw")
                 story.driver("reconcile")
-                # The disk of before shows nothing any more.
-                assert _shows(story, old) != "by the other"
                 assert _shows(story, server.disk) == "by the other"
+                # Who asks to write may go on with the readers' disk that he has. Who
+                # asks to read gives the main one up: it shows nothing any more.
+                if mode == "rw":
+                    other.write("by the other")
+                    assert _shows(story, old) == "by the other"
+                    assert not server.may_write(disk=old)
+                else:
+                    assert _shows(story, old) != "by the other"
                 story.guest(_DISK, "remove", old)
 
 
