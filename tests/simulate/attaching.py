@@ -105,6 +105,8 @@ class Attaching:
             wrote = use.writes
             try:
                 information = self._api.update(use)
+                # Also if its host is down, and connects by that when it is back.
+                use.is_told_to_write |= information["access_mode"] == "rw"
                 if use.session is not None and not self._is_another_disk(
                     use, information
                 ):
