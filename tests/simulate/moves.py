@@ -59,8 +59,9 @@ class Moves:
         for old in self._granted(server):
             name, mode = self._uses.name(old), "rw" if old.writes else "ro"
             with self._uses.working(old):
-                self._attaching.reserve(name, server, old.host, mode)
-                self._attaching.end(old)
+                new = self._attaching.reserve(name, server, old.host, mode)
+                with self._uses.working(*filter(None, [new])):
+                    self._attaching.end(old)
 
     def unshelve(self, server: str, host: str) -> None:
         """Put a server on a host again."""
@@ -81,11 +82,10 @@ class Moves:
             name, mode = self._uses.name(old), "rw" if old.writes else "ro"
             with self._uses.working(old):
                 new = self._attaching.reserve(name, server, new_host, mode)
-                self._attaching.end(old)
-                if new is None:
-                    continue
-                with self._uses.working(new):
-                    if not self._attaching.connect(new):
+                # Nova does one thing with a server at a time.
+                with self._uses.working(*filter(None, [new])):
+                    self._attaching.end(old)
+                    if new is not None and not self._attaching.connect(new):
                         self._attaching.end(new)
         self._uses.move(server, new_host)
 
