@@ -10,7 +10,8 @@ and each calls this first. It does nothing when nothing has changed since the la
 
 With the name of an environment of a release, as cinder26 or cinder28-py312, it fills
 one with that Cinder and this Python: .tox/venv-NAME. With the name of something that
-runs beside the project, nova or tempest, it fills one with that alone. The variable
+runs beside the project, nova or tempest, it fills one with that alone; and with
+"mutation", one with all of the project and a tool that nothing else needs. The variable
 TOX_CONSTRAINTS_FILE names other constraints, as everywhere in OpenStack, for all but an
 older release.
 """
@@ -35,6 +36,8 @@ BESIDE = {
     "nova": "lab/nova/requirements.txt",
     "tempest": "tests/tempest/requirements.txt",
 }
+#: What runs the project's tests with more than they need.
+MORE = {"mutation": "tools/mutation-requirements.txt"}
 #: A change to any of these is a reason to install anew.
 INPUTS = ("setup.cfg", "setup.py", "pyproject.toml")
 
@@ -43,7 +46,7 @@ class Environment:
     """A virtual environment.
 
     Args:
-        name: of a release's, or one of BESIDE; empty for the one of all else.
+        name: of a release's, or one of BESIDE or MORE; empty for the one of all else.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -55,6 +58,8 @@ class Environment:
         self._constraints = given or str(own if is_older else "constraints.txt")
         self._with_project = name not in BESIDE
         self._requirements = (*REQUIREMENTS, *(() if name else (DOCUMENTS,)))
+        if name in MORE:
+            self._requirements = (*REQUIREMENTS, MORE[name])
         if not self._with_project:
             self._requirements = (BESIDE[name],)
 
