@@ -369,15 +369,17 @@ class Ledger:
         termination = Termination(initiator, identity, now, marked, force, connector)
         found = meant(termination, attachments, self.connections, self.ended)
         ends = bool(found.attachments or found.connections)
+        is_open = not (ends or found.is_clear)
+        repeats = is_repeated(termination, self.ended)
         ledger = self._without_open() if ends or not marked else self
         ledger = ledger._ending(found.attachments, now)._without(found.connections)
         if found.note is not None:
             ledger = ledger._noting(found.note, identity, now)
         if found.note == OTHER and ends:
             ledger = ledger._noting(DONE, identity, now)
-        elif found.note == OTHER and not is_repeated(termination, self.ended):
+        elif found.note == OTHER and is_open and not repeats:
             ledger = ledger._noting(OPEN, str(initiator), now)
-        if request and not (ends or marked or force):
+        if request and is_open and not (marked or force):
             ledger = ledger._noting(ASKED, asked(request, initiator), now)
         return ledger
 

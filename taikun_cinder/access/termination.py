@@ -32,13 +32,13 @@ that are repeated because the answer or the row's deletion was lost:
 - A call that ended nothing may belong to os-force_detach or os-detach, which delete an
   attachment next, whose id the driver does not learn. It learns that much by
   remove_export, which comes in between. Then the attachment of that host is ended, if
-  it is the only one and none of the host's waits for its row's deletion
-  (:func:`settled`): so both of two attachments that are force-detached one after the
-  other are ended before Cinder answers. os-force_detach terminates and deletes in one
-  request, so remove_export is surely its own if it has the same request's id. One of
-  another request may be os-detach's, or a failed attach's of anybody. It counts only
-  for a call that is not taken for a repeated one, and not after a detach that says
-  what it means.
+  it is the only one and none of the host's waits for its row's deletion, nor did when
+  the call came (:func:`settled`): so both of two attachments that are force-detached
+  one after the other are ended before Cinder answers. os-force_detach terminates and
+  deletes in one request, so remove_export is surely its own if it has the same
+  request's id. One of another request may be os-detach's, or a failed attach's of
+  anybody. It counts only for a call that is not taken for a repeated one, and not after
+  a detach that says what it means.
 - By force Cinder ends a connection of its own (a backup, an image copy, a migration),
   and nobody else ends anything so, in Cinder 26 to 29. So such a call without a mark
   never ends an attachment, nor a connection that may be for one. If the connection that
@@ -110,11 +110,13 @@ class Meant:
         attachments: the rows that count no more.
         connections: those that are over.
         note: what to remember of it, see ``EXACT``; None for nothing.
+        is_clear: whether it is known what it was about, though that was over.
     """
 
     attachments: Sequence[Attachment] = ()
     connections: Sequence[Connection] = ()
     note: str | None = None
+    is_clear: bool = False
 
 
 def meant(
@@ -243,7 +245,7 @@ def _cinders_own(
     connections: Collection[Connection],
     own: list[Connection],
     unnamed: Collection[Attachment],
-) -> Meant | None:
+) -> Meant:
     """Give a connection of Cinder's own that was made with the connector.
 
     Cinder connects both volumes of a migration by one dictionary, and it has the mark
@@ -256,7 +258,7 @@ def _cinders_own(
     alike.sort(key=lambda one: one.idle)  # one that gives something is sooner meant
     if not alike and not _may_be_nameless(termination, connections, unnamed):
         alike = [one for one in cinders if not one.connector]
-    return Meant((), alike[:1]) if alike else None
+    return Meant((), alike[:1])
 
 
 def _made_alike(
@@ -309,7 +311,8 @@ def _all_there_is(
         return Meant()
     if len(live) < len(rows):
         # One was ended and its row is still there: it is what this call is about.
-        return Meant(note=OTHER)
+        # So no remove_export tells more, when that row is gone and another is alone.
+        return Meant(note=OTHER, is_clear=True)
     alone = len(live) + len(_loose(own)) == 1
     if not alone or _is_noted(OTHER, termination, ended):
         return Meant(note=OTHER)

@@ -9,7 +9,11 @@ from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Credentials, Initiator, Mode
-from taikun_cinder.access.termination import OPEN, REPEATED_WITHIN
+from taikun_cinder.access.termination import (
+    DELETED_WITHIN,
+    OPEN,
+    REPEATED_WITHIN,
+)
 
 A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
 PAIR = Credentials("name", "password")
@@ -148,12 +152,44 @@ def test_end_of_a_backup_ends_it_before_a_server_by_the_same_connector():
     assert _has_connection(_end(ledger, rows, BACKUP, 2, force=True))
 
 
+def test_end_of_a_server_ends_it_before_a_backup_by_the_same_connector():
+    rows = [_nameless(1)]
+    ledger = _with_connection(rows).attach(
+        rows, A, "mark", Mode.RW, 0, rows[0].server, connector=BACKUP
+    )
+    ledger = _end(ledger, rows, BACKUP)
+    assert [one.server for one in ledger.connections] == [None]
+
+
+def test_mark_means_its_own_beside_a_row_without_a_host():
+    rows = [_row(1), _nameless(2)]
+    ledger = Ledger().detach(rows, A, "mark 1", 1)
+    assert not _lets_in(ledger, rows)
+    ledger = Ledger().attach(rows[1:], A, "mark 3", Mode.RW, 0, connector=BACKUP)
+    ledger = ledger.detach(rows[1:], A, "mark 3", 1, connector=BACKUP)
+    assert not _has_connection(ledger)
+
+
+def test_detach_ends_what_its_server_was_answered_before_and_no_others():
+    row = dataclasses.replace(_row(1), instance_uuid="one")
+    ledger = Ledger()
+    for server in "one", "two":
+        ledger = ledger.attach(
+            [row], A, f"mark of {server}", Mode.RW, 0, server, connector=BACKUP
+        )
+    ledger = ledger.attach([row], A, "mark", Mode.RW, 0, "one", connector=BY_HAND)
+    ledger = ledger.detach([row], A, "mark 1", 1, connector=BACKUP)
+    left = [(one.server, one.connector) for one in ledger.connections]
+    assert left == [("two", BACKUP), ("one", BY_HAND)]
+
+
 def test_by_force_a_mark_still_means_its_own():
     rows = [_row(1), _row(2)]
     ledger = Ledger().detach(rows, A, "mark 1", 1, force=True)
     assert _lets_in(ledger, rows)
     ledger = ledger.prune(rows[1:]).detach(rows[1:], A, "mark 1", 2, force=True)
     assert _lets_in(ledger, rows[1:])
+    assert not _lets_in(ledger.detach(rows[1:], A, "mark 2", 3, force=True), rows[1:])
 
 
 def test_servers_by_the_old_api_end_one_by_one():
@@ -223,6 +259,48 @@ def test_calls_that_end_nothing_are_not_noted_for_ever():
     assert set(ledger.ended.values()) == {now}
 
 
+def _hosts(ledger, rows):
+    return {grant.initiator for grant in grants(rows, ledger.prune(rows))}
+
+
+@pytest.mark.parametrize("request_id", ["", "req-2"])
+def test_two_that_are_force_detached_one_after_the_other_are_both_out(request_id):
+    rows = [_row(1), _row(2), _row(3, B)]
+    ledger = _end(Ledger(), rows, BY_HAND, request="req-1")
+    ledger = ledger.settle(rows, 1, "req-1")
+    assert _hosts(ledger, rows) == {A, B}
+    ledger = _end(ledger, rows[1:], BY_HAND, 2, request="req-2")
+    ledger = ledger.settle(rows[1:], 2, request_id)
+    assert _hosts(ledger, rows[1:]) == {B}
+    # A row that stays all the same is an attachment after all.
+    assert _hosts(ledger.expire(rows[1:], (), 9, 5, 5), rows[1:]) == {A, B}
+
+
+def test_remove_export_that_comes_late_or_beside_a_connection_settles_nothing():
+    rows = [_row(1), _row(2)]
+    ledger = _end(Ledger(), rows, BY_HAND).prune(rows[1:])
+    assert _hosts(ledger.settle(rows[1:], 1 + DELETED_WITHIN), rows[1:]) == set()
+    assert _hosts(ledger.settle(rows[1:], 2 + DELETED_WITHIN), rows[1:]) == {A}
+    beside = _with_connection(rows[1:], ledger=ledger)
+    assert _hosts(beside.settle(rows[1:], 2), rows[1:]) == {A}
+    assert _has_connection(beside.settle(rows[1:], 2))
+
+
+def test_row_that_waits_for_its_deletion_is_settled_already():
+    rows = [_row(1), _row(2)]
+    ledger = _end(Ledger(), rows, BY_HAND, request="req-1")
+    ledger = ledger.prune(rows[:1]).detach(rows[:1], A, "mark 1", 2)
+    assert ledger.settle(rows[:1], 3, "req-1").ended[rows[0].key] == 2
+
+
+def test_what_its_row_shows_without_credentials_is_settled_with_it():
+    shown = [Attachment("1", "host", A, True, f"mark of {BACKUP} 1")]
+    ledger = _end(Ledger(), [_row(8), _row(9)], BY_HAND)
+    ledger = _with_connection(ledger=ledger).prune(shown).settle(shown, 2)
+    assert not _has_connection(ledger)
+    assert _hosts(ledger, shown) == set()
+
+
 def test_detach_that_says_what_it_means_leaves_nothing_to_settle():
     rows = [_row(1), _row(2)]
     ledger = _end(Ledger(), rows, BY_HAND)
@@ -232,6 +310,15 @@ def test_detach_that_says_what_it_means_leaves_nothing_to_settle():
     assert _lets_in(ledger.prune(rows[1:]).settle(rows[1:], 3), rows[1:])
 
 
+def test_last_unclear_call_is_what_a_remove_export_comes_after():
+    rows = [_row(1), _row(2), _row(3, B), _row(4, B)]
+    ledger = _end(Ledger(), rows, BY_HAND)
+    # A detach that is repeated when its row is gone says nothing of it.
+    assert not _waits_no_more(ledger.detach(rows, A, "mark 9", 2))
+    ledger = ledger.detach(rows, B, "connector of B", 2, marked=False)
+    assert {name for note, name in ledger.ended if note == OPEN} == {str(B)}
+
+
 @pytest.mark.parametrize("now", [2, 2 + REPEATED_WITHIN])
 def test_row_that_waits_for_its_deletion_is_what_an_unclear_call_is_about(now):
     rows = [_row(1), _row(2)]
@@ -239,6 +326,29 @@ def test_row_that_waits_for_its_deletion_is_what_an_unclear_call_is_about(now):
     ledger = _end(ledger, rows, BY_HAND, now)
     assert _lets_in(ledger, rows[1:])
     assert _lets_in(ledger.settle(rows, now + 1), rows[1:])
+
+
+def test_call_about_a_row_that_waits_ends_no_other_when_that_is_gone():
+    rows = [_row(1), _row(2)]
+    ledger = Ledger().detach(rows, A, "mark 1", 1)
+    ledger = _end(ledger, rows, BY_HAND, 2, request="req-1")
+    for request in ("", "req-1"):
+        settled = ledger.prune(rows[1:]).settle(rows[1:], 3, request)
+        assert _lets_in(settled, rows[1:])
+    assert _lets_in(_end(ledger, rows[1:], BY_HAND, 3), rows[1:])
+
+
+def test_what_nobody_knows_the_connector_of_ends_one_by_one_and_before_a_server():
+    rows = [_row(1)]
+    ledger = _with_connection(rows, connector="")
+    ledger = _with_connection(rows, connector="", ledger=ledger, number=2)
+    newest = ledger.connections[1]
+    for now in (1, 2, 1 + REPEATED_WITHIN):
+        ledger = _end(ledger, rows, BY_HAND, now)
+        assert ledger.connections == (newest,)
+    ledger = _end(ledger, rows, BY_HAND, 2 + REPEATED_WITHIN)
+    assert not _has_connection(ledger)
+    assert _lets_in(ledger, rows)
 
 
 def test_connection_beside_a_server_lasts_as_long_as_their_session():
