@@ -38,11 +38,6 @@ class Mode(enum.Enum):
     RW = "rw"
     RO = "ro"
 
-    @property
-    def write_protect(self) -> bool:
-        """Whether the target has to refuse writes."""
-        return self is Mode.RO
-
 
 def highest(modes: Collection[Mode | None]) -> Mode | None:
     """Give the mode that a host has by several uses; None if it has none."""
