@@ -19,6 +19,11 @@ from taikun_cinder.access.guard import Verdict
             "xfs on partition 1 and swap on partition 3",
         ),
         (
+            tuple(Content("ext4", partition=number) for number in range(1, 6)),
+            "ext4 on partition 1, ext4 on partition 2, ext4 on partition 3, "
+            "ext4 on partition 4 and ext4 on partition 5",
+        ),
+        (
             tuple(Content("ext4", partition=number) for number in range(1, 129)),
             "ext4 on partition 1, ext4 on partition 2, ext4 on partition 3, "
             "ext4 on partition 4 and 124 more",

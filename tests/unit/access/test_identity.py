@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A connection is told from another one of the same host by its connector."""
 
+import datetime
 import json
 
 from taikun_cinder.access.identity import MADE_FOR, identity, is_made_for, mark
@@ -29,6 +30,18 @@ def test_mark_is_new_for_each_connection_of_the_same_connector():
 def test_unmarked_connectors_are_known_by_all_that_they_say():
     assert identity(CONNECTOR) == identity(dict(reversed(CONNECTOR.items())))
     assert identity(CONNECTOR) != identity(CONNECTOR | {"mountpoint": "/dev/vdb"})
+
+
+def test_connector_may_say_what_is_no_plain_value():
+    odd = CONNECTOR | {"since": datetime.date(2026, 11, 28)}
+    assert identity(odd) == identity(dict(odd)) != identity(CONNECTOR)
+
+
+def test_connector_without_an_initiator_has_what_was_made_for_none():
+    ours = {"host": "compute1"}
+    mark(ours)
+    assert is_made_for(None, ours, {})
+    assert not is_made_for(None, ours, {MADE_FOR: CONNECTOR["initiator"]})
 
 
 def test_connection_info_of_another_connector_is_not_believed():

@@ -1,12 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The hosts that may reach a volume, told as stories."""
 
+import dataclasses
 import hmac
+
+import pytest
 
 from taikun_cinder.access.attachment import Attachment, new_credentials
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
-from taikun_cinder.access.model import Credentials, HostState, Initiator, Mode, Sealed
+from taikun_cinder.access.machine import Machine
+from taikun_cinder.access.model import (
+    Credentials,
+    Grant,
+    HostState,
+    Initiator,
+    Mode,
+    Sealed,
+)
 
 A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
 OLD = Credentials("in-tree", "shared-by-all")
@@ -175,6 +186,66 @@ def test_hosts_without_an_attachment_have_time_to_log_in():
     assert _initiators([], ledger.expire([], {}, 301, 60, 300)) == set()
 
 
+def test_answer_that_its_row_does_not_show_in_time_is_over():
+    waiting = [Attachment("1", "host", None, connected=False, instance_uuid="one")]
+    ledger = Ledger().attach(waiting, A, "mark 1", Mode.RW, 0, "one")
+    assert _initiators(waiting, ledger.expire(waiting, {}, 60, 60, 300)) == {A}
+    assert _initiators(waiting, ledger.expire(waiting, {}, 61, 60, 300)) == set()
+
+
+def _waiting(server="one"):
+    return Attachment("1", "host", None, connected=False, instance_uuid=server)
+
+
+def test_answer_ends_with_the_attachment_that_cinder_deleted():
+    ledger = Ledger().attach([_waiting()], A, "mark 1", Mode.RW, 0, "one")
+    assert ledger.without_deleted({"2"}) == ledger
+    assert ledger.without_deleted({"1", "2"}).connections == ()
+    again = [dataclasses.replace(_waiting(), id="2")]
+    assert _initiators(again, ledger.expire(again, {}, 1, 60, 300)) == {A}
+    assert _initiators(again, ledger.expire(again, {}, 1, 60, 300, {"1"})) == set()
+
+
+@pytest.mark.parametrize(
+    ("candidates", "there", "deleted", "had"),
+    [
+        ((), [], {}, {"0", "1"}),
+        # Cinder deleted it, its row is there, or it may be another's.
+        ((), [], {"1"}, {"0"}),
+        ((), [_waiting("another")], {}, {"0"}),
+        (("one", "two"), [], {}, {"0"}),
+    ],
+)
+def test_host_had_the_attachment_that_its_answer_was_for_and_that_is_missing(
+    candidates, there, deleted, had
+):
+    ledger = Ledger(attachments={A: frozenset({"0"}), B: frozenset({"9"})}).attach(
+        [_waiting()],
+        A,
+        "mark 1",
+        Mode.RW,
+        0,
+        "mark 1" if candidates else "one",
+        candidates=frozenset(candidates),
+    )
+    ledger = ledger.expire(there, {}, 999, 60, 60, deleted)
+    assert ledger.connections == ()
+    assert ledger.attachments == {A: had, B: {"9"}}
+
+
+def test_clock_that_starts_again_leaves_no_time_ahead():
+    ledger = Ledger(ended={("1", "mark"): 100}, absent={A: 10, B: 100})
+    ledger = ledger.attach([], B, "mark 1", Mode.RW, 100).look([A, B], (), 100)
+    ledger = dataclasses.replace(ledger, absent={A: 10, B: 100})
+    for changed, earlier, later in (
+        (ledger.not_after(50), 10, 50),
+        (ledger.as_of(7), 7, 7),
+    ):
+        assert changed.ended == {("1", "mark"): later}
+        assert changed.absent == {A: earlier, B: later}
+        assert [one.since for one in changed.connections] == [later]
+
+
 def test_attachments_that_name_nobody_keep_all_who_were_there():
     attachments = [Attachment("1", "metal1", None, connected=True)]
     ledger = Ledger().adopt(
@@ -239,6 +310,7 @@ def test_answer_counts_more_than_a_row_with_the_credentials_of_before():
 
 def test_sealed_credentials_are_those_that_they_are_and_tell_no_password():
     assert _sealed() == OLD
+    assert len({OLD, _sealed()}) == 1
     assert _sealed() != Credentials(OLD.username, "another")
     assert _sealed() != Credentials("another", OLD.password)
     assert OLD.password not in repr(_sealed())
@@ -276,6 +348,67 @@ def test_host_whose_pair_nobody_knows_is_told_a_new_one():
     assert grants(attachments, ledger) == {given}
 
 
+def test_host_has_lost_its_session_when_it_is_away_for_long():
+    ledger = Ledger().look([A, B], {B}, 10)
+    assert ledger.lost(39) == set()
+    assert ledger.look([A, B], set(), 20).lost(40) == {A}
+    assert ledger.look([A, B], {A, B}, 20).lost(60) == set()
+    assert ledger.look([B], {B}, 20).lost(60) == set()
+
+
+def test_host_that_was_cut_off_gets_its_pair_again_and_its_clone_does_not():
+    pair, machine = new_credentials(), Machine("compute1", "192.0.2.1")
+    ledger = Ledger().keep({A: pair, B: OLD}, {A: machine, B: machine})
+    again = ledger.attach([], A, "mark 1", Mode.RW, 1, machine=machine)
+    assert _credentials([], again)[A] == pair
+    assert A not in again.kept
+    clone = Machine("compute2", "192.0.2.2")
+    other = ledger.attach([], A, "mark 1", Mode.RW, 1, machine=clone)
+    assert _credentials([], other)[A] != pair
+    # The in-tree driver's pair was many hosts'.
+    assert B not in ledger.kept
+
+
+def test_attach_says_of_its_host_what_is_known_and_that_it_is_not_away():
+    here = Machine("compute1", "192.0.2.1")
+    ledger = (
+        Ledger().attach([], A, "mark 1", Mode.RW, 1, machine=here).look([A, B], (), 1)
+    )
+    ledger = ledger.attach([], A, "mark 2", Mode.RW, 2, machine=Machine("nova1"))
+    assert ledger.machines == {A: here}
+    assert ledger.absent == {B: 1}
+
+
+def test_attach_for_the_readers_disk_shows_no_other():
+    ledger = Ledger().attach([], A, "mark 1", Mode.RO, 1, readers_disk=True, reads=True)
+    (made,) = ledger.connections
+    assert (made.grant.mode, made.grant.readers_disk, made.reads) == (None, True, True)
+    (made,) = Ledger().attach([], A, "mark 1", Mode.RW, 1).connections
+    assert (made.grant.mode, made.grant.readers_disk, made.reads) == (
+        Mode.RW,
+        False,
+        False,
+    )
+
+
+def test_attachments_that_hosts_had_are_forgotten_for_some_or_when_they_are_over():
+    ledger = Ledger(attachments={A: frozenset({"old"}), B: frozenset({"b"})})
+    now = [_attachment("mark 1"), _attachment("mark 2", B)]
+    assert ledger.with_attachments_of({A}, now).attachments == {
+        A: {"id of mark 1"},
+        B: {"b"},
+    }
+    over = ledger.without_attachments({"old"}).attachments
+    assert over == {A: frozenset(), B: {"b"}}
+
+
+def test_of_several_pairs_that_rows_show_the_targets_is_the_hosts():
+    rows = [_attachment("mark 1"), _attachment("mark 2", credentials=new_credentials())]
+    assert _credentials(rows, Ledger())[A] != OLD
+    ledger = Ledger().adopt(rows, {A: _host_state(credentials=_sealed())}, 1)
+    assert _credentials(rows, ledger)[A] == OLD
+
+
 def test_row_that_gets_its_pair_later_is_believed_then():
     hosts = {A: _host_state(credentials=_sealed())}
     ledger = Ledger().adopt([_attachment("1", A, None)], hosts, 1)
@@ -283,3 +416,12 @@ def test_row_that_gets_its_pair_later_is_believed_then():
     ledger = ledger.prune(attachments)
     assert ledger.connections == ()
     assert _credentials(attachments, ledger) == {A: OLD}
+
+
+def test_host_that_has_the_readers_disk_alone_gets_no_other_after_a_restart():
+    row = dataclasses.replace(
+        _attachment("mark 1", credentials=None), readers_disk=True
+    )
+    shown = {A: HostState(None, OLD, connected=True, readers_disk=True)}
+    ledger = Ledger().adopt([row], shown, 1)
+    assert grants([row], ledger) == {Grant(A, OLD, None, readers_disk=True)}

@@ -7,6 +7,7 @@ from taikun_cinder.access.model import (
     Credentials,
     Export,
     Grant,
+    HostState,
     Initiator,
     Mode,
     Portal,
@@ -61,3 +62,41 @@ def test_export_with_two_grants_for_one_initiator_is_refused():
     two = [Grant(A, SECRET, Mode.RW), Grant(A, SECRET, Mode.RO)]
     with pytest.raises(ValueError, match="several grants for iqn"):
         _export(grants=two)
+
+
+@pytest.mark.parametrize(
+    ("mode", "readers_disk", "shown", "left"),
+    [
+        (Mode.RW, True, HostState(Mode.RW, readers_disk=True), (Mode.RW, True)),
+        (Mode.RW, True, HostState(Mode.RO, readers_disk=False), (Mode.RO, False)),
+        (Mode.RO, False, HostState(Mode.RW, readers_disk=True), (Mode.RO, False)),
+        (Mode.RW, True, HostState(None, readers_disk=True), (None, True)),
+        (None, True, HostState(Mode.RW, readers_disk=True), (None, True)),
+        (None, True, HostState(Mode.RW, readers_disk=False), None),
+        (Mode.RW, False, HostState(None, readers_disk=True), None),
+    ],
+)
+def test_host_keeps_no_more_than_it_has(mode, readers_disk, shown, left):
+    reduced = Grant(A, SECRET, mode, readers_disk).reduced(shown)
+    assert reduced == (left and Grant(A, SECRET, *left))
+
+
+def test_host_has_by_two_grants_what_either_shows():
+    readers = Grant(A, SECRET, None, readers_disk=True)
+    for one, other in (
+        (readers, Grant(A, SECRET, Mode.RO)),
+        (Grant(A, SECRET, Mode.RO), readers),
+    ):
+        assert one.joined(other) == Grant(A, SECRET, Mode.RO, readers_disk=True)
+    both = Grant(A, SECRET, Mode.RO).joined(Grant(A, SECRET, Mode.RW))
+    assert both == Grant(A, SECRET, Mode.RW)
+
+
+def test_without_the_readers_disk_those_are_left_that_have_the_main_one():
+    export = _export(
+        grants=[
+            Grant(A, SECRET, Mode.RO, readers_disk=True),
+            Grant(Initiator("iqn.2026-11.com.example:b"), SECRET, None, True),
+        ]
+    )
+    assert export.without_readers_disk().grants == {Grant(A, SECRET, Mode.RO)}

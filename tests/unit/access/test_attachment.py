@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an attachment and an answer say of the disks of a host, and of each other."""
+
+import dataclasses
+
+import pytest
+
+from taikun_cinder.access.attachment import Attachment, Connection, Disks
+from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
+
+A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
+
+
+def _row(mode, *, readers_disk=False, keeps=None):
+    row = Attachment("1", "host", A, True, mode=mode, readers_disk=readers_disk)
+    return row.keeping(keeps)
+
+
+@pytest.mark.parametrize(
+    ("mode", "readers_disk", "words"),
+    [
+        (Mode.RW, True, "the main disk (rw) and the readers' disk"),
+        (Mode.RO, False, "the main disk (ro)"),
+        (None, True, "the readers' disk"),
+    ],
+)
+def test_disks_are_told_in_words(mode, readers_disk, words):
+    assert Disks(A, mode, readers_disk).words == words
+
+
+@pytest.mark.parametrize(
+    ("mode", "readers_disk", "before", "more"),
+    [
+        (Mode.RW, False, None, False),
+        (Mode.RO, True, None, False),
+        (Mode.RW, False, Disks(A, Mode.RO), False),
+        (Mode.RO, True, Disks(A, None, readers_disk=True), False),
+        (Mode.RO, True, Disks(A, Mode.RW), True),
+        (Mode.RO, False, Disks(A, Mode.RW), True),
+        (Mode.RW, False, Disks(A, None, readers_disk=True), True),
+        (Mode.RO, False, Disks(B, Mode.RW), False),
+    ],
+)
+def test_host_may_have_more_than_its_row_says(mode, readers_disk, before, more):
+    row = _row(mode, readers_disk=readers_disk, keeps=before)
+    assert row.keeps_more is more
+
+
+def test_answer_is_for_a_row_of_its_server_that_was_there():
+    row = Attachment("1", "host", None, connected=False, instance_uuid="one")
+    grant = Grant(A, Credentials("name", "password"), Mode.RW)
+
+    def may_be(server, *rows):
+        answer = Connection("mark", grant, 0, server=server, rows=frozenset(rows))
+        return answer.may_be_of(row)
+
+    assert may_be("one")
+    assert may_be("one", "1", "2")
+    assert not may_be("one", "2")
+    assert not may_be("another")
+    assert not may_be("another", "1")
+
+
+@pytest.mark.parametrize(
+    ("mode", "undecided", "writes"),
+    [(Mode.RW, False, True), (Mode.RO, False, False), (Mode.RO, True, True)],
+)
+def test_host_may_come_to_write_as_long_as_its_row_does_not_say(
+    mode, undecided, writes
+):
+    grant = Grant(A, Credentials("name", "password"), mode)
+    assert Connection("mark", grant, 0, undecided=undecided).writes is writes
+
+
+def test_reserved_row_and_one_that_names_its_host_are_nobodys():
+    row = _row(Mode.RW)
+    nameless = dataclasses.replace(row, initiator=None)
+    assert nameless.is_nameless
+    assert not row.is_nameless
+    assert not dataclasses.replace(nameless, connected=False).is_nameless
+
+
+def test_answer_is_for_its_server_or_for_all_that_it_may_be_for():
+    grant = Grant(A, Credentials("name", "password"), Mode.RW)
+    answer = Connection("mark", grant, 0, server="one")
+    assert answer.servers == {"one"}
+    several = dataclasses.replace(answer, candidates=frozenset({"two", "three"}))
+    assert several.servers == {"two", "three"}
