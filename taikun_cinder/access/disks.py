@@ -31,7 +31,7 @@ def noted(
     """
     found = dict(disks)
     for attachment in (one for one in attachments if one.told is not None):
-        before = disks.get(attachment.id, Disks(attachment.initiator))
+        before = disks.get(attachment.id, Disks())
         now = Mode.RO if attachment.identity in undecided else attachment.mode
         mode = highest({before.mode, None if attachment.readers_disk else now})
         readers_disk = before.readers_disk or attachment.readers_disk

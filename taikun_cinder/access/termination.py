@@ -159,7 +159,7 @@ def settled(
     connections: Collection[Connection],
     ended: Noted,
     now: float,
-    request: str = "",
+    request: str,
 ) -> Meant:
     """Tell what the termination before a remove_export meant.
 

@@ -5,7 +5,12 @@ import dataclasses
 
 import pytest
 
-from taikun_cinder.access.attachment import Attachment, Connection, Disks
+from taikun_cinder.access.attachment import (
+    Attachment,
+    Connection,
+    Disks,
+    read_only_by_nameless,
+)
 from taikun_cinder.access.model import Credentials, Grant, Initiator, Mode
 
 A, B = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "ab")
@@ -86,3 +91,29 @@ def test_answer_is_for_its_server_or_for_all_that_it_may_be_for():
     assert answer.servers == {"one"}
     several = dataclasses.replace(answer, candidates=frozenset({"two", "three"}))
     assert several.servers == {"two", "three"}
+
+
+def test_os_attach_holds_to_reading_what_can_only_be_its_own():
+    reads, also_reads, writes = (
+        Attachment(number, "host", None, connected=True, mode=mode)
+        for number, mode in (("1", Mode.RO), ("2", Mode.RO), ("3", Mode.RW))
+    )
+    first, second = (
+        Connection(f"mark {host}", Grant(host, Credentials("name", "word"), Mode.RW), 0)
+        for host in (A, B)
+    )
+    assert read_only_by_nameless([reads], [first]) == [first]
+    assert read_only_by_nameless([reads, also_reads], [first, second]) == [
+        first,
+        second,
+    ]
+    # Which of the two it is, or whether it may write, cannot be told.
+    assert not read_only_by_nameless([reads], [first, second])
+    assert not read_only_by_nameless([reads, writes], [first])
+    assert not read_only_by_nameless([], [])
+    # These are known to be for others, or for nobody any more.
+    idle = dataclasses.replace(second, idle=True)
+    named = Attachment("4", "host", B, True, instance_uuid="one")
+    its = dataclasses.replace(second, server="one")
+    assert read_only_by_nameless([reads], [first, idle]) == [first]
+    assert read_only_by_nameless([reads, named], [first, its]) == [first]

@@ -85,3 +85,25 @@ def test_attach_that_is_repeated_notes_what_its_own_host_has():
     ledger = Ledger().attach([], A, "mark 4", None, 1)
     ledger = ledger.attach(rows[3:], A, "mark 5", Mode.RO, 2, readers_disk=True)
     assert ledger.disks == {"4": Disks(A, Mode.RO)}
+
+
+def test_what_is_remembered_lasts_when_the_rows_are_read():
+    had = {"1": Disks(A, Mode.RW), "2": Disks(B, Mode.RW)}
+    missing = Ledger(disks=had, absent={A: 1, B: 2}, attachments={B: frozenset("2")})
+    pruned = missing.prune([_row()])
+    assert pruned.disks == had
+    assert pruned.absent == {A: 1}
+    assert pruned.attachments == {A: {"1"}}
+    assert Ledger(disks=had).prune([_row()]).disks == {"1": had["1"]}
+
+
+def test_main_disk_goes_with_a_new_connector_or_who_asks_to_read():
+    had = {"1": Disks(A, Mode.RW)}
+    ended = Ledger(disks=had, ended={_row().key: 1})
+    assert ended.prune([_row()]).disks == had
+    again = Ledger(disks=had, ended={("1", "mark of before"): 1})
+    assert again.prune([_row()]).disks == {}
+    reads = Ledger(disks=had).attach([], A, "mark 1", Mode.RO, 1, reads=True)
+    assert reads.prune([_row()]).disks == {"1": Disks(A, None)}
+    writes = Ledger(disks=had).attach([], A, "mark 1", Mode.RO, 1)
+    assert writes.prune([_row()]).disks == had

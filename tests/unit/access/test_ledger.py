@@ -409,6 +409,41 @@ def test_of_several_pairs_that_rows_show_the_targets_is_the_hosts():
     assert _credentials(rows, ledger)[A] == OLD
 
 
+def test_row_without_a_host_gives_no_access_and_holds_to_reading():
+    nameless = _attachment("mark 9", initiator=None, mode=Mode.RO)
+    assert _initiators([nameless, _attachment("mark 1")], Ledger()) == {A}
+    ledger = Ledger().attach([nameless], A, "mark 1", Mode.RW, 1)
+    assert {grant.mode for grant in grants([nameless], ledger)} == {Mode.RO}
+    assert {grant.mode for grant in grants([], ledger)} == {Mode.RW}
+
+
+def test_row_for_the_readers_disk_gives_that_alone():
+    row = dataclasses.replace(_attachment("mark 1"), readers_disk=True)
+    assert grants([row], Ledger()) == {Grant(A, OLD, None, readers_disk=True)}
+
+
+def test_pair_and_machine_that_a_host_has_are_remembered():
+    ledger = Ledger().attach([], A, "mark 1", Mode.RW, 1)
+    assert ledger.current == _credentials([], ledger)
+    here = Machine("compute1", "192.0.2.1")
+    row = dataclasses.replace(_attachment("mark 1"), machine=Machine("nova1"))
+    assert Ledger(machines={A: here}).prune([row]).machines == {A: here}
+
+
+def test_all_attachments_that_a_host_had_are_remembered():
+    rows = [_attachment("mark 1"), _attachment("mark 2"), _attachment("mark 3", None)]
+    ledger = Ledger(attachments={A: frozenset({"old"})}).prune(rows)
+    assert ledger.attachments == {A: {"old", "id of mark 1", "id of mark 2"}}
+
+
+def test_pair_that_nobody_knows_lasts_until_its_row_shows_one():
+    row = _attachment("mark 1", credentials=None)
+    shown = {A: _host_state(credentials=_sealed())}
+    ledger = Ledger().adopt([row], shown, 1).prune([row])
+    assert [one.shown for one in ledger.connections] == [True]
+    assert ledger.prune([_attachment("mark 1")]).connections == ()
+
+
 def test_row_that_gets_its_pair_later_is_believed_then():
     hosts = {A: _host_state(credentials=_sealed())}
     ledger = Ledger().adopt([_attachment("1", A, None)], hosts, 1)

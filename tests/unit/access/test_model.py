@@ -46,22 +46,43 @@ def test_portal_is_the_same_however_it_is_written():
     assert str(Portal("192.0.2.1", 3261)) == "192.0.2.1:3261"
 
 
-@pytest.mark.parametrize(("address", "port"), [("storage", 3260), ("192.0.2.1", 0)])
+@pytest.mark.parametrize(
+    ("address", "port"), [("storage", 3260), ("192.0.2.1", 0), ("192.0.2.1", 65536)]
+)
 def test_portal_that_nobody_can_listen_at_is_refused(address, port):
-    with pytest.raises(ValueError, match=r"storage|0 is no"):
+    with pytest.raises(ValueError, match=rf"storage|{port} is no TCP port"):
         Portal(address, port)
+    assert [Portal("192.0.2.1", edge).port for edge in (1, 65535)] == [1, 65535]
+
+
+def test_grant_says_the_disks_that_it_shows_and_shows_one_at_least():
+    assert Grant(A, SECRET, Mode.RW, True).words == "rw and the readers' disk"
+    with pytest.raises(ValueError, match=f"grant for {A} that shows it no disk"):
+        Grant(A, SECRET, None)
+
+
+def test_portal_covers_itself_and_anywhere_covers_all_of_its_kind():
+    one, anywhere = Portal("192.0.2.1"), Portal("0.0.0.0")  # noqa: S104
+    assert one.covers(one)
+    assert anywhere.covers(one)
+    assert not one.covers(anywhere)
+    assert not anywhere.covers(Portal("192.0.2.1", 3261))
+    assert not anywhere.covers(Portal("::1"))
+    assert not one.covers(Portal("192.0.2.2"))
 
 
 def test_export_with_portals_that_clash_is_refused():
-    with pytest.raises(ValueError, match=r"0\.0\.0\.0"):
+    both = r"nobody can listen at 0\.0\.0\.0:3260 and 192\.0\.2\.1:3260$"
+    with pytest.raises(ValueError, match=both):
         _export(Portal("0.0.0.0"), Portal("192.0.2.1"))  # noqa: S104
     _export(Portal("0.0.0.0"), Portal("192.0.2.1", 3261), Portal("::1"))  # noqa: S104
 
 
 def test_export_with_two_grants_for_one_initiator_is_refused():
-    two = [Grant(A, SECRET, Mode.RW), Grant(A, SECRET, Mode.RO)]
-    with pytest.raises(ValueError, match="several grants for iqn"):
-        _export(grants=two)
+    b, c = (Initiator(f"iqn.2026-11.com.example:{name}") for name in "bc")
+    twice = [Grant(one, SECRET, mode) for one in (A, b) for mode in Mode]
+    with pytest.raises(ValueError, match=f"several grants for {A}, {b}$"):
+        _export(grants=[*twice, Grant(c, SECRET, Mode.RW)])
 
 
 @pytest.mark.parametrize(
