@@ -68,6 +68,8 @@ def _write_settings() -> None:
             "state_path": str(HOME),
             "rootwrap_config": f"{ETC}/rootwrap.conf",
             "transport_url": "fake:/",
+            # Its cinder-volume reports once, and what a test breaks takes its time.
+            "service_down_time": "600",
             "enabled_backends": BACKEND,
             "scheduler_default_filters": f"{_FILTERS},TaikunMultiattachFilter",
         },
