@@ -12,8 +12,11 @@ that chooses a mutant, and is taken off the mutants.
 
 import functools
 import gc
+import math
 import os
+import resource
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -33,13 +36,16 @@ _CHEAP = 0.5
 _LIMIT = float(os.environ.get("TAIKUN_MUTATION_SECONDS", "30"))
 
 
+#: Seconds of a processor that they may take beside twice what they took. Some mutants
+#: never end: a plan that does not see what it has done.
+_PATIENCE = 10
 #: The status of mutmut's for what is neither killed nor alive.
 _SUSPICIOUS = 35
 
 
 def stages(
     mutant: str | None, tests: Iterable[str], seconds: Mapping[str, float]
-) -> list[list[str]]:
+) -> list[dict[str, float]]:
     """Divide the tests that call a function into those to run first, and then.
 
     Most mutants end with the first, which need no database.
@@ -48,6 +54,9 @@ def stages(
         mutant: its name; None to see that all is well without one.
         tests: their names, as pytest has them.
         seconds: that each took.
+
+    Returns:
+        the seconds of each test, in the order to run them in.
     """
     own = f"tests/unit/{mutant.split('.')[1]}/" if mutant else "none"
 
@@ -59,14 +68,24 @@ def stages(
     for test in tests:
         name = test.partition("[")[0]
         whole[name] = whole.get(name, 0) + seconds.get(test, 0)
-    first, then, left = [], [], _LIMIT
+    first: dict[str, float] = {}
+    then: dict[str, float] = {}
+    left = _LIMIT
     for test, taken in sorted(whole.items(), key=place):
         if test.startswith(own) and taken < _CHEAP:
-            first.append(test)
+            first[test] = taken
         elif taken <= left:
-            then.append(test)
+            then[test] = taken
             left -= taken
-    return [stage for stage in (first, then) if stage] or [[]]
+    return [stage for stage in (first, then) if stage]
+
+
+def _end_after(seconds: float) -> None:
+    """End the process when it has taken this much time of a processor, and some."""
+    soon = math.ceil(time.process_time() + 2 * seconds + _PATIENCE)
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (soon, resource.getrlimit(resource.RLIMIT_CPU)[1])
+    )
 
 
 def _only_wraps(function: cst.FunctionDef) -> bool:
@@ -114,8 +133,10 @@ def _run_tests(original: Callable[..., int]) -> Any:
         status = 0
         seconds = state().duration_by_test
         for stage in stages(mutant_name, tests or seconds, seconds):
+            if mutant_name:
+                _end_after(sum(stage.values()))
             try:
-                status = original(self, mutant_name=mutant_name, tests=stage)
+                status = original(self, mutant_name=mutant_name, tests=list(stage))
             except BadTestExecutionCommandsException:
                 status = _SUSPICIOUS  # it would count as killed
             if status:
