@@ -79,10 +79,7 @@ def _foreign(initiator: Initiator) -> Difference:
 
 
 def _unwanted(observed: LioState) -> Iterator[Difference]:
-    for initiator in sorted(observed.acls):
-        yield Difference(
-            Kind.FOREIGN_ACL, "an ACL", "none", steps.RemoveAcl(initiator), initiator
-        )
+    yield from map(_foreign, sorted(observed.acls))
     if observed.target is not None:
         yield Difference(Kind.UNWANTED, "a target", "none", steps.RemoveTarget())
     if observed.backstore is not None:
@@ -103,10 +100,7 @@ def _logins(view: View) -> Iterator[Difference]:
             yield Difference(Kind.ATTRIBUTE, f"{name}={found}", f"{name}={value}", step)
     for tag in sorted(target.other_tpgs) if target else ():
         yield Difference(Kind.OTHER_TPG, f"TPG {tag}", "none", steps.RemoveTpg(tag))
-    for initiator in sorted(view.observed.acls.keys() - view.kept.keys()):
-        yield Difference(
-            Kind.FOREIGN_ACL, "an ACL", "none", steps.RemoveAcl(initiator), initiator
-        )
+    yield from map(_foreign, sorted(view.observed.acls.keys() - view.kept.keys()))
 
 
 def _too_much(view: View, initiator: Initiator, grant: Grant) -> Iterator[Difference]:
