@@ -17,6 +17,7 @@ from taikun_cinder.targets.lio.states import (
     ATTRIBUTES,
     PASSABLE,
     LioState,
+    MappedLunState,
     readers_serial,
 )
 from taikun_cinder.targets.lio.steps import after
@@ -374,3 +375,56 @@ def test_personal_steps_of_a_sound_export_is_the_whole_plan(before, now, session
     whole = plan(observed, now).steps
     shared = any(not isinstance(step, steps.PersonalStep) for step in whole)
     assert personal(observed, now, changed) == (None if shared else whole)
+
+
+def _shared(*shown):
+    """An export for these hosts: each writes, or has the readers' disk."""
+    grants = (
+        Grant(host, CREDENTIALS[host], Mode.RW)
+        if writes
+        else Grant(host, CREDENTIALS[host], None, readers_disk=True)
+        for host, writes in shown
+    )
+    return Export(NAME, DEVICE, SERIAL, frozenset(PORTALS), frozenset(grants))
+
+
+def test_nobody_is_let_in_to_another_device_that_a_live_host_has():
+    observed = finished(_shared((A, True)), {A})
+    other = replace(observed.backstore, device="/dev/vg/other")
+    made = plan(replace(observed, backstore=other), _shared((A, True), (B, True)))
+    assert made.steps == ()
+    assert made.withheld == {A, B}
+    assert made.without_readers_disk == set()
+    assert plan(observed, _shared((A, True))).withheld == set()
+    assert plan(observed, None).withheld == set()
+
+
+@pytest.mark.parametrize(
+    ("mapped", "is_live", "taken"),
+    [
+        ({}, False, ()),
+        ({0: MappedLunState(0, False)}, False, (steps.UnmapLun(B, 0),)),
+        ({0: MappedLunState(0, True)}, True, ()),
+        ({0: MappedLunState(None, True)}, True, (steps.UnmapLun(B, 0),)),
+    ],
+)
+def test_host_with_an_acl_is_shown_no_other_device(mapped, is_live, taken):
+    desired = _shared((A, True), (B, True))
+    observed = finished(desired, {A, B} if is_live else {A})
+    acls = {**observed.acls, B: replace(observed.acls[B], mapped=mapped)}
+    target = replace(observed.target, tpg=replace(observed.tpg, acls=acls))
+    other = replace(observed.backstore, device="/dev/vg/other")
+    made = plan(replace(observed, target=target, backstore=other), desired)
+    assert made.steps == taken
+
+
+def test_main_disk_is_given_where_the_readers_one_cannot_be():
+    observed = finished(_shared((A, False)), {A})
+    other = replace(observed.readers, device="/dev/vg/other")
+    desired = _shared((A, False), (C, True))
+    grants = desired.grants | {Grant(B, CREDENTIALS[B], Mode.RW, readers_disk=True)}
+    made = plan(replace(observed, readers=other), replace(desired, grants=grants))
+    assert made.without_readers_disk == {B}
+    assert made.withheld == {A}
+    assert steps.CreateAcl(B) in made.steps
+    assert steps.CreateAcl(C) in made.steps
