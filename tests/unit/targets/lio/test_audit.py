@@ -19,6 +19,7 @@ from taikun_cinder.targets.lio.states import (
 )
 from taikun_cinder.targets.lio.steps import CreateAcl, SetCredentials, after
 from tests.unit.targets.lio.states import (
+    ANYWHERE,
     CREDENTIALS,
     DEVICE,
     HOSTS,
@@ -358,6 +359,14 @@ def test_login_that_is_not_its_attachments_is_told_without_the_password(
             ],
         ),
         (
+            replace(WHOLE, target=replace(WHOLE.target, tpg=None)),
+            [
+                ("acl", A, "none", "an ACL, rw", ""),
+                ("acl", B, "none", "an ACL, the readers' disk", ""),
+                ("tpg", None, "none", "a TPG", "CreateTpg()"),
+            ],
+        ),
+        (
             _tpg(WHOLE, luns={}, acls={}),
             [
                 ("acl", A, "none", "an ACL, rw", ""),
@@ -425,3 +434,12 @@ def test_portal_that_a_live_host_may_have_come_by_waits():
         _tpg(finished(DESIRED, {A}), portals=DESIRED.portals | {ELSEWHERE}), DESIRED
     )
     assert (finding.kind, finding.step, finding.waits) == (Kind.EXTRA_PORTAL, "", True)
+
+
+def test_portal_that_another_one_of_a_live_host_is_in_the_way_of_waits():
+    desired = replace(DESIRED, portals=frozenset({ANYWHERE}))
+    observed = _tpg(finished(DESIRED, {A}), portals=frozenset({PORTALS[0]}))
+    assert _told(observed, desired) == [
+        ("extra-portal", None, "192.0.2.1:3260", "none", ""),
+        ("portal", None, "none", "0.0.0.0:3260", ""),
+    ]
