@@ -2,7 +2,8 @@
 """What goes wrong by Nova's own doing, whatever the driver does (doc/source/nova.rst).
 
 A test that is marked says what ought to hold, and is expected to fail. When it passes,
-Nova has been mended: take its mark and its paragraph in the document away.
+Nova has been mended: take its mark and its paragraph in the document away. What has to
+hold before, and what an operator does about it, raises LabError where it does not.
 """
 
 import contextlib
@@ -41,6 +42,12 @@ def _is_logged_in(server: Server, volume: str) -> bool:
     return volume in server.node.run("iscsiadm -m session || true")
 
 
+def _must_be_logged_in(server: Server, volume: str) -> None:
+    """See that a story begins as it should; an assertion would be expected to fail."""
+    what = f"the host of {server} is logged in to {volume}"
+    until(lambda: _is_logged_in(server, volume), what, 60)
+
+
 def _hard_reboot_gives_the_disk_back(server: Server, volume: str) -> None:
     """Do what an operator does about a server that has lost its disk."""
     server.cluster.cloud(USER).compute.reboot_server(server.id, "HARD")
@@ -63,7 +70,7 @@ def test_a_failed_attach_leaves_a_server_on_the_same_host_its_disk(
         failing = start(beside=neighbour)
         start.wait()
         neighbour.attach(volume.id)
-        assert _is_logged_in(neighbour, volume.id)
+        _must_be_logged_in(neighbour, volume.id)
         _occupy(failing, "vdb")
         with pytest.raises(LabError, match="gave the attach"):
             failing.attach(volume.id)
@@ -112,10 +119,11 @@ def test_a_live_migration_that_is_rolled_back_leaves_the_servers_there_their_dis
         start.wait()
         for server in (neighbour, moving):
             server.attach(volume.id)
+        _must_be_logged_in(neighbour, volume.id)
         home = moving.host
         with moving.writing(volume.id, 21) as writer:
             _call_off_a_live_migration(moving)
-            assert moving.host == home
+            until(lambda: moving.host == home, f"{moving} is where it was")
             writer.goes_on()
             still = _stays_logged_in(neighbour, volume.id)
             _hard_reboot_gives_the_disk_back(neighbour, volume.id)
