@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from taikun_cinder.access.attachment import Attachment
+from taikun_cinder.access.attachment import Attachment, Connection
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.machine import UNKNOWN, Machine
@@ -31,9 +31,25 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
                 connection.server,
                 connection.grant.initiator,
                 connection.writes,
-                connection.undecided,
+                connection.undecided or _may_be_a_repeat(connection, attachments),
                 not connection.rows or not connection.rows.isdisjoint(ids),
             )
+
+
+def _may_be_a_repeat(
+    connection: Connection, attachments: Iterable[Attachment]
+) -> bool:
+    """Say whether a connection that no row shows may be of another server.
+
+    If its host has the volume for another one, a repeated request of that one is taken
+    for the first time of a server whose attachment waits for its connector.
+    """
+    return any(
+        attachment.connected
+        and attachment.initiator == connection.grant.initiator
+        and attachment.server != connection.server
+        for attachment in attachments
+    )
 
 
 def unasked(

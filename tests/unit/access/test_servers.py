@@ -71,6 +71,18 @@ def test_answer_that_no_row_shows_is_a_use_and_cinders_own_is_none():
     assert _uses([], nowhere) == [Use("one", A, writes=True, undecided=True)]
 
 
+def test_nobody_inherits_from_an_answer_that_may_be_a_repeated_one_of_another():
+    waits, connected = _row(2, "two"), _row(1, "one", A)
+    answer = _answer(7, "two", rows=frozenset({"2"}))
+    *_, guessed = _uses([connected, waits], answer)
+    assert guessed == Use("two", A, writes=True, undecided=True)
+    on_another_host = _row(1, "one", B)
+    its_own = _row(1, "two", A)
+    for sure in (on_another_host, its_own):
+        *_, use = _uses([sure, waits], answer)
+        assert use == Use("two", A, writes=True)
+
+
 def test_host_with_more_than_was_asked_for_counts_as_a_server():
     rows = [_row(1, "one", A, Mode.RO)]
     reads, writes = Grant(A, PAIR, Mode.RO), Grant(A, PAIR, Mode.RW)
