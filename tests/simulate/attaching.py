@@ -102,7 +102,7 @@ class Attaching:
             return  # because of a lifted flag: it would be asked to read only
         with self._uses.working(use):
             boots, use.asks = self._world.kernel.boots, use.wish == "rw"
-            wrote = use.writes
+            wrote, use.is_repeated = use.writes, True
             try:
                 information = self._api.update(use)
                 # Also if its host is down, and connects by that when it is back.

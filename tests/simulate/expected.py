@@ -94,14 +94,15 @@ class Expected:
         """Take note that a volume's record was damaged.
 
         Of what has no attachment, only the kernel knows then. So an end of it by
-        Cinder's old API may be taken for that of the attachment beside it.
+        Cinder's old API may be taken for that of the attachment beside it. A row shows
+        the disk that a repeated request was told last.
         """
         self.damaged.add(volume)
         for use in self.uses:
             named = use.attachment and not use.is_old
             nowhere = not named or use.missing_since is not None
             beside_old = any(one.is_old for one in self.others_on_host(use))
-            if use.volume == volume and (nowhere or beside_old):
+            if use.volume == volume and (nowhere or beside_old or use.is_repeated):
                 use.may_be_cut_off = True
 
     def put_right(self, before: Mapping[str, int]) -> bool:

@@ -109,6 +109,8 @@ class Use:
         is_seen: whether a pass has come since its attachment was made.
         is_told_to_write: whether its host was told that it may, whatever was asked for;
             or the answer was lost.
+        is_repeated: whether its request was repeated. Only the record knows which disk
+            its host goes on with.
         lingers: whether it is over, and its host could write by it and has others,
             and no pass has come since.
     """
@@ -141,6 +143,7 @@ class Use:
     is_left_in: bool = False
     is_seen: bool = False
     is_told_to_write: bool = False
+    is_repeated: bool = False
     lingers: bool = False
 
     @property
