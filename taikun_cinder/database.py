@@ -26,6 +26,9 @@ from taikun_cinder.targets.base import Target
 
 LOG = logging.getLogger(__name__)
 
+# Cinder's services do it at their start, and commands have nobody else who does.
+objects.register_all()
+
 #: The admin metadata of a volume that all hosts may only read.
 READONLY = "readonly"
 

@@ -4,11 +4,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cinder.volume import driver
-from cinder.volume.drivers import lvm
 from oslo_config import cfg
 
-from taikun_cinder import opts, portals, targets
+from taikun_cinder import cinder_options, opts, portals, targets
 from taikun_cinder.node import Problem
 
 _ADDRESSES = {
@@ -19,25 +17,8 @@ _ADDRESSES = {
     "target_secondary_ip_addresses, or leave it out",
 }
 
-#: Options of Cinder's that the driver reads by itself.
-_CINDERS = (
-    "volume_group",
-    "lvm_conf_file",
-    "lvm_suppress_fd_warnings",
-    "lvm_share_target",
-    "target_prefix",
-    "target_port",
-    "target_ip_address",
-    "target_secondary_ip_addresses",
-    "backup_use_temp_snapshot",
-)
-
-
-def register(configuration: Any) -> None:
-    """Let a section know the options that the driver reads."""
-    cinders = (driver.volume_opts, driver.backup_opts, lvm.volume_opts)
-    for options in (*cinders, opts.BACKEND_OPTS):
-        configuration.append_config_values(options)
+#: Of Cinder's options, those whose faults are told with what they may be.
+_BY_KIND = ("target_helper", "target_protocol")
 
 
 def section(configuration: Any) -> str:
@@ -57,7 +38,8 @@ def unreadable(configuration: Any, option: str) -> str | None:
 
 def unreadable_ones(configuration: Any) -> dict[str, str]:
     """Give :func:`unreadable` of each option that the driver reads by itself."""
-    names = (*_CINDERS, *(option.name for option in opts.BACKEND_OPTS))
+    read = (*cinder_options.BACKEND_OPTS, *opts.BACKEND_OPTS)
+    names = (option.name for option in read if option.name not in _BY_KIND)
     errors = {name: unreadable(configuration, name) for name in names}
     return {name: error for name, error in errors.items() if error}
 

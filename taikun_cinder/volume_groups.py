@@ -12,7 +12,6 @@ from typing import Any
 
 from cinder import exception, utils
 from cinder.brick.local_dev import lvm
-from cinder.volume import volume_utils
 from oslo_concurrency import processutils
 
 from taikun_cinder import state_volume
@@ -211,7 +210,8 @@ def names(configuration: Any) -> list[str]:
         exception.VolumeGroupNotFound, processutils.ProcessExecutionError
     ):
         _open(configuration)
-    return [group["name"] for group in volume_utils.get_all_volume_groups()]
+    found = lvm.LVM.get_all_volume_groups(utils.get_root_helper())
+    return [group["name"] for group in found]
 
 
 def hidden(name: str) -> Hidden | None:

@@ -4,12 +4,14 @@
 import re
 import traceback
 
-import sqlalchemy.exc
 from oslo_config import cfg
 from oslo_utils import strutils
 
 #: The user and the password in a URL, also in one that lacks a sign.
 _LOGIN = re.compile(r":\S+@")
+
+#: By its name: commands that need no database have no time to import SQLAlchemy.
+_WRONG_URL = "sqlalchemy.exc.ArgumentError"
 
 #: The line of a configuration file that oslo.config quotes, behind its first word.
 _QUOTED = re.compile(r"(: ['\"]\S+)\s.*(['\"])$")
@@ -24,7 +26,7 @@ def printable(text: str) -> str:
 
 def cause(error: Exception) -> str:
     """Give the text of an error."""
-    if isinstance(error, sqlalchemy.exc.ArgumentError):
+    if _WRONG_URL in {f"{one.__module__}.{one.__name__}" for one in type(error).mro()}:
         # Older SQLAlchemys quote the whole URL; 2.0.38 does.
         return "connection in section [database] of cinder.conf is no database's URL"
     said = " ".join(str(error).split())

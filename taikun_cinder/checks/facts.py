@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from oslo_config import cfg
 
-from taikun_cinder import preflight, state_folder
+from taikun_cinder import state_folder, target_faults
 from taikun_cinder.checks.database_report import Database
 from taikun_cinder.checks.lvm_report import Lvm
 from taikun_cinder.cli.backends import Backend, host_of
@@ -95,7 +95,7 @@ class Facts:
     def place(self, backend: Backend) -> Place:
         """Give where the targets of a back end are to be."""
         if backend.name not in self._places:
-            place = preflight.place_of(backend.options, self.node)
+            place = target_faults.place_of(backend.options, self.node)
             self._places[backend.name] = place
         return self._places[backend.name]
 

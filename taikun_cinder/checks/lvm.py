@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from oslo_concurrency import processutils
 
-from taikun_cinder import preflight, volume_groups
+from taikun_cinder import group_faults, volume_groups
 from taikun_cinder.checks.check import BackendCheck
 from taikun_cinder.checks.facts import Facts
 from taikun_cinder.checks.findings import Finding, failed, of_problems, ok, warning
@@ -45,7 +45,7 @@ def _group(facts: Facts, backend: Backend) -> Iterator[Finding]:
     name = backend.options.volume_group
     group = facts.lvm(backend).get().groups.get(name)
     if group is None:
-        problems = preflight.of_volume_group(backend.options)
+        problems = group_faults.of_volume_group(backend.options)
         yield from of_problems(problems, f"{name} is there")
     elif group["vg_exported"]:
         yield failed(

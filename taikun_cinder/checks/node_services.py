@@ -9,7 +9,7 @@ from typing import Any
 
 from oslo_concurrency import processutils
 
-from taikun_cinder import preflight
+from taikun_cinder import target_faults
 from taikun_cinder.access.model import Portal
 from taikun_cinder.checks import commands
 from taikun_cinder.checks.check import BackendCheck, NodeCheck
@@ -66,7 +66,7 @@ def _addresses(facts: Facts, backend: Backend) -> Iterator[Finding]:
     if not facts.place(backend).portals:
         raise Unanswered("options")
     yield from of_problems(
-        preflight.of_addresses(backend.options, facts.node),
+        target_faults.of_addresses(backend.options, facts.node),
         "The node has the addresses of the targets, or they float",
     )
 

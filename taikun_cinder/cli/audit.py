@@ -5,11 +5,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Iterator, Sequence
 
 from taikun_cinder.cli import status
-from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.compared import ComparedBackend, coordinated
 from taikun_cinder.cli.verb import (
     ListVerb,
     add_backend,
-    coordinated,
     name_of,
 )
 from taikun_cinder.database import VolumeRow
@@ -54,7 +53,7 @@ class Audit(ListVerb):
 
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Look at all volumes of the back ends."""
-        found = self.backends(parsed_args.backend)
+        found = self.backends(ComparedBackend, parsed_args.backend)
         with coordinated():
             rows = list(self.rows(found))
         self.tell_if_none(parsed_args, rows)
@@ -65,7 +64,7 @@ class Audit(ListVerb):
         if parsed_args.formatter == "table" and not rows and not self.status:
             self.complain("nothing differs")
 
-    def rows(self, found: Sequence[Backend], only: str = "") -> Iterator[Row]:
+    def rows(self, found: Sequence[ComparedBackend], only: str = "") -> Iterator[Row]:
         """Give a row for each difference, and take note that there are some.
 
         Args:
@@ -96,7 +95,7 @@ class Audit(ListVerb):
         return () if volume is None else (volume,)
 
     def _of_volume(
-        self, backend: Backend, survey: Survey, volume: VolumeRow
+        self, backend: ComparedBackend, survey: Survey, volume: VolumeRow
     ) -> Iterator[Row]:
         try:
             seen = survey.of(volume)
@@ -121,7 +120,7 @@ class Audit(ListVerb):
                 outlook(seen, finding),
             )
 
-    def _row(self, backend: Backend, *values: str) -> Row:
+    def _row(self, backend: ComparedBackend, *values: str) -> Row:
         self.status = status.WRONG
         return name_of(backend), *values
 

@@ -1,30 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The back ends of this node that have our driver, as cinder.conf says."""
+"""The back ends of this node that have our driver, as cinder.conf says.
+
+Hosts wait for the commands that need no more than this, ``restore`` and ``unexport``.
+So nothing here may import Cinder's database or drivers, which takes seconds; what needs
+the database is in ``compared``.
+"""
 
 import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from cinder.volume import configuration, manager
 from oslo_concurrency import processutils
 from oslo_config import cfg
 
-from taikun_cinder import (
-    database,
-    option_faults,
-    shared_volumes,
-    targets,
-    volume_groups,
-)
+from taikun_cinder import cinder_options, option_faults, opts, targets, volume_groups
 from taikun_cinder.exception import ActivationRefused
-from taikun_cinder.exports import Exports
 from taikun_cinder.layout import Layout
-from taikun_cinder.reconcile import Reconcile
 from taikun_cinder.records import Records
-from taikun_cinder.survey import Survey
 from taikun_cinder.targets.base import Target
 
 #: The ``volume_driver`` of a back end of ours.
@@ -70,16 +65,13 @@ class Backend:
         return host_of(self.name)
 
     @functools.cached_property
-    def exports(self) -> Exports:
-        """Its exports; they need Cinder's database, and its COORDINATOR started."""
-        return Exports(
-            self.target,
-            Layout.of(self.options),
-            self.records,
-            lambda volume: self.group.activate(volume["name"]),
-            self.host,
-            self.options.taikun_login_patience,
-        )
+    def layout(self) -> Layout:
+        """The layout of its exports.
+
+        Raises:
+            ValueError: an option cannot be read, or an address is not an IP address.
+        """
+        return Layout.of(self.options)
 
     def refuse_elsewhere(self) -> None:
         """Refuse a back end whose volume group nodes share, where it is not started.
@@ -94,31 +86,9 @@ class Backend:
         if absence:
             raise ActivationRefused(*absence)
 
-    def survey(self, complain: Callable[[str], object]) -> Survey:
-        """Give what looks at its volumes for an operator.
 
-        Args:
-            complain: told once that Cinder's database cannot be read.
-        """
-        return Survey(
-            self.exports,
-            self.records,
-            self.options.taikun_database_patience,
-            lambda line: complain(f"{self.host}: {line}"),
-        )
-
-    @functools.cached_property
-    def reconcile(self) -> Reconcile:
-        """Its reconcile, not started."""
-        return Reconcile(
-            self.exports,
-            lambda: database.volumes_of(self.host),
-            lambda: database.attached_volumes(self.host),
-            lambda: database.knows_service(self.host),
-            self.options.taikun_database_patience,
-            self.options.taikun_max_revocations,
-            is_guarded=functools.partial(shared_volumes.is_guarded, self.options),
-        )
+#: A kind of back end.
+B = TypeVar("B", bound=Backend)
 
 
 def host_of(section: str) -> str:
@@ -132,18 +102,18 @@ def host_of(section: str) -> str:
     return f"{cfg.CONF[section].backend_host or cfg.CONF.host}@{section}"
 
 
-def enabled(complain: Callable[[str], object]) -> Iterator[Backend]:
+def enabled(kind: type[B], complain: Callable[[str], object]) -> Iterator[B]:
     """Give the back ends that ``enabled_backends`` names.
 
     Args:
+        kind: as what: a ``Backend``, or what knows more of it.
         complain: takes a line on each that cannot be told whether it is ours, or how it
             is; the others do not suffer from it.
     """
+    cinder_options.register()
     for name in _names(complain):
-        section = configuration.Configuration(
-            manager.volume_backend_opts, config_group=name
-        )
-        option_faults.register(section)
+        section = cinder_options.section(name)
+        section.append_config_values(opts.BACKEND_OPTS)
         if fault := option_faults.unreadable(section, "volume_driver"):
             complain(f"back end [{name}]: {fault}")
         elif section.volume_driver == DRIVER:
@@ -151,7 +121,7 @@ def enabled(complain: Callable[[str], object]) -> Iterator[Backend]:
             for fault in faults.values():
                 complain(f"back end [{name}]: {fault}")
             if not faults.keys() & _NEEDED:
-                yield _backend(name, section)
+                yield _backend(kind, name, section)
 
 
 def _names(complain: Callable[[str], object]) -> Iterator[str]:
@@ -171,8 +141,8 @@ def _names(complain: Callable[[str], object]) -> Iterator[str]:
             yield name
 
 
-def _backend(name: str, section: Any) -> Backend:
-    return Backend(
+def _backend(kind: type[B], name: str, section: Any) -> B:
+    return kind(
         name,
         section,
         volume_groups.Group.of(section),

@@ -4,6 +4,7 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 
+from taikun_cinder import database
 from taikun_cinder.checks import run
 from taikun_cinder.checks.findings import Outcome
 from taikun_cinder.checks.run import Result
@@ -49,8 +50,9 @@ class Check(ListVerb):
 
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Make all checks."""
+        database.give_up_soon()
         complaints: list[str] = []
-        found = list(backends.enabled(complaints.append))
+        found = list(backends.enabled(Backend, complaints.append))
         chosen = _chosen(found, parsed_args.backend)
         results = [
             *_of_configuration(found, complaints),

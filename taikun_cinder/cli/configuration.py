@@ -10,7 +10,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_privsep import priv_context
 
-from taikun_cinder import database, words
+from taikun_cinder import words
 
 CONF = cfg.CONF
 
@@ -69,7 +69,6 @@ def _read(program: str, arguments: Sequence[str], *, debug: bool) -> None:
         default_config_files=cfg.find_config_files("cinder", "cinder-volume"),
         default_config_dirs=cfg.find_config_dirs("cinder", "cinder-volume"),
     )
-    database.give_up_soon()
     if not CONF.config_file and not CONF.config_dir:
         raise cfg.ConfigFilesNotFoundError(["/etc/cinder/cinder.conf"])
     _log(debug=debug)

@@ -10,14 +10,13 @@ from cinder.exception import CinderException
 from taikun_cinder import database, locks
 from taikun_cinder.access.model import Initiator
 from taikun_cinder.cli import places, status
-from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.compared import ComparedBackend, coordinated
 from taikun_cinder.cli.places import Place
 from taikun_cinder.cli.verb import (
     ListVerb,
     NothingDoneError,
     add_backend,
     add_volume,
-    coordinated,
     filled,
 )
 from taikun_cinder.survey import DATABASE_PATIENCE
@@ -108,7 +107,7 @@ class FenceVerb(ListVerb):
 
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Cut the host off, and remember it."""
-        found = self.backends(parsed_args.backend)
+        found = self.backends(ComparedBackend, parsed_args.backend)
         place = self._place(found, parsed_args.volume)
         if place is None:
             raise self.unknown(parsed_args.volume, found)
@@ -130,7 +129,7 @@ class FenceVerb(ListVerb):
         self.complain(_NEXT.format(volume=place.volume.id))
         return COLUMNS, rows
 
-    def _place(self, found: Sequence[Backend], volume: str) -> Place | None:
+    def _place(self, found: Sequence[ComparedBackend], volume: str) -> Place | None:
         for backend in found:
             with self.guarded(backend):
                 place = places.find(backend, volume, self._exports_unseen)
@@ -142,7 +141,7 @@ class FenceVerb(ListVerb):
                     return place
         return None
 
-    def _exports_unseen(self, backend: Backend, error: Exception) -> None:
+    def _exports_unseen(self, backend: ComparedBackend, error: Exception) -> None:
         self.unseen += 1
         self.complain(
             f"{backend.host}: its exports cannot be listed: {of_error(error)} What is "

@@ -12,13 +12,10 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from cinder import objects
 from cliff import app, commandmanager
 
-objects.register_all()  # cinder.volume.manager cannot be imported before
-
-from taikun_cinder import version  # noqa: E402
-from taikun_cinder.cli import configuration, status  # noqa: E402
+from taikun_cinder import version
+from taikun_cinder.cli import configuration, status
 
 _PROGRAM = "taikun-cinder"
 

@@ -10,7 +10,7 @@ from cinder.exception import CinderException
 
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import ExportState, Initiator
-from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.compared import ComparedBackend
 from taikun_cinder.cli.verb import NothingDoneError
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.layout import Layout
@@ -32,7 +32,7 @@ class Place:
             what cannot be seen.
     """
 
-    backend: Backend
+    backend: ComparedBackend
     name_id: str
     target: str
     record: Record | None
@@ -48,7 +48,9 @@ class Place:
 
 
 def find(
-    backend: Backend, volume: str, unseen: Callable[[Backend, Exception], object]
+    backend: ComparedBackend,
+    volume: str,
+    unseen: Callable[[ComparedBackend, Exception], object],
 ) -> Place | None:
     """Find a volume of a back end by what the kernel and the records have.
 
@@ -57,7 +59,7 @@ def find(
         volume: as the operator named it.
         unseen: told why the kernel cannot be asked; what is recorded is found still.
     """
-    layout, target = backend.exports.layout, backend.target
+    layout, target = backend.layout, backend.target
     exported: dict[str, list[str]] = {}
     try:
         for name in sorted(target.names("")):  # the same one is meant each time
@@ -77,7 +79,7 @@ def find(
 
 
 def _place_at(
-    backend: Backend, name_id: str, record: Record | None, names: Sequence[str]
+    backend: ComparedBackend, name_id: str, record: Record | None, names: Sequence[str]
 ) -> Place | None:
     """Give a volume's export; None if it is no volume of the back end.
 
@@ -87,7 +89,7 @@ def _place_at(
         record: of it.
         names: those of all targets that are named by it.
     """
-    layout, folder = backend.exports.layout, backend.group.folder
+    layout, folder = backend.layout, backend.group.folder
     named = layout.name(name_id)
     export = record.export if record else None
     states = {name: _read(backend, name) for name in names}
@@ -107,7 +109,7 @@ def _place_at(
     return Place(backend, name_id, name, record, shown, former)
 
 
-def _read(backend: Backend, name: str) -> ExportState | None:
+def _read(backend: ComparedBackend, name: str) -> ExportState | None:
     with contextlib.suppress(CinderException):
         return backend.target.read(name)
     return None
@@ -136,7 +138,7 @@ def _meant(
         yield from sorted(places)
 
 
-def _record(backend: Backend, name_id: str, named: str) -> Record | None:
+def _record(backend: ComparedBackend, name_id: str, named: str) -> Record | None:
     """Give a volume's record; None if what is in its place speaks of another export."""
     record = backend.records.load(name_id)
     if record is not None and record.export is not None:

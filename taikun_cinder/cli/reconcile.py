@@ -10,8 +10,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from taikun_cinder.cli.audit import COLUMNS, Audit, Row
-from taikun_cinder.cli.backends import Backend
-from taikun_cinder.cli.verb import coordinated, filled, name_of
+from taikun_cinder.cli.compared import ComparedBackend, coordinated
+from taikun_cinder.cli.verb import filled, name_of
 
 
 class Reconcile(Audit):
@@ -45,7 +45,7 @@ class Reconcile(Audit):
 
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Tell the differences, and put them right if that is wanted."""
-        found = self.backends(parsed_args.backend)
+        found = self.backends(ComparedBackend, parsed_args.backend)
         left_out = self.status  # a back end that cannot be told how it is
         with coordinated():
             rows = list(self.rows(found, parsed_args.volume or ""))
@@ -59,7 +59,7 @@ class Reconcile(Audit):
                 self.tell_if_none(parsed_args, rows)
         return COLUMNS, rows
 
-    def _put_right(self, backend: Backend, only: str | None) -> None:
+    def _put_right(self, backend: ComparedBackend, only: str | None) -> None:
         if only:
             volume = backend.survey(self.wrong).find(only)
             if volume is None:

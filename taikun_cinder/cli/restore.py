@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cinder import coordination
 
-from taikun_cinder import preflight, words
+from taikun_cinder import group_faults, target_faults, words
 from taikun_cinder.access.model import Export
 from taikun_cinder.cli import status
 from taikun_cinder.cli.backends import Backend
@@ -52,7 +52,7 @@ class RestoreVerb(Verb):
 
     def take_action(self, parsed_args: Namespace) -> None:
         """Restore the back ends of this node."""
-        enabled = self.backends(parsed_args.backend)
+        enabled = self.backends(Backend, parsed_args.backend)
         is_here = self._is_surely_here if parsed_args.backend else self._is_here
         here = list(filter(is_here, enabled))
         found = [backend for backend in here if self._can_export(backend, Node())]
@@ -86,12 +86,13 @@ class RestoreVerb(Verb):
         """Tell why the node has not got the volume group, unless it has."""
         if backend.records.state_volume(backend.group.folder.name):
             return True  # without LVM: hosts wait
-        problems = list(preflight.of_volume_group(backend.options))
+        problems = list(group_faults.of_volume_group(backend.options))
         return self._judge(backend, problems)
 
     def _can_export(self, backend: Backend, node: Node) -> bool:
         """Tell what keeps the node from exporting, as the driver does at its start."""
-        return self._judge(backend, list(preflight.of_targets(backend.options, node)))
+        problems = list(target_faults.of_targets(backend.options, node))
+        return self._judge(backend, problems)
 
     def _judge(self, backend: Backend, problems: Sequence[Problem]) -> bool:
         for problem in problems:

@@ -41,7 +41,7 @@ class UnexportVerb(Verb):
 
     def take_action(self, parsed_args: Namespace) -> None:
         """Remove the exports of the back ends."""
-        found = self.backends(parsed_args.backend)
+        found = self.backends(Backend, parsed_args.backend)
         locks = VolumeLocks(coordination.COORDINATOR, "The exports are removed")
         with locks.started():
             for backend in found:
@@ -49,7 +49,7 @@ class UnexportVerb(Verb):
                     self._unexport(backend, locks)
 
     def _unexport(self, backend: Backend, locks: VolumeLocks) -> None:
-        layout = backend.exports.layout
+        layout = backend.layout
         removed = failed = 0
         for name in sorted(backend.target.names("")):
             if (name_id := layout.name_id(name)) is None:
@@ -78,7 +78,7 @@ def _remove(backend: Backend, name: str, name_id: str) -> bool:
     It is, if its device is a logical volume of the back end's group. What has no device
     may be in an odd place, and keep a volume of that name open.
     """
-    named = backend.exports.layout.name(name_id)
+    named = backend.layout.name(name_id)
     device = backend.target.read(name).device
     if device is None:
         if not (backend.group.folder / named).exists():

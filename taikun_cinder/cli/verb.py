@@ -16,14 +16,13 @@ from argparse import (
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from cinder import coordination
 from cliff import command, lister, show
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from taikun_cinder import words
 from taikun_cinder.cli import backends, status
-from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.backends import B, Backend
 
 LOG = logging.getLogger(__name__)
 
@@ -86,14 +85,18 @@ class Verb(command.Command):
         self.complain(line)
         self.status = status.WRONG
 
-    def backends(self, names: Collection[str] = ()) -> list[Backend]:
+    def backends(self, kind: type[B], names: Collection[str] = ()) -> list[B]:
         """Give the back ends of this node, or of these names only.
+
+        Args:
+            kind: as what: a ``Backend``, or a ``ComparedBackend``.
+            names: of their sections; none for all.
 
         Raises:
             NothingDoneError: there is none, or none of a name, or another user than
                 this one has to look after them.
         """
-        found = list(backends.enabled(self.wrong))
+        found = list(backends.enabled(kind, self.wrong))
         if not found:
             raise NothingDoneError(
                 f"no back end in enabled_backends has volume_driver = {backends.DRIVER}"
@@ -146,26 +149,6 @@ class Verb(command.Command):
             LOG.debug("A back end cannot be looked at. %s", words.trace(error))
             said = words.of_error(error)
             self.wrong(f"{name_of(backend)}: it cannot be looked at: {said}")
-
-
-@contextlib.contextmanager
-def coordinated() -> Iterator[None]:
-    """Have the volumes' locks meanwhile.
-
-    Raises:
-        NothingDoneError: they cannot be had.
-    """
-    try:
-        coordination.COORDINATOR.start()
-    except Exception as error:
-        raise NothingDoneError(
-            "the locks that backend_url of section [coordination] of cinder.conf names "
-            f"cannot be had: {words.of_error(error)}"
-        ) from error
-    try:
-        yield
-    finally:
-        coordination.COORDINATOR.stop()
 
 
 def name_of(backend: Backend) -> str:

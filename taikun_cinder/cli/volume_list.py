@@ -8,11 +8,10 @@ from typing import Any
 
 from taikun_cinder.access.model import Mode
 from taikun_cinder.accesses import Access, accesses
-from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.compared import ComparedBackend, coordinated
 from taikun_cinder.cli.verb import (
     ListVerb,
     add_backend,
-    coordinated,
     filled,
     name_of,
 )
@@ -65,7 +64,7 @@ class VolumeList(ListVerb):
         self, parsed_args: Namespace
     ) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
         """Look at all volumes of the back ends."""
-        found = self.backends(parsed_args.backend)
+        found = self.backends(ComparedBackend, parsed_args.backend)
         with coordinated():
             looked_at = [
                 (backend, seen, uses)
@@ -90,7 +89,7 @@ class VolumeList(ListVerb):
         meant = f"; these have a name like it: {like}" if like else ""
         self.complain(f"no host {host} uses a volume that was looked at{meant}")
 
-    def volumes(self, backend: Backend) -> Iterator[tuple[Seen, list[Access]]]:
+    def volumes(self, backend: ComparedBackend) -> Iterator[tuple[Seen, list[Access]]]:
         """Look at the volumes of a back end, each with who uses it."""
         with self.guarded(backend):
             backend.refuse_elsewhere()
@@ -111,7 +110,7 @@ def _is_of(use: Access, host: str) -> bool:
     return host.lower() in (use.host.lower(), use.initiator.lower())
 
 
-def _row(backend: Backend, seen: Seen, uses: list[Access]) -> tuple[Any, ...]:
+def _row(backend: ComparedBackend, seen: Seen, uses: list[Access]) -> tuple[Any, ...]:
     hosts = seen.shown.hosts.values()
     return (
         name_of(backend),

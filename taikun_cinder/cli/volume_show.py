@@ -12,13 +12,12 @@ from taikun_cinder import words
 from taikun_cinder.access.fence import Fence
 from taikun_cinder.accesses import accesses
 from taikun_cinder.cli.audit import outlook
-from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.compared import ComparedBackend, coordinated
 from taikun_cinder.cli.verb import (
     NothingDoneError,
     ShowVerb,
     add_backend,
     add_volume,
-    coordinated,
     name_of,
 )
 from taikun_cinder.database import VolumeRow
@@ -55,7 +54,7 @@ class VolumeShow(ShowVerb):
 
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], Any]:
         """Look at the volume."""
-        found = self.backends(parsed_args.backend)
+        found = self.backends(ComparedBackend, parsed_args.backend)
         with coordinated():
             for backend in found:
                 volume = None
@@ -110,7 +109,7 @@ def differences(seen: Seen) -> list[dict[str, str]]:
     ]
 
 
-def _shown(backend: Backend, seen: Seen) -> dict[str, Any]:
+def _shown(backend: ComparedBackend, seen: Seen) -> dict[str, Any]:
     shown, details = seen.shown, seen.details
     uses = [dataclasses.asdict(use) for use in accesses(seen)]
     portals = [{"portal": str(one)} for one in sorted(details.portals, key=str)]

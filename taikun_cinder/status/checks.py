@@ -30,7 +30,7 @@ from taikun_cinder.survey import DATABASE_PATIENCE  # noqa: E402
 def _of_each(check: Callable[[Backend], Found]) -> Found:
     """Put together what is found of each back end; a fault of one hides no other."""
     whole = Found()
-    for backend in backends.enabled(lambda _fault: None):
+    for backend in backends.enabled(Backend, lambda _fault: None):
         try:
             whole += check(backend)
         except Exception as error:
@@ -58,7 +58,8 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _back_ends(self) -> Result:
         whole = Found()
-        names = [backend.name for backend in backends.enabled(whole.failures.append)]
+        enabled = backends.enabled(Backend, whole.failures.append)
+        names = [backend.name for backend in enabled]
         if not names and not whole.failures:
             whole += Found.warning(
                 "no back end in enabled_backends has volume_driver = "
@@ -118,5 +119,5 @@ def _options(backend: Backend) -> Found:
 
 def _folders() -> list[Path]:
     """List the folders of records of the back ends, each once."""
-    found = backends.enabled(lambda _fault: None)
+    found = backends.enabled(Backend, lambda _fault: None)
     return list(dict.fromkeys(backend.records.folder for backend in found))

@@ -138,6 +138,7 @@ class Operators:
         # What a command has of a back end, as far as a fence uses it.
         stand_in: Any = SimpleNamespace(
             exports=exports,
+            layout=exports.layout,
             target=target,
             records=records,
             host=backend.host,

@@ -27,7 +27,7 @@ from cinder.tests.unit import test  # noqa: E402
 from cinder.volume import drivers  # noqa: E402
 from cinder.volume.drivers import lvm  # noqa: E402
 
-from taikun_cinder import driver, option_faults, opts, preflight, targets  # noqa: E402
+from taikun_cinder import driver, opts, preflight, targets  # noqa: E402
 from tests.unit.memory import MemoryTarget  # noqa: E402
 from tests.upstream.cannot_hold import CANNOT_HOLD  # noqa: E402
 
@@ -66,7 +66,7 @@ class Ours(driver.MultiattachLVMDriver):
     def __init__(self, vg_obj: Any = None, *args: Any, **named: Any) -> None:
         configuration = named.pop("configuration")
         if not isinstance(configuration, mock.Mock):
-            option_faults.register(configuration)
+            configuration.append_config_values(opts.BACKEND_OPTS)
         super().__init__(vg_obj, *args, configuration=_Options(configuration), **named)
         self.configuration = configuration
 

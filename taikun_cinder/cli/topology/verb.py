@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from taikun_cinder import version
+from taikun_cinder.cli.compared import ComparedBackend, coordinated
 from taikun_cinder.cli.topology import page
 from taikun_cinder.cli.topology.graph import Edge, Graph, as_dict, graph
-from taikun_cinder.cli.verb import coordinated, name_of
+from taikun_cinder.cli.verb import name_of
 from taikun_cinder.cli.volume_list import VolumeList
 from taikun_cinder.connectors import printable
 
@@ -74,7 +75,7 @@ class Topology(VolumeList):
     def take_action(self, parsed_args: Namespace) -> tuple[Sequence[str], list[Row]]:
         """Look at all volumes of the back ends."""
         self._unseen: list[str] = []
-        found = self.backends(parsed_args.backend)
+        found = self.backends(ComparedBackend, parsed_args.backend)
         file = None if parsed_args.html == _OUTPUT else parsed_args.html
         if file is not None:
             page.check(file)

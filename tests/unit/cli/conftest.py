@@ -19,7 +19,7 @@ from oslo_db import exception as db_exception
 
 from taikun_cinder import database
 from taikun_cinder.cli import backends, configuration
-from taikun_cinder.cli.backends import Backend
+from taikun_cinder.cli.compared import ComparedBackend
 from taikun_cinder.cli.main import Application
 from taikun_cinder.records import Records
 from taikun_cinder.volume_groups import Group
@@ -40,10 +40,10 @@ class Done:
         return json.loads(self.out)
 
 
-def backend_of(cloud: Cloud) -> Backend:
+def backend_of(cloud: Cloud) -> ComparedBackend:
     """Give the back end as a process beside cinder-volume's has it."""
     options = cloud.driver.configuration
-    return Backend(
+    return ComparedBackend(
         cloud.manager.host.partition("@")[2],
         options,
         Group(options.volume_group, lambda: cloud.driver.vg),
@@ -95,7 +95,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Done]]:
         complaints: Any = (),
         **streams: io.StringIO,
     ) -> Done:
-        def enabled(complain: Callable[[str], object]) -> list[Any]:
+        def enabled(_kind: type, complain: Callable[[str], object]) -> list[Any]:
             for line in complaints:
                 complain(line)
             return list(found)

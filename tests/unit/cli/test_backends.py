@@ -35,7 +35,7 @@ def enabled(monkeypatch, tmp_path, complaints):
         conf(["--config-file", str(file)])
         monkeypatch.setattr(configuration, "CONF", conf)
         monkeypatch.setattr(cfg, "CONF", conf)
-        found = backends.enabled(complaints.append)
+        found = backends.enabled(backends.Backend, complaints.append)
         return {backend.name: backend for backend in found}
 
     return read

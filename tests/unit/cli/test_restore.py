@@ -10,7 +10,7 @@ import pytest
 from cinder import coordination
 from oslo_config import cfg
 
-from taikun_cinder import preflight
+from taikun_cinder import group_faults
 from taikun_cinder.access.attachment import new_credentials
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Mode
@@ -293,7 +293,9 @@ def shared(back_end, monkeypatch):
     own = back_end()
     own.group.lock = "dlm"
     monkeypatch.setattr(
-        preflight, "of_volume_group", lambda options: iter([Problem("is away", "Go")])
+        group_faults,
+        "of_volume_group",
+        lambda options: iter([Problem("is away", "Go")]),
     )
     return own
 

@@ -260,7 +260,7 @@ def test_password_in_a_url_that_cannot_be_read_is_not_told(backend, monkeypatch)
         raise exc.ArgumentError("Could not parse 'mysql//cinder:s3cr@db/cinder'")
 
     monkeypatch.setattr("taikun_cinder.database.knows_service", refuse)
-    monkeypatch.setattr(backends, "enabled", lambda _complain: [backend])
+    monkeypatch.setattr(backends, "enabled", lambda _kind, _complain: [backend])
     result = Checks()._database()
     assert result.code == Code.WARNING
     assert "no database's URL" in str(result.details)
@@ -269,7 +269,7 @@ def test_password_in_a_url_that_cannot_be_read_is_not_told(backend, monkeypatch)
 
 def test_database_that_says_nothing_is_not_waited_for(backend, monkeypatch):
     monkeypatch.setattr("taikun_cinder.status.checks.DATABASE_PATIENCE", 0.1)
-    monkeypatch.setattr(backends, "enabled", lambda _complain: [backend])
+    monkeypatch.setattr(backends, "enabled", lambda _kind, _complain: [backend])
     with silent(monkeypatch):
         results = [Checks()._database(), Checks()._credentials()]
     for result in results:
