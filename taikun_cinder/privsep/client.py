@@ -26,7 +26,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_privsep import comm, daemon, priv_context
 
-from taikun_cinder.privsep import deadline
+from taikun_cinder.privsep import deadline, helper
 
 #: How many calls the privileged process serves at once. One that hangs takes one of
 #: these until it comes back; a target has one at most. A thread is made when it is
@@ -96,14 +96,20 @@ class Context(priv_context.PrivContext):
         cfg.CONF.set_default("thread_pool_size", CALLS, group=self.cfg_section)
         self._restarting = threading.Lock()
 
-    def start(self, *args: Any, **named: Any) -> None:
+    def start(self, method: Any = priv_context.Method.ROOTWRAP) -> None:
         """Start the privileged process, and watch it.
 
+        Args:
+            method: one of ``priv_context.Method``.
+
         Raises:
-            FailedToDropPrivileges: it could not be started.
+            FailedToDropPrivileges: it could not be started; the text says why.
         """
         _refuse_unknown_privsep()
-        super().start(*args, **named)
+        if method is priv_context.Method.ROOTWRAP:
+            self.channel = helper.Channel(self)
+        else:
+            super().start(method)
         send_recv = functools.partial(_send_recv, self.channel)
         setattr(self.channel, "send_recv", send_recv)  # noqa: B010 - it is a method
         watch = threading.Thread(

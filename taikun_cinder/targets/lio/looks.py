@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from taikun_cinder.node import Problem, missing_modules
+from taikun_cinder.privsep import helper
 from taikun_cinder.targets.lio import readiness, start
 from taikun_cinder.targets.looks import Look, Place, Unseen
 
@@ -107,8 +108,8 @@ LOOKS: Sequence[Look] = (
         "group and ``target_prefix``.",
         "It starts, is root, and may export this back end",
         _privileged_process,
-        # What it is given to start, twice, and to answer.
-        seconds=2 * start.PATIENCE + 30,
+        # What it is given to start, to call back and to answer.
+        seconds=3 * helper.PATIENCE + 30,
         as_service=True,
         by_options=True,
     ),

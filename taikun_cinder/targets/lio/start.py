@@ -1,20 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first start of the privileged process, and why it fails.
-
-oslo.privsep waits for ever for the command that starts it, and tells only that
-command's status. So it is started once on trial, with a time limit and its words kept.
-"""
+"""The start of the privileged process for a back end, and the cure where it fails."""
 
 import itertools
 import os
 import re
-import signal
-import socket
-import subprocess
-import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Collection, Iterable, Iterator
 
 from oslo_privsep import capabilities, comm, daemon
 
@@ -22,9 +12,6 @@ from taikun_cinder import privsep
 from taikun_cinder.node import Problem
 from taikun_cinder.privsep import lio, setup
 from taikun_cinder.privsep.refusal import KernelRefused
-
-#: The longest that the command may take, in seconds: a busy node needs some.
-PATIENCE = 60.0
 
 _SECTION = "taikun_cinder_privsep"
 
@@ -85,10 +72,6 @@ _OTHERWISE = (
 )
 
 
-class _FailedError(Exception):
-    """The privileged process did not start."""
-
-
 def problems(
     ports: Collection[int],
     *,
@@ -106,15 +89,14 @@ def problems(
     """
     try:
         if privsep.context.client_mode:
-            if not _runs(privsep.context):
-                _try(privsep.context)
-            user, power = _power()
+            privsep.context.connect()
+            user, power = setup.power()
             if weakness := _weakness(user, power, ports):
                 yield weakness
                 return
         yield from map(_refused, _refusals(prefixes, group))
         lacking = setup.prepare() if prepare else []
-    except _FailedError as failed:
+    except daemon.FailedToDropPrivileges as failed:
         yield Problem(
             f"The privileged process of the driver does not start: {failed}",
             f"{_cure(str(failed))}. Then restart cinder-volume.",
@@ -129,7 +111,7 @@ def problems(
             "Install the same version of taikun_cinder into the Python environment "
             "that privsep-helper is of, and restart cinder-volume.",
         )
-    except (comm.PrivsepTimeout, daemon.FailedToDropPrivileges, OSError) as failed:
+    except (comm.PrivsepTimeout, OSError) as failed:
         yield Problem(
             f"The privileged process of the driver does not answer: {_text(failed)}",
             f"{_OTHERWISE}.",
@@ -137,19 +119,6 @@ def problems(
     else:
         for folder, number in lacking:
             yield _no_reservations(folder, number)
-
-
-def _power() -> tuple[int, int]:
-    """Give the user and the capabilities of the process, see ``setup.power``.
-
-    Raises:
-        _FailedError: it does not start, though it could be tried; the text says why.
-    """
-    try:
-        return setup.power()
-    except daemon.FailedToDropPrivileges:
-        _try(privsep.context)  # only this one's words can be told
-        raise
 
 
 def _refusals(prefixes: Iterable[str], group: str | None) -> Iterable[str]:
@@ -210,86 +179,6 @@ def _cure(said: str) -> str:
         if re.search(pattern, said, re.IGNORECASE):
             return cure
     return _OTHERWISE
-
-
-def _runs(context: Any) -> bool:
-    """Say whether it was started before, for another back end of this process."""
-    return context.channel is not None and bool(context.channel.running)
-
-
-def _try(context: Any) -> None:
-    """Start it as oslo.privsep does, and end it.
-
-    Raises:
-        _FailedError: it does not start; the text says why.
-    """
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        socket.socket(socket.AF_UNIX) as listening,
-        tempfile.TemporaryFile() as words,
-    ):
-        path = str(Path(folder, "privsep.sock"))
-        listening.bind(path)
-        listening.listen(1)
-        listening.settimeout(PATIENCE)
-        _run(context.helper_command(path), words)
-        try:
-            _greet(listening)
-        except Exception as error:
-            # Only its words tell: it ended, or has not called back in time.
-            raise _FailedError(_said(words) or _text(error)) from None
-
-
-def _run(command: Sequence[str], words: IO[bytes]) -> None:
-    try:
-        started = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=words,
-            stderr=words,
-            # Its own, in which sudo finds no terminal to ask for a password at.
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise _FailedError(f"{command[0]}: {error.strerror}") from None
-    try:
-        status = started.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        _end(started)
-        raise _FailedError(
-            f"{' '.join(command)} has not ended after {PATIENCE:.0f} s"
-        ) from None
-    if status:
-        said = _said(words) or "it said nothing"
-        raise _FailedError(f"{command[0]} ended with status {status}: {said}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)  # with all that it started
-    except PermissionError:  # sudo is root's by then
-        return
-    process.wait()
-
-
-def _greet(listening: socket.socket) -> None:
-    try:
-        connected, _ = listening.accept()
-    except TimeoutError:
-        raise _FailedError(f"it has not called back after {PATIENCE:.0f} s") from None
-    connected.settimeout(None)
-    channel = comm.ClientChannel(connected)
-    try:
-        channel.send_recv((comm.Message.PING.value,), PATIENCE)
-    finally:
-        channel.close()
-
-
-def _said(words: IO[bytes]) -> str:
-    """Give the last lines of what the command said, in one."""
-    words.seek(0)
-    lines = words.read().decode(errors="replace").split("\n")
-    return " / ".join(line.strip() for line in lines if line.strip())[-600:]
 
 
 def _text(error: Exception) -> str:

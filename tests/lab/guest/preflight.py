@@ -157,16 +157,17 @@ def _main(given: Mapping[str, str]) -> None:
 
     from taikun_cinder import privsep  # noqa: PLC0415
     from taikun_cinder.node import Node  # noqa: PLC0415
-    from taikun_cinder.targets.lio import readiness, start  # noqa: PLC0415
+    from taikun_cinder.privsep import helper  # noqa: PLC0415
+    from taikun_cinder.targets.lio import readiness  # noqa: PLC0415
 
     file = [f"--config-file={plain_user.ETC}/cinder.conf"] if given else []
     cfg.CONF(file, project="cinder", default_config_files=[])
     cfg.CONF.set_default("lock_path", "/var/lib/cinder", "oslo_concurrency")
-    if helper := given.get("helper"):
-        cfg.CONF.set_override("helper_command", helper, "taikun_cinder_privsep")
+    if command := given.get("helper"):
+        cfg.CONF.set_override("helper_command", command, "taikun_cinder_privsep")
     privsep.context.set_client_mode(os.geteuid() != 0)
     priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
-    start.PATIENCE = float(given.get("patience", start.PATIENCE))
+    helper.PATIENCE = float(given.get("patience", helper.PATIENCE))
     for problem in readiness.problems(Node(), ()):
         print(f"{problem.tolerable} {problem.fault}. {problem.cure}")
 

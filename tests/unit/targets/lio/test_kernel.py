@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from oslo_concurrency import lockutils
-from oslo_privsep import comm, daemon, priv_context
+from oslo_privsep import comm, daemon
 
 from taikun_cinder import privsep
 from taikun_cinder.exception import StepUnfinished, TargetBusy
+from taikun_cinder.privsep import helper
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep.refusal import Busy
 from taikun_cinder.targets.lio import kernel, steps
@@ -59,10 +60,10 @@ def process(monkeypatch):
     ours, its = socket.socketpair()
     context = privsep.context
 
-    def start(self):
-        self.channel = daemon._ClientChannel(ours, self)
+    def start(context):
+        return daemon._ClientChannel(ours, context)
 
-    monkeypatch.setattr(priv_context.PrivContext, "start", start)
+    monkeypatch.setattr(helper, "Channel", start)
     monkeypatch.setattr(context, "client_mode", True)
     yield PrivilegedProcess(its)
     its.close()
@@ -173,14 +174,14 @@ def startable(monkeypatch):
     may = threading.Event()
     pairs = []
 
-    def start(self):
+    def start(context):
         may.wait(20)
         ours, its = socket.socketpair()
         pairs.append((ours, its))
         PrivilegedProcess(its)
-        self.channel = daemon._ClientChannel(ours, self)
+        return daemon._ClientChannel(ours, context)
 
-    monkeypatch.setattr(priv_context.PrivContext, "start", start)
+    monkeypatch.setattr(helper, "Channel", start)
     monkeypatch.setattr(privsep.context, "client_mode", True)
     yield may
     may.set()
@@ -215,16 +216,14 @@ import eventlet
 eventlet.monkey_patch()
 import sys, threading, time
 from oslo_concurrency import lockutils
-from oslo_privsep import priv_context
 from tests.unit.targets.lio import test_kernel
 from taikun_cinder import privsep
+from taikun_cinder.privsep import helper
 from taikun_cinder.targets.lio import kernel
 lockutils.set_defaults(sys.argv[1])
 ours, its = test_kernel.socket.socketpair()
 process = test_kernel.PrivilegedProcess(its)
-priv_context.PrivContext.start = lambda self: setattr(
-    self, "channel", test_kernel.daemon._ClientChannel(ours, self)
-)
+helper.Channel = lambda context: test_kernel.daemon._ClientChannel(ours, context)
 privsep.context.set_client_mode(True)
 process.hangs["iqn.2010-10.org.openstack:volume-1"] = back = threading.Event()
 ticks = []

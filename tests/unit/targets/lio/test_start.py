@@ -2,13 +2,14 @@
 """A privileged process that does not start is told with its cause, in time."""
 
 import errno
+import sys
 import time
 
 import pytest
 from oslo_privsep import daemon
 
 from taikun_cinder import privsep
-from taikun_cinder.privsep import setup
+from taikun_cinder.privsep import helper, setup
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio import start
 
@@ -18,7 +19,7 @@ def told(cinder, monkeypatch):
     """Return a function that gives the one problem with a helper's shell script."""
     monkeypatch.setattr(setup, "prepare", list)
     monkeypatch.setattr(privsep.context, "client_mode", True)
-    monkeypatch.setattr(start, "PATIENCE", 1.0)
+    monkeypatch.setattr(helper, "PATIENCE", 1.0)
 
     def told(script):
         command = f"sh -c '{script}'"
@@ -66,22 +67,6 @@ def test_cause_is_told_with_its_cure(told, said, cure):
     assert cure in text
 
 
-def test_cause_is_told_though_it_started_when_it_was_tried(told, monkeypatch):
-    real, tries = start._try, []
-
-    def tried(context):
-        tries.append(context)
-        if len(tries) > 1:
-            real(context)
-
-    def power():
-        raise daemon.FailedToDropPrivileges("Privsep daemon failed to start")
-
-    monkeypatch.setattr(start, "_try", tried)
-    monkeypatch.setattr(setup, "power", power)
-    assert "CAP_SYS_ADMIN" in told('echo "Operation not permitted" >&2; exit 1')
-
-
 def test_command_that_does_not_end_is_given_up(told):
     began = time.monotonic()
     assert "has not ended after 1 s" in told("exec sleep 600")
@@ -90,6 +75,62 @@ def test_command_that_does_not_end_is_given_up(told):
 
 def test_command_that_starts_nothing_is_given_up(told):
     assert "has not called back after 1 s" in told("exit 0")
+
+
+#: Stands for the privileged process: it answers what it is greeted with, or nothing.
+_PROCESS = """\
+import os, socket, sys
+from oslo_privsep import comm
+print("It begins.", file=sys.stderr, flush=True)
+connected = socket.socket(socket.AF_UNIX)
+connected.connect(sys.argv[-1])
+if os.fork():
+    sys.exit()
+channel = comm.ServerChannel(connected)
+for number, (message, *_) in channel:
+    if message == comm.Message.PING and "silent" not in sys.argv:
+        channel.send((number, (comm.Message.PONG.value,)))
+    elif message == comm.Message.CALL:
+        print("It is asked.", file=sys.stderr, flush=True)
+        channel.send((number, (comm.Message.RET.value, (0, 1 << 21))))
+"""
+
+
+@pytest.fixture
+def process(cinder, monkeypatch, tmp_path):
+    """Return a function that lets the command start such a one."""
+    file = tmp_path / "process.py"
+    file.write_text(_PROCESS)
+    monkeypatch.setattr(privsep.context, "client_mode", True)
+
+    def lets_start(*words):
+        command = " ".join([sys.executable, str(file), *words])
+        cinder.set_override("helper_command", command, "taikun_cinder_privsep")
+
+    yield lets_start
+    privsep.context.stop()
+    cinder.clear_override("helper_command", "taikun_cinder_privsep")
+
+
+def test_process_is_started_once_and_what_it_says_is_logged(process, caplog):
+    process()
+    assert list(start.problems({3260}, prepare=False)) == []
+    channel = privsep.context.channel
+    assert list(start.problems({3260}, prepare=False)) == []
+    assert privsep.context.channel is channel
+    deadline = time.monotonic() + 10
+    while "It is asked." not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert caplog.text.count("It begins.") == 1
+
+
+def test_process_that_does_not_answer_is_given_up(process, monkeypatch):
+    monkeypatch.setattr(helper, "PATIENCE", 2.0)
+    process("silent")
+    (problem,) = start.problems({3260}, prepare=False)
+    assert "It begins." in problem.fault
+    assert privsep.context.channel is None
 
 
 def test_command_that_is_not_there_is_named(cinder, told):
@@ -143,7 +184,7 @@ def test_process_that_options_take_its_rights_from_is_told(
     monkeypatch, user, power, port, lacks
 ):
     monkeypatch.setattr(privsep.context, "client_mode", True)
-    monkeypatch.setattr(start, "_try", lambda context: None)
+    monkeypatch.setattr(privsep.context, "connect", lambda: None)
     monkeypatch.setattr(setup, "power", lambda: (user, power))
     monkeypatch.setattr(setup, "prepare", list)
     told = [problem.fault for problem in start.problems({3260, port})]
