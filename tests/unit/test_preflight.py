@@ -379,6 +379,7 @@ def test_floating_address_where_no_target_listens_is_refused(configure, node, fl
         "target_helper",
         "lvm_conf_file",
         "target_prefix",
+        "report_discard_supported",
     ],
 )
 def test_option_that_names_an_unknown_one_is_refused_by_name(
