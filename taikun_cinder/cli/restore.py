@@ -8,6 +8,7 @@ changed since.
 """
 
 import contextlib
+import select
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +18,9 @@ from cinder import coordination
 
 from taikun_cinder import group_faults, target_faults, words
 from taikun_cinder.access.model import Export
-from taikun_cinder.cli import status
+from taikun_cinder.cli import backends, status
 from taikun_cinder.cli.backends import Backend
-from taikun_cinder.cli.verb import Verb, add_backend
+from taikun_cinder.cli.verb import NothingDoneError, Verb, add_backend
 from taikun_cinder.cli.volume_locks import VolumeLocks
 from taikun_cinder.exception import ActivationRefused
 from taikun_cinder.node import Node, Problem
@@ -29,6 +30,10 @@ from taikun_cinder.volume_record import Record
 
 #: After how many volumes the progress is told.
 _EVERY = 50
+
+#: What ``--when-told`` waits for, and for how long, in seconds.
+GO = "go"
+_PATIENCE = 600.0
 
 
 class RestoreVerb(Verb):
@@ -48,10 +53,20 @@ class RestoreVerb(Verb):
         """Make what reads the verb's arguments."""
         parser = super().get_parser(prog_name)
         add_backend(parser)
+        parser.add_argument(
+            "--when-told",
+            action="store_true",
+            help=f"get ready, and begin when the line '{GO}' comes on the standard "
+            f"input; anything else, its end, or {_PATIENCE / 60:.0f} minutes without "
+            "it: nothing is done. For a cluster manager, which starts the volume group "
+            "meanwhile.",
+        )
         return parser
 
     def take_action(self, parsed_args: Namespace) -> None:
         """Restore the back ends of this node."""
+        if parsed_args.when_told:
+            self._wait()
         enabled = self.backends(Backend, parsed_args.backend)
         is_here = self._is_surely_here if parsed_args.backend else self._is_here
         here = list(filter(is_here, enabled))
@@ -68,6 +83,24 @@ class RestoreVerb(Verb):
             except OSError as error:
                 self.unseen += len(own)
                 self.wrong(f"the records in {path} cannot be read: {error.strerror}")
+
+    def _wait(self) -> None:
+        """Do what takes time and can be done everywhere, and wait for the word.
+
+        That is, to import all that is needed, to start the privileged process, and to
+        load the kernel's modules.
+
+        Raises:
+            NothingDoneError: the word does not come.
+        """
+        # What is wrong is told when it has been looked at anew.
+        for backend in backends.enabled(Backend, lambda _line: None):
+            list(target_faults.of_targets(backend.options, Node()))
+        if not select.select([self.app.stdin], [], [], _PATIENCE)[0]:
+            raise NothingDoneError(f"nobody said {GO} in {_PATIENCE:.0f} s")
+        said = self.app.stdin.readline().strip()
+        if said != GO:
+            raise NothingDoneError(f"the standard input says {said!r} and not {GO!r}")
 
     def _say(self, line: str) -> None:
         with contextlib.suppress(OSError):  # hosts wait for their disks

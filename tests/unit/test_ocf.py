@@ -5,9 +5,12 @@ Here the kernel is a folder, and the command a script. ``tests/lab/test_failover
 has ocf-tester over a real kernel.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +26,7 @@ OCF_SUCCESS=0 OCF_ERR_GENERIC=1 OCF_ERR_UNIMPLEMENTED=3 OCF_ERR_INSTALLED=5
 OCF_ERR_CONFIGURED=6 OCF_NOT_RUNNING=7
 ocf_log() { echo "$@" >&2; }
 ocf_exit_reason() { echo "reason: $*" >&2; }
+ocf_is_true() { case $1 in 1 | true | yes) return 0 ;; *) return 1 ;; esac; }
 """
 
 #: A command that exports as many volumes as there are records, and logs its calls.
@@ -33,6 +37,12 @@ case "$*" in
 *audit*) cat {base}/differences 2>/dev/null; exec sleep "$(cat {base}/slow)" ;;
 *unexport*) rm -rf {core}/iblock_1 ;;
 *restore*)
+    case "$*" in
+    *--when-told*)
+        read -r word
+        echo "$word" >> {base}/words
+        [ "$word" = go ] || exit 2 ;;
+    esac
     cat {base}/said 2>/dev/null
     while read -r group; do
         mkdir -p {core}/iblock_1/$group
@@ -72,10 +82,33 @@ class Agent:
     def set(self, name, content):
         (self._folder / name).write_text(content)
 
+    def lines(self, name):
+        path = self._folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def wait_for(self, name):
+        """Give the lines of a file, once there are any."""
+        deadline = time.monotonic() + 60
+        while not (lines := self.lines(name)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return lines
+
     @property
     def calls(self):
-        path = self._folder / "calls"
-        return path.read_text().splitlines() if path.exists() else []
+        return self.lines("calls")
+
+    @property
+    def exports(self):
+        return list(self.core.glob("iblock_*/*"))
+
+    def kill_what_is_ready(self):
+        """Kill all processes of the agent and of its command."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if str(self._folder).encode() in b" ".join(words):
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def __call__(self, action, **parameters):
         """Give the status of an action; what it said is kept."""
@@ -148,6 +181,61 @@ def test_it_runs_though_no_host_has_a_volume(agent):
     assert agent("monitor", level=10) == OK
     assert agent("stop") == OK
     assert agent("monitor") == NOT_RUNNING
+
+
+def test_prepared_start_exports_when_its_turn_comes(agent):
+    assert agent("monitor", ahead="1") == NOT_RUNNING
+    assert agent("start", ahead="1") == OK
+    assert agent("monitor", ahead="1") == OK
+    assert agent("monitor") == NOT_RUNNING
+    agent.wait_for("calls")
+    assert not agent.exports
+    assert agent("start") == OK
+    assert agent.exports
+    assert agent.calls == ["restore --backend lvm1 --when-told"]
+    # What was ready is used up, and the member runs on.
+    assert agent("start") == OK
+    assert agent.calls[1:] == ["restore --backend lvm1"]
+    assert agent("monitor", ahead="1") == OK
+    assert agent("stop") == OK
+    assert agent("stop", ahead="1") == OK
+    assert agent("monitor", ahead="1") == NOT_RUNNING
+
+
+def test_word_may_come_before_the_command_listens(agent):
+    agent("start", ahead="1")
+    assert agent("start") == OK
+    assert agent.calls == ["restore --backend lvm1 --when-told"]
+
+
+@pytest.mark.parametrize("action", ["stop", "start"])
+def test_prepared_start_that_is_needed_no_more_ends(agent, action):
+    agent("start", ahead="1")
+    agent.wait_for("calls")
+    assert agent(action, ahead="1") == OK
+    assert agent.wait_for("words") == ["end"]
+    assert not agent.exports
+
+
+def test_prepared_start_that_was_killed_is_made_anew(agent):
+    agent("start", ahead="1")
+    agent.wait_for("calls")
+    agent.kill_what_is_ready()
+    assert agent("start") == OK
+    assert agent.exports
+    assert agent.calls[1:] == ["restore --backend lvm1"]
+
+
+def test_prepared_start_tells_what_fails(agent):
+    agent("start", ahead="1")
+    agent.set("status", "1")
+    agent.set("said", "volume 1 is broken\n")
+    assert agent("start") == OK
+    assert "volume 1 is broken" in agent.said
+    agent.set("status", "2")
+    agent("start", ahead="1")
+    assert agent("start") == GENERIC
+    assert "reason: nothing could be exported" in agent.said
 
 
 def test_boot_forgets_that_it_ran(agent):

@@ -120,6 +120,7 @@ def make_back_end() -> None:
     members = "".join(
         _primitive(identity, agent, parameters)
         for identity, agent, parameters in (
+            ("ahead", "taikun:exports", {**shared_group.parameters(), "ahead": "1"}),
             (
                 "group",
                 "heartbeat:LVM-activate",
@@ -207,7 +208,7 @@ def wait_for(node: str, timeout: float = 180) -> None:
     Raises:
         TimeoutError: they are not; with what Pacemaker says.
     """
-    wanted = f"(ocf:taikun:exports):\t Started {node}\n"
+    wanted = f"* exports\t(ocf:taikun:exports):\t Started {node}\n"
     _wait(f"the exports run on {node}", lambda: wanted in status(), timeout)
 
 

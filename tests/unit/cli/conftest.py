@@ -93,7 +93,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Done]]:
         *arguments: str,
         found: Any = (),
         complaints: Any = (),
-        **streams: io.StringIO,
+        **streams: Any,
     ) -> Done:
         def enabled(_kind: type, complain: Callable[[str], object]) -> list[Any]:
             for line in complaints:
@@ -103,7 +103,8 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Done]]:
         monkeypatch.setattr(backends, "enabled", enabled)
         out = streams.get("out", io.StringIO())
         err = streams.get("err", io.StringIO())
-        status = Application(stdout=out, stderr=err).run(list(arguments))
+        application = Application(stdin=streams.get("stdin"), stdout=out, stderr=err)
+        status = application.run(list(arguments))
         return Done(status, out.getvalue(), err.getvalue())
 
     yield call

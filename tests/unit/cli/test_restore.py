@@ -10,7 +10,7 @@ import pytest
 from cinder import coordination
 from oslo_config import cfg
 
-from taikun_cinder import group_faults
+from taikun_cinder import group_faults, target_faults
 from taikun_cinder.access.attachment import new_credentials
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Export, Grant, Mode
@@ -173,6 +173,45 @@ def test_another_users_records_are_not_touched(run, back_end, monkeypatch):
     status, said = run(own)
     assert status == 2
     assert "runuser -u" in said
+    assert own.target.names("") == frozenset()
+
+
+@pytest.mark.parametrize("told", ["go\n", "end\n", ""])
+def test_it_gets_ready_everywhere_and_begins_when_it_is_told(
+    run, back_end, monkeypatch, told
+):
+    own, got_ready = back_end(), []
+    of_targets = target_faults.of_targets
+
+    def look(configuration, node):
+        got_ready.append(configuration)
+        return of_targets(configuration, node)
+
+    monkeypatch.setattr(target_faults, "of_targets", look)
+    read, write = os.pipe()
+    os.write(write, told.encode())
+    os.close(write)
+    with os.fdopen(read) as reading:
+        status, said = run(own, arguments=["--when-told"], stdin=reading)
+    assert got_ready
+    if told == "go\n":
+        assert status == 0
+        assert own.target.names("") == {"iqn.2010-10.org.openstack:volume-1"}
+    else:
+        assert status == 2
+        assert "Nothing was done" in said
+        assert own.target.names("") == frozenset()
+
+
+def test_word_that_does_not_come_is_not_waited_for_for_ever(
+    run, back_end, monkeypatch
+):
+    monkeypatch.setattr(restore_verb, "_PATIENCE", 0.1)
+    own = back_end()
+    read, write = os.pipe()
+    with os.fdopen(read) as reading, os.fdopen(write, "w"):
+        status, said = run(own, arguments=["--when-told"], stdin=reading)
+    assert (status, "nobody said go" in said) == (2, True)
     assert own.target.names("") == frozenset()
 
 
