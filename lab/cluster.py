@@ -117,10 +117,13 @@ class Cluster:
         finally:
             # An abort does not wait for the rest, which ends with the sandbox.
             pool.shutdown(wait=False, cancel_futures=True)
+        self._start_back_end(progress)
+        progress("cinder-volume reports its back ends to the scheduler")
+
+    def _start_back_end(self, progress: Progress) -> None:
         progress("starting cinder-volume on node storage")
         self.start_volume_service()
         self.wait_for_volume_service()
-        progress("cinder-volume reports its back ends to the scheduler")
 
     @staticmethod
     def _await(node: Node, progress: Progress) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.node import Node
 from lab.pair import Pair
 from lab.plan import STORAGE_PAIR
@@ -19,11 +18,10 @@ from lab.workdir import WorkFolder
 from tests.lab.conftest import folder
 from tests.lab.guest import pacemaker
 from tests.lab.guest.pacemaker import ADDRESS
+from tests.lab.moving import GUEST, acls, prepare_host
 from tests.lab.recorded import Recorded
 from tests.lab.stories import OURS
 from tests.lab.test_shared_group import OPTIONS
-
-_GUEST = "tests.lab.guest.pacemaker"
 
 _OPTIONS = {
     **OPTIONS,
@@ -39,9 +37,6 @@ _LONGEST = 60.0
 _RESUMES = 60.0
 #: iscsiadm's status when the target does not let an initiator in.
 _REFUSED = 24
-#: How long a host waits for its target, in seconds: the lab's, and what hosts need.
-_SHORT = f"replacement_timeout = {REPLACEMENT_TIMEOUT}$"
-_LONG = "replacement_timeout = 120"
 
 
 @pytest.fixture
@@ -55,16 +50,12 @@ def pair(_requirements: None) -> Iterator[Pair]:
     try:
         first, _ = made.storage
         for node in made.storage:
-            node.call(_GUEST, "join", list(STORAGE_PAIR), _OPTIONS)
-        first.call(_GUEST, "make_group")
+            node.call(GUEST, "join", list(STORAGE_PAIR), _OPTIONS)
+        first.call(GUEST, "make_group")
         for node in made.storage:
-            node.call(_GUEST, "start")
-        first.call(_GUEST, "make_back_end")
-        # It is to be several hosts, and not one with several paths: to those multipathd
-        # gives a time-out of its own, 5 s.
-        made.host.run("multipathd shutdown")
-        # Not in /sys, where a session has it until it is logged in again.
-        made.host.run(f"sed -i 's/{_SHORT}/{_LONG}/' /etc/iscsi/iscsid.conf")
+            node.call(GUEST, "start")
+        first.call(GUEST, "make_back_end")
+        prepare_host(made.host)
         yield made
     finally:
         made.down()
@@ -112,16 +103,10 @@ def _has_nothing(node: Node) -> bool:
     return not node.run(f"{targets} 2>/dev/null || true").split()
 
 
-def _acls(node: Node) -> set[str]:
-    acls = "/sys/kernel/config/target/iscsi/iqn.*/tpgt_1/acls"
-    names = node.run(f"ls {acls} 2>/dev/null || true").split()
-    return {name.rpartition(":")[2] for name in names}
-
-
 @pytest.mark.thorough
 def test_planned_move_makes_a_writer_wait_for_a_moment(pair: Pair) -> None:
     first, second = pair.storage
-    first.call(_GUEST, "wait_for", "storage")
+    first.call(GUEST, "wait_for", "storage")
     with _driver(first) as process:
         volume = process.backend("create_volume")
         device, leaves = _attach(pair, process, volume, "a")
@@ -129,8 +114,8 @@ def test_planned_move_makes_a_writer_wait_for_a_moment(pair: Pair) -> None:
         serial = pair.host.call("lab.guest.blocks", "identity", device)
     run = _write_on(pair, device, 100)
 
-    first.call(_GUEST, "move", "storage2")
-    second.call(_GUEST, "wait_for", "storage2")
+    first.call(GUEST, "move", "storage2")
+    second.call(GUEST, "wait_for", "storage2")
     before = pair.host.call("lab.guest.steady", "so_far", run)["writes"]
     pair.host.call("lab.guest.blocks", "read", device, 1)  # as soon as it is there
     seen = pair.host.call("lab.guest.steady", "end", run)
@@ -142,14 +127,14 @@ def test_planned_move_makes_a_writer_wait_for_a_moment(pair: Pair) -> None:
     assert pair.host.call("lab.guest.blocks", "read", device, 1) == "before"
     last = pair.host.call("lab.guest.blocks", "read", device, 100)
     assert last == f"write {seen['writes'] - 1}"
-    assert _acls(first) == set()
+    assert acls(first) == set()
 
     with _driver(second) as process:
         other, _ = _attach(pair, process, volume, "b")
         assert pair.host.call("lab.guest.blocks", "read", other, 1) == "before"
-        assert _acls(second) == {"a", "b"}
+        assert acls(second) == {"a", "b"}
         _detach(pair, process, "a", leaves)
-        assert _acls(second) == {"b"}
+        assert acls(second) == {"b"}
 
 
 def _two_hosts(pair: Pair, process: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
@@ -170,7 +155,7 @@ def _record(pair: Pair, disks: dict[str, str]) -> Recorded:
 @pytest.mark.thorough
 def test_power_cut_of_the_active_node_is_a_wait_for_its_hosts(pair: Pair) -> None:
     first, second = pair.storage
-    first.call(_GUEST, "wait_for", "storage")
+    first.call(GUEST, "wait_for", "storage")
     with _driver(first) as process:
         volume, disks, told = _two_hosts(pair, process)
         _, told["c"] = _attach(pair, process, volume, "c")
@@ -183,86 +168,86 @@ def test_power_cut_of_the_active_node_is_a_wait_for_its_hosts(pair: Pair) -> Non
 
     first.kernel.cut_power()
     cut = time.monotonic()
-    second.call(_GUEST, "wait_for", "storage2")
+    second.call(GUEST, "wait_for", "storage2")
     print(f"the other node has it {time.monotonic() - cut:.1f} s after the power cut")
     hosts.wait_until_all_go_on(_RESUMES)
     print(f"all hosts go on {time.monotonic() - cut:.1f} s after the power cut")
     assert ("off", "storage") in pair.power.asked
     assert ("off", "storage2") not in pair.power.asked
-    assert _acls(second) == {"a", "b"}
+    assert acls(second) == {"a", "b"}
     assert not _is_let_in(pair, "c", told["c"])
     with _driver(second) as process:
-        assert _acls(second) == {"a", "b"}
+        assert acls(second) == {"a", "b"}
         _attach(pair, process, volume, "d")
-        assert _acls(second) == {"a", "b", "d"}
+        assert acls(second) == {"a", "b", "d"}
         _, told["e"] = _attach(pair, process, volume, "e")
         _detach(pair, process, "e", told["e"])
-        assert _acls(second) == {"a", "b", "d"}
+        assert acls(second) == {"a", "b", "d"}
     for name, disk in disks.items():
         assert pair.host.call("lab.guest.blocks", "identity", disk) == serials[name]
 
     # The node comes back, and takes nothing.
     first.wait_until_up()
     assert _has_nothing(first)
-    first.call(_GUEST, "join", list(STORAGE_PAIR), _OPTIONS)
-    first.call(_GUEST, "start")
-    second.call(_GUEST, "wait_for_nodes", 2)
+    first.call(GUEST, "join", list(STORAGE_PAIR), _OPTIONS)
+    first.call(GUEST, "start")
+    second.call(GUEST, "wait_for_nodes", 2)
     time.sleep(10)
     assert _has_nothing(first)
-    second.call(_GUEST, "wait_for", "storage2")
+    second.call(GUEST, "wait_for", "storage2")
     hosts.wait_until_all_go_on(10)
     print(f"the longest operation took {hosts.longest():.1f} s")
 
-    second.call(_GUEST, "move", "storage")
-    first.call(_GUEST, "wait_for", "storage")
+    second.call(GUEST, "move", "storage")
+    first.call(GUEST, "wait_for", "storage")
     hosts.wait_until_all_go_on(_LONGEST)
     print(f"the longest operation took {hosts.longest():.1f} s")
     assert _has_nothing(second)
-    first.call(_GUEST, "forget_moves")
+    first.call(GUEST, "forget_moves")
     hosts.wait_until_all_go_on(10)
-    assert _acls(first) == {"a", "b", "d"}
+    assert acls(first) == {"a", "b", "d"}
     assert hosts.end(_RESUMES) == []
 
 
 @pytest.mark.thorough
 def test_of_nodes_that_lose_each_other_one_is_fenced_first(pair: Pair) -> None:
     first, second = pair.storage
-    first.call(_GUEST, "wait_for", "storage")
+    first.call(GUEST, "wait_for", "storage")
     with _driver(first) as process:
         _, disks, _ = _two_hosts(pair, process)
-    first.call(_GUEST, "move", "storage2")
-    second.call(_GUEST, "wait_for", "storage2")
-    first.call(_GUEST, "forget_moves")
+    first.call(GUEST, "move", "storage2")
+    second.call(GUEST, "wait_for", "storage2")
+    first.call(GUEST, "forget_moves")
     hosts = _record(pair, disks)
 
     for node, other in ((first, second), (second, first)):
-        node.call(_GUEST, "lose", other.plan)
+        node.call(GUEST, "lose", other.plan)
     lost = time.monotonic()
-    first.call(_GUEST, "wait_for", "storage", _RESUMES)
+    first.call(GUEST, "wait_for", "storage", _RESUMES)
     assert ("off", "storage2") in pair.power.asked
     hosts.wait_until_all_go_on(_RESUMES)
     print(f"all hosts go on {time.monotonic() - lost:.1f} s after the nodes lost touch")
     assert ("off", "storage") not in pair.power.asked
-    assert _acls(first) == {"a", "b"}
+    assert acls(first) == {"a", "b"}
     assert hosts.end(_RESUMES) == []
 
 
 @pytest.mark.thorough
 def test_node_that_hangs_is_fenced_and_never_writes_again(pair: Pair) -> None:
     first, second = pair.storage
-    first.call(_GUEST, "wait_for", "storage")
+    first.call(GUEST, "wait_for", "storage")
     with _driver(first) as process:
         _, disks, _ = _two_hosts(pair, process)
     hosts = _record(pair, disks)
 
     with first.kernel.stopped():
         hung = time.monotonic()
-        second.call(_GUEST, "wait_for", "storage2")
+        second.call(GUEST, "wait_for", "storage2")
         hosts.wait_until_all_go_on(_RESUMES)
         print(f"all hosts go on {time.monotonic() - hung:.1f} s after the node hung")
     assert ("off", "storage") in pair.power.asked
     assert ("off", "storage2") not in pair.power.asked
-    assert _acls(second) == {"a", "b"}
+    assert acls(second) == {"a", "b"}
 
     # What wakes up is a node that has booted, and has nothing.
     first.wait_until_up()

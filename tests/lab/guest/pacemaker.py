@@ -5,14 +5,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from lab.guest import daemons
 from lab.guest.disks import SHARED_DISK
 from lab.guest.system import run
 from lab.guest.volume_settings import SQLITE, configure
 from lab.plan import STORAGE, STORAGE_NODE, NodePlan
-from lab.workdir import PROJECT
+from lab.services.cinder_conf import ETC
+from lab.workdir import INSIDE, PROJECT
 from tests.lab.guest import shared_group
 from tests.lab.guest.shared_group import GROUP, MOUNT
 
@@ -51,6 +53,9 @@ _META = """\
 </meta_attributes>
 """
 
+#: A member of the group: its id, its agent, its parameters.
+_Member = tuple[str, str, Mapping[str, str]]
+
 _TOOLS = ("pacemakerd", "cibadmin", "crm_resource", "crm_mon")
 
 #: A primitive of the group: its id, its agent, its parameters.
@@ -76,15 +81,29 @@ def missing() -> list[str]:
 def join(plans: list[NodePlan], options: Mapping[str, str]) -> None:
     """Let this node be one of a cluster of these, with Cinder's configuration."""
     configure(options, SQLITE)
+    _join(plans)
+
+
+def join_services(plans: list[NodePlan], user: str) -> None:
+    """Let this node be one of a cluster of these, with Cinder's services of a user."""
+    daemons.prepare_cinder(user)
+    _join(plans)
+
+
+def _join(plans: list[NodePlan]) -> None:
     _FENCE_AGENT.write_text(_FENCE)
     _FENCE_AGENT.chmod(0o755)
     shared_group.join(SHARED_DISK, plans)
 
 
-def make_group() -> None:
-    """Make the group on the shared disk, and leave it to Pacemaker."""
+def make_group(user: str = "root") -> None:
+    """Make the group on the shared disk, and leave it to Pacemaker.
+
+    Args:
+        user: whose the records are.
+    """
     shared_group.make_group(SHARED_DISK)
-    shared_group.mount()
+    shared_group.mount(user)
     run("umount", str(MOUNT))
     run("vgchange", "-an", GROUP)
 
@@ -117,37 +136,52 @@ def status() -> str:
 
 def make_back_end() -> None:
     """Let Pacemaker start the back end on the first node, and fence lost ones."""
-    members = "".join(
-        _primitive(identity, agent, parameters)
-        for identity, agent, parameters in (
-            ("ahead", "taikun:exports", {**shared_group.parameters(), "ahead": "1"}),
-            (
-                "group",
-                "heartbeat:LVM-activate",
-                {
-                    "vgname": GROUP,
-                    "vg_access_mode": "lvmlockd",
-                    "activation_mode": "exclusive",
-                },
-            ),
-            (
-                "records",
-                "heartbeat:Filesystem",
-                {
-                    "device": f"/dev/{GROUP}/state",
-                    "directory": str(MOUNT),
-                    "fstype": "ext4",
-                },
-            ),
-            (
-                "address",
-                "heartbeat:IPaddr2",
-                {"ip": ADDRESS, "cidr_netmask": "24", "nic": "eth1"},
-            ),
-            ("exports", "taikun:exports", shared_group.parameters()),
-        )
-    )
-    group = f'<group id="{RESOURCES}">{_META}{members}</group>'
+    _make(_members(shared_group.parameters()))
+
+
+def make_back_end_with_service(backend: str, file: str, user: str) -> None:
+    """Do the same with a cinder-volume of a user as the last of the group.
+
+    Args:
+        backend: its section.
+        file: that is read behind cinder.conf.
+        user: whom it runs as.
+    """
+    options = f"--config-file {ETC}/cinder.conf --config-file {file}"
+    service = {
+        "binfile": str(shared_group.SERVICE),
+        "cmdline_options": options,
+        "pidfile": "/run/cinder-volume-moving.pid",
+        "logfile": str(INSIDE / "logs" / "cinder-volume.log"),
+    }
+    members = _members(shared_group.parameters(backend, user, file))
+    _make([*members, ("service", "heartbeat:anything", service)])
+
+
+def _members(exports: Mapping[str, str]) -> list[_Member]:
+    group = {
+        "vgname": GROUP,
+        "vg_access_mode": "lvmlockd",
+        "activation_mode": "exclusive",
+    }
+    records = {
+        "device": f"/dev/{GROUP}/state",
+        "directory": str(MOUNT),
+        "fstype": "ext4",
+    }
+    address = {"ip": ADDRESS, "cidr_netmask": "24", "nic": "eth1"}
+    return [
+        ("ahead", "taikun:exports", {**exports, "ahead": "1"}),
+        ("group", "heartbeat:LVM-activate", group),
+        ("records", "heartbeat:Filesystem", records),
+        ("address", "heartbeat:IPaddr2", address),
+        ("exports", "taikun:exports", exports),
+    ]
+
+
+def _make(members: Iterable[_Member]) -> None:
+    made = "".join(_primitive(*member) for member in members)
+    group = f'<group id="{RESOURCES}">{_META}{made}</group>'
     _replace("resources", f"<resources>{_SWITCH}{group}</resources>")
     _replace("constraints", _HOME)
     run("crm_resource", "--resource", RESOURCES, "--meta", "-d", "target-role")

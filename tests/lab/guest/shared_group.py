@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lab.guest import service_user
 from lab.guest.disks import LVM_CONF
 from lab.guest.system import run
 from lab.guest.volume_settings import BACKEND
@@ -35,7 +36,13 @@ _CONF = Path("/etc/cinder/moving.conf")
 _SCRIPTS = {
     "taikun-cinder": "{python} -W ignore -m taikun_cinder.cli.main",
     "privsep-helper": "{bin}/privsep-helper",
+    # Not by su or runuser, which would stay and be the one that is watched.
+    "cinder-volume": "setpriv --reuid {user} --regid {user} --init-groups "
+    "{bin}/cinder-volume",
 }
+
+#: cinder-volume, as a member of the group.
+SERVICE = _BIN / "cinder-volume"
 
 #: DLM's exclusive mode, and not to wait for a lock (libdlm.h).
 _EXCLUSIVE, _AT_ONCE = 5, 1
@@ -80,10 +87,15 @@ def make_group(disk: str) -> None:
     run("mkfs.ext4", "-q", f"/dev/{GROUP}/state")
 
 
-def mount() -> None:
-    """Mount the state volume, as a cluster manager does."""
+def mount(user: str = "root") -> None:
+    """Mount the state volume, as a cluster manager does.
+
+    Args:
+        user: whose the records are.
+    """
     run("mount", f"/dev/{GROUP}/state", str(MOUNT))
     RECORDS.mkdir(mode=0o700, exist_ok=True)
+    shutil.chown(RECORDS, user, user)
 
 
 def unmount() -> None:
@@ -148,24 +160,35 @@ def _install_agent() -> None:
     _AGENT.chmod(0o755)
     _BIN.mkdir(parents=True, exist_ok=True)
     for name, command in _SCRIPTS.items():
-        line = command.format(python=sys.executable, bin=Path(sys.executable).parent)
+        line = command.format(
+            python=sys.executable, bin=service_user.BIN, user=service_user.USER
+        )
         script = _BIN / name
         script.write_text(
-            f'#!/bin/sh\ncd {PROJECT} && PYTHONPATH={PROJECT} exec {line} "$@"\n'
+            f"#!/bin/sh\nexport PYTHONPATH={PROJECT} PATH={service_user.BIN}:$PATH\n"
+            f'cd {PROJECT} && exec {line} "$@"\n'
         )
         script.chmod(0o755)
     _CONF.parent.mkdir(exist_ok=True)
     _CONF.write_text("[taikun_cinder_privsep]\nhelper_command = privsep-helper\n")
 
 
-def parameters() -> dict[str, str]:
-    """Give the agent's parameters."""
+def parameters(
+    backend: str = BACKEND, user: str = "root", file: str = str(_CONF)
+) -> dict[str, str]:
+    """Give the agent's parameters.
+
+    Args:
+        backend: the section.
+        user: of cinder-volume.
+        file: that is read behind cinder.conf.
+    """
     return {
-        "backend": BACKEND,
+        "backend": backend,
         "volume_group": GROUP,
-        "user": "root",
+        "user": user,
         "command": str(_BIN / "taikun-cinder"),
-        "config": f"/etc/cinder/cinder.conf {_CONF}",
+        "config": f"/etc/cinder/cinder.conf {file}",
     }
 
 

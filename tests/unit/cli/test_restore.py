@@ -203,9 +203,7 @@ def test_it_gets_ready_everywhere_and_begins_when_it_is_told(
         assert own.target.names("") == frozenset()
 
 
-def test_word_that_does_not_come_is_not_waited_for_for_ever(
-    run, back_end, monkeypatch
-):
+def test_word_that_does_not_come_is_not_waited_for_for_ever(run, back_end, monkeypatch):
     monkeypatch.setattr(restore_verb, "_PATIENCE", 0.1)
     own = back_end()
     read, write = os.pipe()

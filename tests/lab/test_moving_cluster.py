@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A back end moves with its cinder-volume.
+
+What hosts see when a node dies is in ``test_failover.py``.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lab.demo import USER
+from lab.progress import Terminal
+from lab.workdir import WorkFolder
+from tests.lab import shared
+from tests.lab.conftest import folder
+from tests.lab.guest import pacemaker
+from tests.lab.moving import BACKEND, GUEST, Hosts, MovingCluster, acls
+from tests.lab.recorded import Recorded
+
+pytestmark = pytest.mark.thorough
+
+#: How long I/O may stand still when the active node loses its power, in seconds.
+_RESUMES = 60.0
+#: The longest that an operation may take when only cinder-volume dies, in seconds.
+_UNNOTICED = 5.0
+
+
+@pytest.fixture(scope="module")
+def _moving(_requirements: None) -> Iterator[MovingCluster]:
+    if missing := pacemaker.missing():
+        pytest.skip(f"no {', '.join(missing)}: tools/with-packages --profile failover")
+    cluster = MovingCluster.up(WorkFolder(folder("moving")), Terminal())
+    yield cluster
+    cluster.down()
+
+
+@pytest.fixture
+def moving(_moving: MovingCluster) -> MovingCluster:
+    """The cluster, with its back end on the first node."""
+    _moving.sandbox.join_network()
+    return _moving
+
+
+@pytest.fixture
+def hosts(moving: MovingCluster) -> Iterator[Hosts]:
+    """A volume of the back end, and two hosts that have it."""
+    with shared.volume(moving, BACKEND) as volume:
+        hosts = Hosts(moving, volume.id, USER)
+        for name in ("a", "b"):
+            hosts.attach(name)
+        yield hosts
+        hosts.detach_all()
+
+
+def _record(moving: MovingCluster, hosts: Hosts) -> Recorded:
+    recorded = Recorded(moving.host, moving.work, dict(hosts.disks))
+    recorded.wait_until_all_go_on(30)
+    return recorded
+
+
+def test_service_that_dies_alone_is_started_in_its_place(
+    moving: MovingCluster, hosts: Hosts
+) -> None:
+    first, _ = moving.storage
+    recorded = _record(moving, hosts)
+    process = first.run("pgrep -o -u cinder -f bin/cinder-volume").strip()
+    first.run("pkill -KILL -u cinder -f bin/cinder-volume")
+    killed = time.monotonic()
+    hosts.attach("c")
+    print(f"a host is attached {time.monotonic() - killed:.1f} s after the kill")
+    assert first.run("pgrep -o -u cinder -f bin/cinder-volume").strip() != process
+    hosts.detach("c")
+    assert ("off", first.name) not in moving.power.asked
+    first.call(GUEST, "wait_for", first.name)
+    print(f"the longest operation took {recorded.longest():.1f} s")
+    assert recorded.longest() < _UNNOTICED
+    assert recorded.end(_RESUMES) == []
+
+
+def test_planned_move_takes_the_service_along(
+    moving: MovingCluster, hosts: Hosts
+) -> None:
+    first, second = moving.storage
+    recorded = _record(moving, hosts)
+    for node in (second, first):
+        first.call(GUEST, "move", node.name)
+        node.call(GUEST, "wait_for", node.name)
+        recorded.wait_until_all_go_on(_RESUMES)
+        print(f"the longest operation took {recorded.longest():.1f} s")
+        began = time.monotonic()
+        hosts.attach("c")
+        print(f"a host is attached {time.monotonic() - began:.1f} s after the move")
+        hosts.detach("c")
+    first.call(GUEST, "forget_moves")
+    assert recorded.end(_RESUMES) == []
+
+
+def test_power_cut_while_the_control_plane_is_down(
+    moving: MovingCluster, hosts: Hosts
+) -> None:
+    first, second = moving.storage
+    hosts.attach("c")
+    hosts.detach("c")
+    recorded = _record(moving, hosts)
+    for daemon in moving.daemons.values():
+        daemon.stop()
+
+    first.kernel.cut_power()
+    cut = time.monotonic()
+    second.call(GUEST, "wait_for", second.name)
+    recorded.wait_until_all_go_on(_RESUMES)
+    print(f"all hosts go on {time.monotonic() - cut:.1f} s after the power cut")
+    assert ("off", first.name) in moving.power.asked
+    assert acls(second) == {"a", "b"}
+
+    for daemon in moving.daemons.values():
+        daemon.start()
+    began = time.monotonic()
+    hosts.attach("d")
+    print(f"a host is attached {time.monotonic() - began:.1f} s after Cinder is back")
+    assert acls(second) == {"a", "b", "d"}
+    hosts.detach("d")
+    assert acls(second) == {"a", "b"}
+    assert recorded.end(_RESUMES) == []
+
+    first.wait_until_up()
+    moving.join(first)
+    first.call(GUEST, "start")
+    second.call(GUEST, "wait_for_nodes", 2)
+    second.call(GUEST, "move", first.name)
+    first.call(GUEST, "wait_for", first.name)
+    first.call(GUEST, "forget_moves")
