@@ -2,17 +2,15 @@
 """A cluster whose back end Pacemaker moves between two storage nodes."""
 
 import time
-from typing import Any
 
-from lab import attachments
 from lab.cluster import VOLUME_SERVICE, Cluster, Progress
 from lab.errors import LogError
-from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.node import Node
 from lab.plan import COMPUTE_NODES, STORAGE_PAIR
 from lab.power import PowerSwitch
 from lab.services.cinder_conf import ETC, backend
 from lab.services.files import write_settings
+from tests.lab import hosts
 from tests.lab.guest import pacemaker
 from tests.lab.guest.shared_group import GROUP, RECORDS
 
@@ -22,28 +20,6 @@ BACKEND = "lvm-moving"
 #: What Cinder calls the back end, wherever it is.
 HOST = f"moving@{BACKEND}"
 _FILE = f"{BACKEND}.conf"
-
-#: How long a host waits for its target, in seconds: the lab's, and what hosts need.
-_SHORT = f"replacement_timeout = {REPLACEMENT_TIMEOUT}$"
-_LONG = "replacement_timeout = 120"
-
-
-def prepare_host(host: Node) -> None:
-    """Let a host be several initiators, which wait for their targets.
-
-    They are to be several hosts, and not one with several paths: to those multipathd
-    gives a time-out of its own, 5 s.
-    """
-    host.run("multipathd shutdown")
-    # Not in /sys, where a session has it until it is logged in again.
-    host.run(f"sed -i 's/{_SHORT}/{_LONG}/' /etc/iscsi/iscsid.conf")
-
-
-def acls(node: Node) -> set[str]:
-    """Give the names of the initiators that a storage node lets in to any target."""
-    folders = "/sys/kernel/config/target/iscsi/iqn.*/tpgt_1/acls"
-    names = node.run(f"ls {folders} 2>/dev/null || true").split()
-    return {name.rpartition(":")[2] for name in names}
 
 
 class MovingCluster(Cluster):
@@ -86,7 +62,7 @@ class MovingCluster(Cluster):
             node.call(GUEST, "start")
         file = f"{ETC}/{_FILE}"
         first.call(GUEST, "make_back_end_with_service", BACKEND, file, self.user)
-        prepare_host(self.host)
+        hosts.prepare(self.host)
         first.call(GUEST, "wait_for", first.name)
         self.wait_for_volume_service(backend=BACKEND)
 
@@ -116,43 +92,3 @@ class MovingCluster(Cluster):
         """End it."""
         self.power.close()
         super().down()
-
-
-class Hosts:
-    """Initiators of the host, each with an attachment of one volume.
-
-    Args:
-        cluster: where.
-        volume: the volume's id.
-        user: whose it is.
-    """
-
-    def __init__(self, cluster: MovingCluster, volume: str, user: str) -> None:
-        self._cluster, self._volume, self._user = cluster, volume, user
-        self._attachments: dict[str, str] = {}
-        self.told: dict[str, Any] = {}
-        self.disks: dict[str, str] = {}
-
-    def attach(self, name: str) -> None:
-        """Attach it to one more, as Nova does."""
-        call = self._cluster.host.call
-        self._attachments[name], self.told[name] = attachments.let_in(
-            self._cluster.clients,
-            self._user,
-            self._volume,
-            call("lab.guest.initiators", "connector", name),
-        )
-        self.disks[name] = call("lab.guest.initiators", "login", name, self.told[name])
-
-    def detach(self, name: str) -> None:
-        """Detach it from one."""
-        host, clients = self._cluster.host, self._cluster.clients
-        host.call("lab.guest.initiators", "logout", name, self.told[name])
-        cinder = clients.volume(self._user, "nova")
-        cinder.attachments.delete(self._attachments.pop(name))
-        del self.disks[name]
-
-    def detach_all(self) -> None:
-        """Detach it from all."""
-        for name in list(self._attachments):
-            self.detach(name)

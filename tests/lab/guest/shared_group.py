@@ -70,18 +70,23 @@ def make(plan: NodePlan) -> None:
 
 
 def join(disk: str, plans: list[NodePlan]) -> None:
-    """Let this node be one of those that share a group on a disk."""
+    """Let this node be one of those that share a group on a disk, by DLM."""
+    prepare(disk)
+    dlm.start_daemons(plans)
+
+
+def prepare(disk: str) -> None:
+    """Lay what a node needs before its daemons: LVM's configuration, the agent."""
     conf = LVM_CONF.replace("global_filter = [", f'global_filter = ["a|^{disk}$|", ')
     Path("/etc/lvm/lvm.conf").write_text(f"{conf}global {{\n    use_lvmlockd = 1\n}}\n")
-    dlm.start_daemons(plans)
     MOUNT.mkdir(parents=True, exist_ok=True)
     _ROOT.write_text(_ROOT.read_text().rstrip() + f", {GROUP}\n")
     _install_agent()
 
 
-def make_group(disk: str) -> None:
+def make_group(disk: str, lock_type: str = "dlm") -> None:
     """Make the group, with a state volume that is active here."""
-    run("vgcreate", "--yes", "--shared", "--lock-type", "dlm", GROUP, disk)
+    run("vgcreate", "--yes", "--shared", "--lock-type", lock_type, GROUP, disk)
     run("vgchange", "--lockstart", GROUP)
     run("lvcreate", "--yes", "-aey", "-L", "64M", "-n", "state", GROUP)
     run("mkfs.ext4", "-q", f"/dev/{GROUP}/state")

@@ -15,8 +15,8 @@ from lab.workdir import WorkFolder
 from tests.lab import shared
 from tests.lab.conftest import folder
 from tests.lab.guest import pacemaker
-from tests.lab.moving import BACKEND, GUEST, Hosts, MovingCluster, acls
-from tests.lab.recorded import Recorded
+from tests.lab.hosts import Hosts, OfApi, acls
+from tests.lab.moving import BACKEND, GUEST, MovingCluster
 
 pytestmark = pytest.mark.thorough
 
@@ -43,34 +43,33 @@ def moving(_moving: MovingCluster) -> MovingCluster:
 
 
 @pytest.fixture
-def hosts(moving: MovingCluster) -> Iterator[Hosts]:
-    """A volume of the back end, and two hosts that have it."""
-    with shared.volume(moving, BACKEND) as volume:
-        hosts = Hosts(moving, volume.id, USER)
-        for name in ("a", "b"):
-            hosts.attach(name)
-        yield hosts
-        hosts.detach_all()
+def volume(moving: MovingCluster) -> Iterator[OfApi]:
+    """A volume of the back end."""
+    with shared.volume(moving, BACKEND) as made:
+        yield OfApi(moving.clients, USER, made.id)
 
 
-def _record(moving: MovingCluster, hosts: Hosts) -> Recorded:
-    recorded = Recorded(moving.host, moving.work, dict(hosts.disks))
-    recorded.wait_until_all_go_on(30)
-    return recorded
+@pytest.fixture
+def known(moving: MovingCluster, volume: OfApi) -> Iterator[Hosts]:
+    """Two hosts that have the volume, with all that the test attached besides."""
+    known = Hosts(moving.host)
+    known.attach(volume, "a", "b")
+    yield known
+    known.detach(volume, *list(known.disks))
 
 
 def test_service_that_dies_alone_is_started_in_its_place(
-    moving: MovingCluster, hosts: Hosts
+    moving: MovingCluster, volume: OfApi, known: Hosts
 ) -> None:
     first, _ = moving.storage
-    recorded = _record(moving, hosts)
+    recorded = known.record(moving.work)
     process = first.run("pgrep -o -u cinder -f bin/cinder-volume").strip()
     first.run("pkill -KILL -u cinder -f bin/cinder-volume")
     killed = time.monotonic()
-    hosts.attach("c")
+    known.attach(volume, "c")
     print(f"a host is attached {time.monotonic() - killed:.1f} s after the kill")
     assert first.run("pgrep -o -u cinder -f bin/cinder-volume").strip() != process
-    hosts.detach("c")
+    known.detach(volume, "c")
     assert ("off", first.name) not in moving.power.asked
     first.call(GUEST, "wait_for", first.name)
     print(f"the longest operation took {recorded.longest():.1f} s")
@@ -79,30 +78,30 @@ def test_service_that_dies_alone_is_started_in_its_place(
 
 
 def test_planned_move_takes_the_service_along(
-    moving: MovingCluster, hosts: Hosts
+    moving: MovingCluster, volume: OfApi, known: Hosts
 ) -> None:
     first, second = moving.storage
-    recorded = _record(moving, hosts)
+    recorded = known.record(moving.work)
     for node in (second, first):
         first.call(GUEST, "move", node.name)
         node.call(GUEST, "wait_for", node.name)
         recorded.wait_until_all_go_on(_RESUMES)
         print(f"the longest operation took {recorded.longest():.1f} s")
         began = time.monotonic()
-        hosts.attach("c")
+        known.attach(volume, "c")
         print(f"a host is attached {time.monotonic() - began:.1f} s after the move")
-        hosts.detach("c")
+        known.detach(volume, "c")
     first.call(GUEST, "forget_moves")
     assert recorded.end(_RESUMES) == []
 
 
 def test_power_cut_while_the_control_plane_is_down(
-    moving: MovingCluster, hosts: Hosts
+    moving: MovingCluster, volume: OfApi, known: Hosts
 ) -> None:
     first, second = moving.storage
-    hosts.attach("c")
-    hosts.detach("c")
-    recorded = _record(moving, hosts)
+    known.attach(volume, "c")
+    known.detach(volume, "c")
+    recorded = known.record(moving.work)
     for daemon in moving.daemons.values():
         daemon.stop()
 
@@ -117,10 +116,10 @@ def test_power_cut_while_the_control_plane_is_down(
     for daemon in moving.daemons.values():
         daemon.start()
     began = time.monotonic()
-    hosts.attach("d")
+    known.attach(volume, "d")
     print(f"a host is attached {time.monotonic() - began:.1f} s after Cinder is back")
     assert acls(second) == {"a", "b", "d"}
-    hosts.detach("d")
+    known.detach(volume, "d")
     assert acls(second) == {"a", "b"}
     assert recorded.end(_RESUMES) == []
 
