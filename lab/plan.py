@@ -117,12 +117,12 @@ CLUSTER = (STORAGE_NODE, *COMPUTE_NODES)
 THIRD_HOST = NodePlan("compute3", 23, preload=("lab.guest.host",))
 #: Two storage nodes with one disk, each with a volume group of its own, too.
 STORAGE_PAIR = (
-    dataclasses.replace(STORAGE_NODE, memory=1536, disk=1, shared_disk=8),
+    dataclasses.replace(STORAGE_NODE, memory=1536, disk=4, shared_disk=8),
     NodePlan(
         "storage2",
         12,
         memory=1536,
-        disk=1,
+        disk=4,
         shared_disk=8,
         preload=STORAGE_NODE.preload,
     ),

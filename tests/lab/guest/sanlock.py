@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A back end that an operator moves by hand, with its group's locks on the disk itself.
+"""Nodes that are kept apart by sanlock: leases on the disk, and a watchdog in each.
 
-sanlock keeps leases there, and each node's watchdog resets it when it cannot renew its
-own. So nobody has to cut a lost node's power: it is dead once its lease has run out.
+A watchdog resets its node when it cannot renew its lease. So nobody has to cut a lost
+node's power: it is dead once its lease has run out.
 """
 
-import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,82 +12,54 @@ from lab.guest.disks import SHARED_DISK
 from lab.guest.system import run
 from lab.guest.volume_settings import SQLITE, configure
 from lab.plan import NodePlan
-from tests.lab.guest import shared_group
-from tests.lab.guest.pacemaker import ADDRESS
-from tests.lab.guest.shared_group import GROUP, MOUNT
+from tests.lab.guest import by_hand, shared_group
+from tests.lab.guest.shared_group import GROUP
 
 #: How long sanlock waits for the disk, in seconds; its own is 10. A lease runs out
 #: after eight times as long, and the watchdog takes a minute more.
-IO_TIMEOUT = 4
+_IO_TIMEOUT = 4
 
-_TOOLS = ("sanlock", "wdmd", "lvmlockd")
-_ANNOUNCE = "/usr/libexec/heartbeat/send_arp"
+#: How long a node that is lost may keep the volumes, in seconds.
+KEEPS = 8.0 * _IO_TIMEOUT + 60
 
 
 def missing() -> list[str]:
     """Give the programs that this needs and the node has not."""
-    path = "/usr/sbin:/sbin:/usr/bin:/bin"
-    return [tool for tool in (*_TOOLS, _ANNOUNCE) if not shutil.which(tool, path=path)]
+    return by_hand.missing("sanlock", "wdmd", "lvmlockd")
 
 
 def join(plan: NodePlan, options: Mapping[str, str]) -> None:
-    """Let this node share a group, with Cinder's configuration."""
+    """Let this node be one of the two, with Cinder's configuration."""
     configure(options, SQLITE)
     shared_group.prepare(SHARED_DISK)
+    shared_group.use_lvmlockd()
     Path("/etc/lvm/lvmlocal.conf").write_text(
         f"local {{\n    host_id = {plan.number}\n}}\n"
     )
     run("modprobe", "softdog")
-    for name in ("sanlock", "wdmd", "lvm", "resource-agents"):
+    for name in ("sanlock", "wdmd", "lvm"):
         Path("/run", name).mkdir(exist_ok=True)
     run("wdmd", "-G", "root")
     run("sanlock", "daemon", "-U", "root", "-G", "root")
-    run("lvmlockd", "--sanlock-timeout", str(IO_TIMEOUT))
+    run("lvmlockd", "--sanlock-timeout", str(_IO_TIMEOUT))
 
 
 def make_group() -> None:
-    """Make the group on the shared disk, and start it nowhere."""
+    """Make the group on the disk of both, and leave its volumes to nobody."""
     shared_group.make_group(SHARED_DISK, "sanlock")
     run("vgchange", "-an", GROUP)
 
 
 def take(timeout: float) -> float:
-    """Take the back end, once the other node's lease has run out.
+    """Take the back end; see ``by_hand.take``."""
+    return by_hand.take(_activate, timeout)
 
-    Args:
-        timeout: how long to try, in seconds.
 
-    Returns:
-        after how many seconds the volumes were this node's.
-
-    Raises:
-        RuntimeError: they are the other node's still, or the exports do not start.
-    """
-    began = time.monotonic()
-    while True:
-        try:
-            run("vgchange", "--lockstart", GROUP)
-            run("vgchange", "-aey", GROUP)
-            break
-        except RuntimeError:
-            if time.monotonic() - began > timeout:
-                raise
-            time.sleep(1)
-    took = time.monotonic() - began
-    shared_group.mount()
-    run("ip", "address", "add", f"{ADDRESS}/24", "dev", "eth1")
-    run(_ANNOUNCE, "-i", "200", "-r", "5", "eth1", ADDRESS, "auto", "x", "x")
-    status, said = shared_group.agent("start")
-    if status:
-        raise RuntimeError(said)
-    return took
+def _activate() -> None:
+    run("vgchange", "--lockstart", GROUP)
+    run("vgchange", "-aey", GROUP)
 
 
 def give_away() -> None:
     """Let the other node take the back end."""
-    status, said = shared_group.agent("stop")
-    if status:
-        raise RuntimeError(said)
-    run("ip", "address", "del", f"{ADDRESS}/24", "dev", "eth1")
-    run("umount", str(MOUNT))
-    run("vgchange", "-an", GROUP)
+    by_hand.give_away()

@@ -72,23 +72,35 @@ def make(plan: NodePlan) -> None:
 def join(disk: str, plans: list[NodePlan]) -> None:
     """Let this node be one of those that share a group on a disk, by DLM."""
     prepare(disk)
+    use_lvmlockd()
     dlm.start_daemons(plans)
 
 
 def prepare(disk: str) -> None:
     """Lay what a node needs before its daemons: LVM's configuration, the agent."""
     conf = LVM_CONF.replace("global_filter = [", f'global_filter = ["a|^{disk}$|", ')
-    Path("/etc/lvm/lvm.conf").write_text(f"{conf}global {{\n    use_lvmlockd = 1\n}}\n")
+    Path("/etc/lvm/lvm.conf").write_text(conf)
     MOUNT.mkdir(parents=True, exist_ok=True)
     _ROOT.write_text(_ROOT.read_text().rstrip() + f", {GROUP}\n")
     _install_agent()
+
+
+def use_lvmlockd() -> None:
+    """Let LVM's commands ask lvmlockd, which has to be started next."""
+    with Path("/etc/lvm/lvm.conf").open("a") as conf:
+        conf.write("global {\n    use_lvmlockd = 1\n}\n")
 
 
 def make_group(disk: str, lock_type: str = "dlm") -> None:
     """Make the group, with a state volume that is active here."""
     run("vgcreate", "--yes", "--shared", "--lock-type", lock_type, GROUP, disk)
     run("vgchange", "--lockstart", GROUP)
-    run("lvcreate", "--yes", "-aey", "-L", "64M", "-n", "state", GROUP)
+    make_state_volume()
+
+
+def make_state_volume() -> None:
+    """Make the state volume, with its file system."""
+    run("lvcreate", "--yes", "-L", "64M", "-n", "state", GROUP)
     run("mkfs.ext4", "-q", f"/dev/{GROUP}/state")
 
 
