@@ -183,7 +183,8 @@ def _configure(folder: str, device_path: str, unit_serial: str) -> None:
         files.put(f"{folder}/wwn/vpd_unit_serial", unit_serial)
         files.put(f"{folder}/control", f"udev_path={node}")
         files.put(f"{folder}/udev_path", device_path)
-        reservations.restore(folder, unit_serial)
+        group = path.basename(path.dirname(device_path))
+        reservations.restore(folder, unit_serial, group)
         files.put(f"{folder}/enable", "1")
 
 

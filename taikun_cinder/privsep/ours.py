@@ -164,6 +164,18 @@ def refuse_target(name: str) -> None:
         raise ValueError(_refused(name, "target", "target_prefixes", allowed))
 
 
+def is_roots_alone(folder: Path) -> bool:
+    """Say whether a folder is one, and nobody else can change or replace it."""
+    try:
+        found = os.lstat(folder)
+        _refuse_strangers(folder, found, _folders(folder))
+    except (OSError, ValueError):
+        return False
+    # Who may make files there, sticky or not, may make links.
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(found.st_mode) and not shared
+
+
 def node(path: str) -> str:
     """Give the device node of a logical volume of ours.
 

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from taikun_cinder.privsep import files
+from taikun_cinder.privsep import files, moving
 
 _ROOT = "/sys/kernel/config/target"
 _START = "PR_REG_START:"
@@ -39,17 +39,49 @@ def prepare() -> None:
     path.mkdir(mode=0o700, exist_ok=True)
 
 
-def restore(backstore: str, serial: str) -> None:
-    """Give the reservations back to a backstore that is not exported yet."""
+def restore(backstore: str, serial: str, group: str) -> None:
+    """Give the reservations back to a backstore that is not exported yet.
+
+    Those of a volume group that moves between nodes are on the group's own disk: the
+    kernel's file is a link there.
+
+    Args:
+        backstore: its folder.
+        serial: the unit serial.
+        group: the volume group of the device.
+    """
     path = folder()
     if path is None:
         return
+    file = path / f"aptpl_{serial}"
     try:
-        saved = (path / f"aptpl_{serial}").read_text()
+        _lead(file, moving.folder(group))
+    except OSError:
+        return  # what is here may be of a time before, and hosts wait for their disk
+    try:
+        saved = file.read_text()
     except FileNotFoundError:
         return
     for registration in parse(saved):
         files.put(f"{backstore}/pr/res_aptpl_metadata", registration)
+
+
+def _lead(file: Path, to: Path | None) -> None:
+    """Let the kernel's file be in a folder on the group's disk, or here again.
+
+    What is here of a group that moves is what this node knew before the last move.
+    """
+    if to is None:
+        if file.is_symlink():
+            file.unlink()
+        return
+    there = to / file.name
+    if file.is_symlink() and file.readlink() == there:
+        return
+    draft = file.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(there)
+    draft.replace(file)
 
 
 def parse(saved: str) -> Iterator[str]:

@@ -173,6 +173,29 @@ class Hosts:
         """Give what a host's disk says that it is."""
         return self._node.call("lab.guest.blocks", "identity", self.disks[name])
 
+    def reserve(self, *names: str) -> None:
+        """Let hosts register for writing, the first of them with the reservation.
+
+        It is to outlive a loss of the target's power (APTPL), and lets nobody write
+        who is not registered (type 5).
+        """
+        for name in names:
+            key = f"0x{name.encode().hex()}"
+            self._persist(name, f"--out --register --param-aptpl --param-sark={key}")
+            if name == names[0]:
+                self._persist(name, f"--out --reserve --param-rk={key} --prout-type=5")
+
+    def reservation(self, name: str) -> list[str]:
+        """Give what a host is told of the keys of all, and of the reservation."""
+        said = self._persist(name, "--in --read-keys")
+        said += self._persist(name, "--in --read-reservation")
+        # A kernel counts what it was asked, and begins anew.
+        lines = (line.partition("PR generation=")[0] for line in said.splitlines())
+        return [line.strip() for line in lines if line.strip()]
+
+    def _persist(self, name: str, arguments: str) -> str:
+        return self._node.run(f"sg_persist -n {arguments} {self.disks[name]}")
+
     def record(self, work: WorkFolder) -> Recorded:
         """Let all write and read from now on, and record it."""
         recorded = Recorded(self._node, work, dict(self.disks))

@@ -108,6 +108,8 @@ def test_power_cut_of_the_active_node_is_a_wait_for_its_hosts(pair: Pair) -> Non
         known.attach(volume, "a", "b", "c")
         known.detach(volume, "c")
     identities = {name: known.identity(name) for name in ("a", "b")}
+    known.reserve("a", "b")
+    reservation = known.reservation("a")
     recorded = known.record(pair.work)
 
     first.kernel.cut_power()
@@ -122,6 +124,7 @@ def test_power_cut_of_the_active_node_is_a_wait_for_its_hosts(pair: Pair) -> Non
     assert not known.is_let_in("c")
     with hosts.driver(second, OPTIONS, volume.id) as volume:
         assert acls(second) == {"a", "b"}
+        assert known.reservation("a") == reservation
         known.attach(volume, "d", "e")
         assert acls(second) == {"a", "b", "d", "e"}
         known.detach(volume, "e")
@@ -149,6 +152,7 @@ def test_power_cut_of_the_active_node_is_a_wait_for_its_hosts(pair: Pair) -> Non
     first.call(GUEST, "forget_moves")
     recorded.wait_until_all_go_on(10)
     assert acls(first) == {"a", "b", "d"}
+    assert known.reservation("b") == reservation
     assert recorded.end(_RESUMES) == []
 
 

@@ -23,6 +23,7 @@ from tests.lab.guest import dlm
 GROUP = "moving"
 MOUNT = Path("/srv/moving")
 RECORDS = MOUNT / "records"
+_RESERVATIONS = MOUNT / "reservations"
 
 _DISK, _LOOP = Path("/run/moving.disk"), "/dev/loop7"
 _SIZE = 8 * 2**30
@@ -113,6 +114,8 @@ def mount(user: str = "root") -> None:
     run("mount", f"/dev/{GROUP}/state", str(MOUNT))
     RECORDS.mkdir(mode=0o700, exist_ok=True)
     shutil.chown(RECORDS, user, user)
+    _RESERVATIONS.mkdir(mode=0o700, exist_ok=True)
+    run("chattr", "+S", str(_RESERVATIONS))
 
 
 def unmount() -> None:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Persistent reservations come back with a new backstore, and only with its serial."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from taikun_cinder.privsep import backstores, reservations
+from taikun_cinder.privsep import backstores, moving, ours, reservations
 from tests.unit.privsep.node import ImitatedNode
 
 NAME = "iqn.2010-10.org.openstack:volume-1"
@@ -96,5 +98,107 @@ def test_without_lio_there_is_no_folder_and_nothing_to_prepare(tmp_path):
     with ImitatedNode(str(tmp_path / "db_root")).mounted():
         assert reservations.folder() is None
         reservations.prepare()
-        reservations.restore(backstores.place(NAME), SERIAL)
+        reservations.restore(backstores.place(NAME), SERIAL, "vg")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def mount(tmp_path, monkeypatch):
+    """Return a function that mounts a logical volume; its folder for reservations."""
+    # The imitated device mapper goes by the end of the path.
+    info = tmp_path / "mountinfo"
+    info.touch()
+    monkeypatch.setattr(moving, "_MOUNTS", info)
+    monkeypatch.setattr(ours, "_above", lambda place: iter([str(Path(place).parent)]))
+
+    def mount(group="vg", *, root="/", name="state"):
+        place = tmp_path / group / name
+        folder = place / moving.FOLDER
+        folder.mkdir(mode=0o700, parents=True)
+        written = str(place).replace(" ", r"\040")
+        with info.open("a") as file:
+            file.write(
+                f"36 35 253:0 {root} {written} rw,noatime shared:1 - ext4 x rw\n"
+            )
+        return folder
+
+    return mount
+
+
+def test_reservations_of_a_group_that_moves_are_on_its_disk(node, mount):
+    for other in ("other", "vg-x", "x-vg"):
+        mount(other)
+    folder = mount()
+    save(node, SERIAL, "what this node knew before the last move")
+    (folder / f"aptpl_{SERIAL}").write_text(SAVED)
+    backstores.create(NAME, DEVICE, SERIAL)
+    assert len(registrations(node)) == 2
+    save(node, SERIAL, "what the kernel writes")
+    assert (folder / f"aptpl_{SERIAL}").read_text() == "what the kernel writes"
+    save(node, SERIAL, SAVED)
+    backstores.remove(NAME)
+    backstores.create(NAME, DEVICE, SERIAL)
+    assert len(registrations(node)) == 2
+
+
+def test_nothing_of_another_time_is_restored_where_the_disk_has_nothing(node, mount):
+    folder = mount(name="a place")
+    save(node, SERIAL, SAVED)
+    backstores.create(NAME, DEVICE, SERIAL)
+    assert registrations(node) == []
+    save(node, SERIAL, "what the kernel writes")
+    assert (folder / f"aptpl_{SERIAL}").read_text() == "what the kernel writes"
+
+
+def test_group_that_moves_no_more_has_its_reservations_here(node, mount, monkeypatch):
+    mount()
+    backstores.create(NAME, DEVICE, SERIAL)
+    backstores.remove(NAME)
+    moving._MOUNTS.write_text("")
+    backstores.create(NAME, DEVICE, SERIAL)
+    assert not Path(node.machine.db_root, "pr", f"aptpl_{SERIAL}").is_symlink()
+
+
+@pytest.mark.parametrize("shared", ["writable", "sticky", "link", "above", "owner"])
+def test_folder_that_others_can_change_is_not_used(node, mount, monkeypatch, shared):
+    folder = mount()
+    if shared == "writable":
+        folder.chmod(0o770)
+    elif shared == "sticky":
+        folder.chmod(0o1777)
+    elif shared == "link":
+        elsewhere = folder.with_name("elsewhere")
+        folder.rename(elsewhere)
+        folder.symlink_to(elsewhere)
+    elif shared == "above":
+        folder.parent.chmod(0o777)
+    elif os.geteuid():
+        pytest.skip("only root can give a folder to somebody else")
+    else:
+        os.chown(folder, 12345, 12345)
+    save(node, SERIAL, SAVED)
+    backstores.create(NAME, DEVICE, SERIAL)
+    assert len(registrations(node)) == 2
+    assert list(folder.iterdir()) == []
+
+
+def test_part_of_a_file_system_is_not_taken_for_its_top(node, mount):
+    folder = mount(root="/records")
+    backstores.create(NAME, DEVICE, SERIAL)
+    save(node, SERIAL, "what the kernel writes")
+    assert list(folder.iterdir()) == []
+
+
+def test_disk_is_exported_though_the_place_of_its_reservations_cannot_be_changed(
+    node, mount, monkeypatch
+):
+    mount()
+    save(node, SERIAL, SAVED)
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    backstores.create(NAME, DEVICE, SERIAL)
+    assert registrations(node) == []
+    assert node.in_use(DEVICE)

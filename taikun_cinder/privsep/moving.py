@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the reservations of a volume group are that moves between nodes.
+
+Such a group has a state volume, which is mounted where the group is started
+(``taikun_cinder.state_volume``). If its file system has a folder of root's for them,
+they are there. Root looks for it by itself: whoever controls the user of cinder-volume
+must not choose what the kernel writes to.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from taikun_cinder.privsep import ours
+
+#: The folder, at the top of the file system.
+FOLDER = "reservations"
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def folder(group: str) -> Path | None:
+    """Give the folder of a volume group; None if it has none that is root's alone."""
+    begin = f"{group.replace('-', '--')}-"
+    for number, place in _mounts():
+        name = ours.mapped(Path(place), number) or ""
+        # LVM doubles each - in the names: three are the end of another group's.
+        if name.startswith(begin) and not name.startswith(f"{begin}-"):
+            found = Path(place, FOLDER)
+            if ours.is_roots_alone(found):
+                return found
+    return None
+
+
+def _mounts() -> Iterator[tuple[int, str]]:
+    """Give the device of each file system that is mounted as a whole, and its place."""
+    for line in _MOUNTS.read_text(errors="surrogateescape").splitlines():
+        _, _, device, root, place, *_ = line.split(" ")
+        if root == "/":
+            major, _, minor = device.partition(":")
+            # The kernel writes blanks in paths by their codes (seq_path()).
+            path = _OCTAL.sub(lambda code: chr(int(code[1], 8)), place)
+            yield os.makedev(int(major), int(minor)), path
