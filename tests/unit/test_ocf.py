@@ -43,6 +43,9 @@ case "$*" in
         echo "$word" >> {base}/words
         [ "$word" = go ] || exit 2 ;;
     esac
+    echo "$*" >> {base}/restoring
+    [ ! -e {base}/shot ] || {{ rm {base}/shot; kill -KILL $$; }}
+    while [ -e {base}/hang ]; do sleep 0.02; done
     cat {base}/said 2>/dev/null
     while read -r group; do
         mkdir -p {core}/iblock_1/$group
@@ -102,33 +105,58 @@ class Agent:
     def exports(self):
         return list(self.core.glob("iblock_*/*"))
 
-    def kill_what_is_ready(self):
-        """Kill all processes of the agent and of its command."""
+    @property
+    def processes(self):
+        """The numbers of all processes of the agent and of its command."""
+        found = []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (process / "cmdline").read_bytes().split(b"\0")
                 if str(self._folder).encode() in b" ".join(words):
-                    os.kill(int(process.name), signal.SIGKILL)
+                    found.append(int(process.name))
+        return found
 
-    def __call__(self, action, **parameters):
-        """Give the status of an action; what it said is kept."""
+    def kill_what_is_ready(self):
+        """Kill all processes of the agent and of its command."""
+        for process in self.processes:
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+
+    def give_up(self, action):
+        """Begin an action, and end it while it exports, as at its time-out."""
+        self.set("hang", "")
+        begun = subprocess.Popen(
+            [self.path, action],
+            env=self._environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+        self.wait_for("restoring")
+        os.killpg(begun.pid, signal.SIGKILL)
+        begun.wait()
+
+    def _environment(self, level=0, **parameters):
         given = {
             "backend": "lvm1",
             "volume_group": "vg",
             "command": str(self.command),
             "user": "root",
         }
-        more = {name: parameters.pop(name) for name in ("level",) if name in parameters}
+        return {
+            "PATH": f"{self._folder / 'bin'}:{os.environ['PATH']}",
+            "OCF_FUNCTIONS_DIR": str(self._folder / "lib"),
+            "HA_RSCTMP": str(self.run_folder),
+            "OCF_CHECK_LEVEL": str(level),
+            "OCF_RESKEY_CRM_meta_timeout": "3000",
+            **{f"OCF_RESKEY_{k}": v for k, v in {**given, **parameters}.items()},
+        }
+
+    def __call__(self, action, **parameters):
+        """Give the status of an action; what it said is kept."""
         done = subprocess.run(
             [self.path, action],
-            env={
-                "PATH": f"{self._folder / 'bin'}:{os.environ['PATH']}",
-                "OCF_FUNCTIONS_DIR": str(self._folder / "lib"),
-                "HA_RSCTMP": str(self.run_folder),
-                "OCF_CHECK_LEVEL": str(more.get("level", 0)),
-                "OCF_RESKEY_CRM_meta_timeout": "3000",
-                **{f"OCF_RESKEY_{k}": v for k, v in {**given, **parameters}.items()},
-            },
+            env=self._environment(**parameters),
             capture_output=True,
             text=True,
             check=False,
@@ -139,7 +167,9 @@ class Agent:
 
 @pytest.fixture
 def agent(tmp_path):
-    return Agent(tmp_path)
+    made = Agent(tmp_path)
+    yield made
+    made.kill_what_is_ready()
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck")
@@ -208,13 +238,34 @@ def test_word_may_come_before_the_command_listens(agent):
     assert agent.calls == ["restore --backend lvm1 --when-told"]
 
 
-@pytest.mark.parametrize("action", ["stop", "start"])
-def test_prepared_start_that_is_needed_no_more_ends(agent, action):
+def test_prepared_start_that_is_needed_no_more_ends(agent):
     agent("start", ahead="1")
     agent.wait_for("calls")
-    assert agent(action, ahead="1") == OK
-    assert agent.wait_for("words") == ["end"]
+    before = set(agent.processes)
+    assert before
+    assert agent("start", ahead="1") == OK
+    assert not before & set(agent.processes)
+    assert agent("stop", ahead="1") == OK
+    assert not agent.processes
     assert not agent.exports
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_start_that_is_ended_exports_nothing_behind_the_stop(agent, prepared):
+    if prepared:
+        agent("start", ahead="1")
+    agent.give_up("start")
+    assert agent("stop") == OK
+    assert not agent.processes
+    assert agent.exports == []
+
+
+def test_prepared_start_that_ends_badly_is_made_anew(agent):
+    agent("start", ahead="1")
+    agent.set("shot", "")
+    assert agent("start") == OK
+    assert agent.exports
+    assert agent.calls[1:] == ["restore --backend lvm1"]
 
 
 def test_prepared_start_that_was_killed_is_made_anew(agent):
