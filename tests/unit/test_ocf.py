@@ -188,6 +188,8 @@ def test_it_tells_about_itself(agent):
     assert offered == {"start", "stop", "monitor", "validate-all", "meta-data"}
     for parameter in tree.iter("parameter"):
         assert f"OCF_RESKEY_{parameter.attrib['name']}" in AGENT.read_text()
+        # Or pcs refuses the second member of a group with the same ones (ahead=1).
+        assert "unique" not in parameter.attrib
 
 
 def test_it_starts_and_stops_once_and_again(agent):
