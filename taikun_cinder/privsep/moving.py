@@ -36,10 +36,11 @@ def folder(group: str) -> Path | None:
 
 def _mounts() -> Iterator[tuple[int, str]]:
     """Give the device of each file system that is mounted as a whole, and its place."""
-    for line in _MOUNTS.read_text(errors="surrogateescape").splitlines():
+    # The kernel writes blanks and \\n in names by their codes (seq_path()). What else
+    # ends a line for Python may be in a name, and users mount, too (fusermount).
+    for line in os.fsdecode(_MOUNTS.read_bytes()).split("\n")[:-1]:
         _, _, device, root, place, *_ = line.split(" ")
         if root == "/":
             major, _, minor = device.partition(":")
-            # The kernel writes blanks in paths by their codes (seq_path()).
             path = _OCTAL.sub(lambda code: chr(int(code[1], 8)), place)
             yield os.makedev(int(major), int(minor)), path

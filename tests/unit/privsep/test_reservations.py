@@ -116,10 +116,9 @@ def mount(tmp_path, monkeypatch):
         folder = place / moving.FOLDER
         folder.mkdir(mode=0o700, parents=True)
         written = str(place).replace(" ", r"\040")
-        with info.open("a") as file:
-            file.write(
-                f"36 35 253:0 {root} {written} rw,noatime shared:1 - ext4 x rw\n"
-            )
+        line = f"36 35 253:0 {root} {written} rw,noatime shared:1 - ext4 x rw\n"
+        with info.open("ab") as file:
+            file.write(os.fsencode(line))
         return folder
 
     return mount
@@ -180,6 +179,15 @@ def test_folder_that_others_can_change_is_not_used(node, mount, monkeypatch, sha
     backstores.create(NAME, DEVICE, SERIAL)
     assert len(registrations(node)) == 2
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("strange", ["\r", "\v", "\x85", "\u2028", "\udcff"])
+def test_strange_name_of_a_mount_point_disturbs_nothing(node, mount, strange):
+    mount("other", name=f"a{strange}b{strange}c")
+    folder = mount()
+    backstores.create(NAME, DEVICE, SERIAL)
+    save(node, SERIAL, "what the kernel writes")
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_part_of_a_file_system_is_not_taken_for_its_top(node, mount):
