@@ -18,6 +18,8 @@ from taikun_cinder.privsep import ours
 FOLDER = "reservations"
 
 _MOUNTS = Path("/proc/self/mountinfo")
+#: In device mapper's names of all that Cinder makes: the id.
+_ID = re.compile(r"[0-9a-f]{8}--(?:[0-9a-f]{4}--){3}[0-9a-f]{12}")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -27,10 +29,14 @@ def folder(group: str) -> Path | None:
     for number, place in _mounts():
         name = ours.mapped(Path(place), number) or ""
         # LVM doubles each - in the names: three are the end of another group's.
-        if name.startswith(begin) and not name.startswith(f"{begin}-"):
-            found = Path(place, FOLDER)
-            if ours.is_roots_alone(found):
-                return found
+        if not name.startswith(begin) or name.startswith(f"{begin}-"):
+            continue
+        if _ID.search(name):
+            continue  # what is in it is a tenant's, links of root's as well
+        found = Path(place, FOLDER)
+        # With another number, something else is mounted over it.
+        if ours.is_roots_alone(found) and found.stat().st_dev == number:
+            return found
     return None
 
 

@@ -111,12 +111,14 @@ def mount(tmp_path, monkeypatch):
     monkeypatch.setattr(moving, "_MOUNTS", info)
     monkeypatch.setattr(ours, "_above", lambda place: iter([str(Path(place).parent)]))
 
-    def mount(group="vg", *, root="/", name="state"):
+    def mount(group="vg", *, root="/", name="state", device=None):
         place = tmp_path / group / name
         folder = place / moving.FOLDER
         folder.mkdir(mode=0o700, parents=True)
         written = str(place).replace(" ", r"\040")
-        line = f"36 35 253:0 {root} {written} rw,noatime shared:1 - ext4 x rw\n"
+        number = device or os.stat(place).st_dev
+        device = f"{os.major(number)}:{os.minor(number)}"
+        line = f"36 35 {device} {root} {written} rw,noatime shared:1 - ext4 x rw\n"
         with info.open("ab") as file:
             file.write(os.fsencode(line))
         return folder
@@ -188,6 +190,20 @@ def test_strange_name_of_a_mount_point_disturbs_nothing(node, mount, strange):
     backstores.create(NAME, DEVICE, SERIAL)
     save(node, SERIAL, "what the kernel writes")
     assert len(list(folder.iterdir())) == 1
+
+
+def test_tenants_volume_that_is_mounted_has_no_say(node, mount):
+    folder = mount(name="volume-0e7c4d5a-52b4-4d0c-8f3e-6a1b2c3d4e5f")
+    backstores.create(NAME, DEVICE, SERIAL)
+    save(node, SERIAL, "what the kernel writes")
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_mounted_over_the_state_volume_has_no_say(node, mount):
+    folder = mount(device=os.makedev(253, 7))
+    backstores.create(NAME, DEVICE, SERIAL)
+    save(node, SERIAL, "what the kernel writes")
+    assert list(folder.iterdir()) == []
 
 
 def test_part_of_a_file_system_is_not_taken_for_its_top(node, mount):
