@@ -156,6 +156,9 @@ def make_back_end_with_service(backend: str, file: str, user: str) -> None:
     }
     members = _members(shared_group.parameters(backend, user, file))
     _make([*members, ("service", "heartbeat:anything", service)])
+    # Or one that does not start would move the group, and all disks with it.
+    critical = ("--meta", "--set-parameter", "critical", "--parameter-value", "false")
+    run("crm_resource", "--resource", "service", *critical)
 
 
 def _members(exports: Mapping[str, str]) -> list[_Member]:
