@@ -234,6 +234,31 @@ def test_prepared_start_exports_when_its_turn_comes(agent):
     assert agent("monitor", ahead="1") == NOT_RUNNING
 
 
+@pytest.mark.parametrize("change", ["edited", "another"])
+def test_prepared_start_of_another_configuration_is_not_used(agent, tmp_path, change):
+    file, other = tmp_path / "lvm1.conf", tmp_path / "other.conf"
+    for one in (file, other):
+        one.write_text("[lvm1]")
+    agent("start", ahead="1", config=str(file))
+    agent.wait_for("calls")
+    if change == "edited":
+        file.write_text("[lvm2]")
+    now = other if change == "another" else file
+    assert agent("start", config=str(now)) == OK
+    assert agent.exports
+    assert agent.calls[1:] == [f"--config-file {now} restore --backend lvm1"]
+    assert agent("stop", config=str(now)) == OK
+    assert not agent.processes
+
+
+def test_prepared_start_of_the_same_configuration_is_used(agent, tmp_path):
+    file = tmp_path / "lvm1.conf"
+    file.touch()
+    agent("start", ahead="1", config=str(file))
+    assert agent("start", config=str(file)) == OK
+    assert len(agent.calls) == 1
+
+
 def test_word_may_come_before_the_command_listens(agent):
     agent("start", ahead="1")
     assert agent("start") == OK
@@ -250,6 +275,13 @@ def test_prepared_start_that_is_needed_no_more_ends(agent):
     assert agent("stop", ahead="1") == OK
     assert not agent.processes
     assert not agent.exports
+
+
+def test_prepared_start_ends_before_it_has_begun(agent):
+    for _ in range(5):
+        assert agent("start", ahead="1") == OK
+        assert agent("stop", ahead="1") == OK
+        assert not agent.processes
 
 
 @pytest.mark.parametrize("prepared", [True, False])
