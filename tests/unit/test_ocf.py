@@ -46,7 +46,9 @@ case "$*" in
     echo "$*" >> {base}/restoring
     [ ! -e {base}/shot ] || {{ rm {base}/shot; kill -KILL $$; }}
     while [ -e {base}/hang ]; do sleep 0.02; done
+    [ ! -e {base}/broken ] || {{ echo "No module named 'oslo_config'"; exit 1; }}
     cat {base}/said 2>/dev/null
+    echo "2 of 3 volumes recorded in /srv are exported"
     while read -r group; do
         mkdir -p {core}/iblock_1/$group
         echo /dev/$group/volume-1 > {core}/iblock_1/$group/udev_path
@@ -362,6 +364,16 @@ def test_start_that_does_nothing_has_failed(agent):
     agent.set("said", "a warning\ntaikun-cinder: the cause\ntaikun-cinder: the end\n")
     assert agent("start") == GENERIC
     assert "reason: nothing could be exported: taikun-cinder: the cause" in agent.said
+    assert agent("monitor") == NOT_RUNNING
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_command_that_cannot_begin_has_started_nothing(agent, prepared):
+    if prepared:
+        agent("start", ahead="1")
+    agent.set("broken", "")
+    assert agent("start") == GENERIC
+    assert "reason: nothing could be exported: No module named 'oslo_c" in agent.said
     assert agent("monitor") == NOT_RUNNING
 
 
