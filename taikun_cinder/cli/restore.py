@@ -8,7 +8,6 @@ changed since.
 """
 
 import contextlib
-import select
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,9 +30,8 @@ from taikun_cinder.volume_record import Record
 #: After how many volumes the progress is told.
 _EVERY = 50
 
-#: What ``--when-told`` waits for, and for how long, in seconds.
+#: What ``--when-told`` waits for.
 GO = "go"
-_PATIENCE = 600.0
 
 
 class RestoreVerb(Verb):
@@ -57,9 +55,8 @@ class RestoreVerb(Verb):
             "--when-told",
             action="store_true",
             help=f"get ready, and begin when the line '{GO}' comes on the standard "
-            f"input; anything else, its end, or {_PATIENCE / 60:.0f} minutes without "
-            "it: nothing is done. For a cluster manager, which starts the volume group "
-            "meanwhile.",
+            "input; anything else, or its end: nothing is done. For a cluster manager, "
+            "which may start the volume group here some day.",
         )
         return parser
 
@@ -96,8 +93,6 @@ class RestoreVerb(Verb):
         # What is wrong is told when it has been looked at anew.
         for backend in backends.enabled(Backend, lambda _line: None):
             list(target_faults.of_targets(backend.options, Node()))
-        if not select.select([self.app.stdin], [], [], _PATIENCE)[0]:
-            raise NothingDoneError(f"nobody said {GO} in {_PATIENCE:.0f} s")
         said = self.app.stdin.readline().strip()
         if said != GO:
             raise NothingDoneError(f"the standard input says {said!r} and not {GO!r}")

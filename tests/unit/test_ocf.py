@@ -67,6 +67,11 @@ class Agent:
         (self.core / "alua").mkdir(parents=True)
         self._make("lib/ocf-shellfuncs", _FUNCTIONS)
         self._make("bin/runuser", '#!/bin/sh\nshift 3\nexec "$@"\n')
+        # LVM may wait for the cluster, and nobody may wait for it.
+        self._make(
+            "bin/vgchange",
+            f'#!/bin/sh\necho "$*" >> {folder}/lvm\nexec tail -f {folder}/lvm\n',
+        )
         self.command = self._make(
             "bin/taikun-cinder", _COMMAND.format(base=folder, core=self.core)
         )
@@ -223,17 +228,39 @@ def test_prepared_start_exports_when_its_turn_comes(agent):
     assert agent("monitor", ahead="1") == OK
     assert agent("monitor") == NOT_RUNNING
     agent.wait_for("calls")
+    assert agent.wait_for("lvm") == ["--lockstart vg"]
     assert not agent.exports
     assert agent("start") == OK
     assert agent.exports
     assert agent.calls == ["restore --backend lvm1 --when-told"]
-    # What was ready is used up, and the member runs on.
+    # What was ready is used up, and is not needed while the exports are here.
+    assert agent("monitor", ahead="1") == OK
     assert agent("start") == OK
     assert agent.calls[1:] == ["restore --backend lvm1"]
-    assert agent("monitor", ahead="1") == OK
     assert agent("stop") == OK
+    assert agent("monitor", ahead="1") == OK
+    assert agent("start") == OK
+    assert agent.calls[-1] == "restore --backend lvm1 --when-told"
     assert agent("stop", ahead="1") == OK
     assert agent("monitor", ahead="1") == NOT_RUNNING
+
+
+@pytest.mark.parametrize("loss", ["killed", "upgraded", "configured", None])
+def test_start_that_is_not_ready_any_more_is_prepared_again(agent, tmp_path, loss):
+    file = tmp_path / "lvm1.conf"
+    file.touch()
+    agent("start", ahead="1", config=str(file))
+    agent.wait_for("calls")
+    if loss == "killed":
+        agent.kill_what_is_ready()
+    elif loss == "upgraded":
+        os.utime(agent.command, (1, 1))
+    elif loss == "configured":
+        file.write_text("[lvm1]")
+    assert agent("monitor", ahead="1", config=str(file)) == OK
+    assert agent("start", config=str(file)) == OK
+    assert len(agent.calls) == (2 if loss else 1)
+    assert all("--when-told" in call for call in agent.calls)
 
 
 @pytest.mark.parametrize("change", ["edited", "another"])

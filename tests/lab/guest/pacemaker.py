@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab.guest import daemons
@@ -136,7 +136,7 @@ def status() -> str:
 
 def make_back_end() -> None:
     """Let Pacemaker start the back end on the first node, and fence lost ones."""
-    _make(_members(shared_group.parameters()))
+    _make(shared_group.parameters())
 
 
 def make_back_end_with_service(backend: str, file: str, user: str) -> None:
@@ -154,8 +154,8 @@ def make_back_end_with_service(backend: str, file: str, user: str) -> None:
         "pidfile": "/run/cinder-volume-moving.pid",
         "logfile": str(INSIDE / "logs" / "cinder-volume.log"),
     }
-    members = _members(shared_group.parameters(backend, user, file))
-    _make([*members, ("service", "heartbeat:anything", service)])
+    exports = shared_group.parameters(backend, user, file)
+    _make(exports, ("service", "heartbeat:anything", service))
     # Or one that does not start would move the group, and all disks with it.
     critical = ("--meta", "--set-parameter", "critical", "--parameter-value", "false")
     run("crm_resource", "--resource", "service", *critical)
@@ -174,7 +174,6 @@ def _members(exports: Mapping[str, str]) -> list[_Member]:
     }
     address = {"ip": ADDRESS, "cidr_netmask": "24", "nic": "eth1"}
     return [
-        ("ahead", "taikun:exports", {**exports, "ahead": "1"}),
         ("group", "heartbeat:LVM-activate", group),
         ("records", "heartbeat:Filesystem", records),
         ("address", "heartbeat:IPaddr2", address),
@@ -182,10 +181,13 @@ def _members(exports: Mapping[str, str]) -> list[_Member]:
     ]
 
 
-def _make(members: Iterable[_Member]) -> None:
+def _make(exports: Mapping[str, str], *more: _Member) -> None:
+    members = (*_members(exports), *more)
     made = "".join(_primitive(*member) for member in members)
     group = f'<group id="{RESOURCES}">{_META}{made}</group>'
-    _replace("resources", f"<resources>{_SWITCH}{group}</resources>")
+    ahead = _primitive("ahead", "taikun:exports", {**exports, "ahead": "1"})
+    clone = f'<clone id="ahead-clone">{ahead}</clone>'
+    _replace("resources", f"<resources>{_SWITCH}{clone}{group}</resources>")
     _replace("constraints", _HOME)
     run("crm_resource", "--resource", RESOURCES, "--meta", "-d", "target-role")
 

@@ -203,16 +203,6 @@ def test_it_gets_ready_everywhere_and_begins_when_it_is_told(
         assert own.target.names("") == frozenset()
 
 
-def test_word_that_does_not_come_is_not_waited_for_for_ever(run, back_end, monkeypatch):
-    monkeypatch.setattr(restore_verb, "_PATIENCE", 0.1)
-    own = back_end()
-    read, write = os.pipe()
-    with os.fdopen(read) as reading, os.fdopen(write, "w"):
-        status, said = run(own, arguments=["--when-told"], stdin=reading)
-    assert (status, "nobody said go" in said) == (2, True)
-    assert own.target.names("") == frozenset()
-
-
 def test_back_end_with_wrong_options_does_not_keep_another_from_its_disks(
     records, cinder
 ):
