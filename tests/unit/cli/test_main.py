@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command as operators call it: which configuration it reads, and what it says."""
 
+import errno
 import io
+import os
 
 import pytest
 from oslo_config import cfg
@@ -137,3 +139,36 @@ def test_an_option_of_a_verb_may_be_mistaken_and_changes_nothing(call):
     done = call("restore", "--yes")
     assert done.returncode == 2
     assert "--yes" in done.stderr
+
+
+class _Full(io.StringIO):
+    """A file on a disk that is full when what was kept back is written."""
+
+    def flush(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("out", "ended", "status", "told"),
+    [
+        (io.StringIO(), 0, 0, ""),
+        (io.StringIO(), 2, 2, ""),
+        (_Full(), 0, 1, "taikun-cinder: the answer is lost: No space left on device"),
+        (_Full(), 2, 2, "taikun-cinder: the answer is lost: No space left on device"),
+    ],
+)
+def test_process_ends_with_the_commands_status(
+    monkeypatch, capsys, out, ended, status, told
+):
+    class EndedError(Exception):
+        pass
+
+    def end(status):
+        raise EndedError(status)
+
+    monkeypatch.setattr(main, "main", lambda: ended)
+    monkeypatch.setattr("os._exit", end)
+    monkeypatch.setattr("sys.stdout", out)
+    with pytest.raises(EndedError, match=str(status)):
+        main.run()
+    assert capsys.readouterr().err.strip() == told
