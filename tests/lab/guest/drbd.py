@@ -44,6 +44,10 @@ def join(_plan: NodePlan, options: Mapping[str, str]) -> None:
     run("vgremove", "--yes", SECOND_GROUP)
     run("pvremove", "--yes", _DISK)
     shared_group.prepare(_DEVICE)
+    # On the disk below LVM would find the same group.
+    conf = Path("/etc/lvm/lvm.conf")
+    begin = "global_filter = ["
+    conf.write_text(conf.read_text().replace(begin, f'{begin}"r|^{_DISK}$|", '))
     nodes = "".join(_NODE.format(plan=plan) for plan in STORAGE_PAIR)
     Path("/etc/drbd.d/lab.res").write_text(
         _CONF.format(name=_RESOURCE, device=_DEVICE, disk=_DISK, nodes=nodes)
