@@ -66,7 +66,8 @@ def end(
         return ()
     state = target.read(name)
     # A volume of another group may have the same name, see Enforcement.shows_another.
-    if state.device not in (None, layout.device(volume)):
+    # One that was begun only has no device, and is nobody's who needs it.
+    if state.device and state.device != layout.device(volume):
         return ()
     if state.connected and hold(volume["id"], state.connected):
         return ()

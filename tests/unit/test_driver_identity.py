@@ -192,6 +192,14 @@ def test_volume_of_another_group_with_such_a_name_is_let_be(cloud):
     assert cloud.target.names("") == {name}
 
 
+def test_export_that_was_begun_only_ends_though_its_prefix_is_another(cloud):
+    volume = cloud.volume()
+    name = f"iqn.2030-01.example:{cloud.load(volume).name}"
+    cloud.target.kernel.put(LioState(name, BackstoreState("", "", active=False)))
+    cloud.reconcile()
+    assert cloud.target.names("") == frozenset()
+
+
 def _forgotten_under_another_prefix(cloud, volume):
     """Let the service have no record, and another prefix, as when it is taken over."""
     cloud.watch(1)
