@@ -59,10 +59,15 @@ class Fence:
         own = {one.id for one in attachments if one.initiator == self.initiator}
         own |= ledger.attachments.get(self.initiator, frozenset())
         connections = self._of(ledger)
-        for connection in connections:
-            # One that was answered gets its row's connector later.
+        shown = {one.identity for one in attachments}
+        # One that was answered gets its row's connector later. If it has, the other
+        # rows that it may have been for are others'.
+        waiting = [
+            one for one in connections if not (one.rows and one.identity in shown)
+        ]
+        for connection in waiting:
             own |= connection.rows
-        if any(one.server in (None, one.identity) for one in connections):
+        if any(one.server in (None, one.identity) for one in waiting):
             # Perhaps of Cinder's old API, whose rows have no connector ever.
             own |= {one.id for one in attachments if one.is_nameless}
         identities = {one.identity for one in connections}

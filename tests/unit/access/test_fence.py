@@ -57,6 +57,12 @@ def test_fence_is_not_about_rows_without_a_host_that_are_anothers():
         assert Fence(A).settle(rows, ledger).attachments == {"1"}
 
 
+def test_fence_is_not_about_rows_that_its_hosts_answer_turned_out_not_to_be_for():
+    answer = _answer(1, rows={"1", "2"}, server="mark 1")
+    fence = Fence(A).settle([_row(1), _nameless(2)], Ledger((answer,)))
+    assert fence == _settled({"1"}, {"mark 1"})
+
+
 def test_fence_adds_to_what_it_was_about_before():
     again = _settled({"before"}, {"mark 0"}).renewed()
     ledger = Ledger((_answer(3, server="server"),))
