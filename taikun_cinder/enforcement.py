@@ -31,11 +31,14 @@ class Enforced:
         export: what the target must show by now; None for nothing.
         result: what came of it.
         failure: why it is less than what was asked for; None if it is that.
+        absent: why nothing of it is there now, so that nobody can be told that he has
+            it; None if it is.
     """
 
     export: Export | None
     result: Result
     failure: NotActivated | None = None
+    absent: NotActivated | None = None
 
     @property
     def shown(self) -> Export:
@@ -55,7 +58,10 @@ class Enforced:
 
         Raises:
             GrantWithheld: it cannot, as things are.
+            NotActivated: nobody can, as the volume has no block device.
         """
+        if self.absent:
+            raise self.absent
         grant = self.export.grant_of.get(initiator) if self.export else None
         withheld = self.result.withheld
         if readers_disk:
@@ -174,7 +180,7 @@ class Enforcement:
         if about is None or _of(about, export) != _of(about, desired):
             return Enforced(export, result, failure)
         LOG.error(failure.msg)
-        return Enforced(export, result)
+        return Enforced(export, result, absent=None if shown else failure)
 
     def findings(
         self, volume: Any, name: str, record: Record | None, grants: frozenset[Grant]

@@ -188,6 +188,21 @@ def test_second_attach_of_a_host_that_fails_leaves_it_what_it_has(cloud, monkeyp
     assert writer.writes()
 
 
+def test_second_attach_of_a_host_fails_where_a_reboot_took_what_it_had(
+    cloud, monkeypatch
+):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    cloud.target.kernel.put(LioState(name_of(cloud.load(volume))))
+    reserved = cloud.reserve(volume)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.driver.vg, "activate_lv", _fail_to_activate)
+        with pytest.raises(exception.VolumeBackendAPIException, match="VG lock failed"):
+            cloud.connect(volume, A, reserved)
+    cloud.reconcile()
+    assert cloud.acls(volume) == {A["initiator"]}
+
+
 def test_host_whose_mode_came_when_lvm_failed_goes_on_with_less(cloud, monkeypatch):
     volume = cloud.volume()
     writer = cloud.attach(volume, B, "rw")
