@@ -30,6 +30,16 @@ def unfenced(ledger: Ledger) -> Ledger:
     return dataclasses.replace(ledger, ended=ended)
 
 
+def _ended(ledger: Ledger) -> frozenset[str]:
+    """Give the ids of the attachments that fences have ended.
+
+    What a fence is about may not have been written down, and the rows be missing when
+    it is looked for again.
+    """
+    ended = ledger.ended.items()
+    return frozenset(id_ for (id_, _), since in ended if since == _FOR_EVER)
+
+
 @dataclasses.dataclass(frozen=True)
 class Fence:
     """The fence of one host, for one volume.
@@ -58,6 +68,7 @@ class Fence:
         attachments = tuple(attachments)
         own = {one.id for one in attachments if one.initiator == self.initiator}
         own |= ledger.attachments.get(self.initiator, frozenset())
+        own |= _ended(ledger) - {one.id for one in attachments if one.initiator}
         connections = self._of(ledger)
         shown = {one.identity for one in attachments}
         # One that was answered gets its row's connector later. If it has, the other

@@ -36,9 +36,7 @@ def uses(attachments: Iterable[Attachment], ledger: Ledger) -> Iterator[Use]:
             )
 
 
-def _may_be_a_repeat(
-    connection: Connection, attachments: Iterable[Attachment]
-) -> bool:
+def _may_be_a_repeat(connection: Connection, attachments: Iterable[Attachment]) -> bool:
     """Say whether a connection that no row shows may be of another server.
 
     If its host has the volume for another one, a repeated request of that one is taken

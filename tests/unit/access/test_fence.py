@@ -2,6 +2,7 @@
 """A fence is about all that its host had when it was made, and about nothing else."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -61,6 +62,14 @@ def test_fence_is_not_about_rows_that_its_hosts_answer_turned_out_not_to_be_for(
     answer = _answer(1, rows={"1", "2"}, server="mark 1")
     fence = Fence(A).settle([_row(1), _nameless(2)], Ledger((answer,)))
     assert fence == _settled({"1"}, {"mark 1"})
+
+
+def test_fence_knows_by_the_record_what_it_has_ended_though_its_rows_are_missing():
+    ends = (("1", math.inf), ("2", math.inf), ("3", 5))
+    ledger = Ledger(ended={(number, f"mark {number}"): end for number, end in ends})
+    fence = Fence(A).settle([_row(2, B)], ledger)
+    assert fence == _settled({"1"})
+    assert not fence.is_over((), (), ledger)
 
 
 def test_fence_adds_to_what_it_was_about_before():
