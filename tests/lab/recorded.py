@@ -4,6 +4,7 @@
 What they did is judged as in the chaos runs: as what one disk would have done.
 """
 
+import itertools
 import time
 
 from lab.node import Node
@@ -16,6 +17,8 @@ from tests.chaos.logs import Clock, operations
 #: How many sectors they share, from the disk's begin.
 BLOCKS = 8
 _WRITES, _PAUSE = 0.6, 0.05
+
+_runs = itertools.count()
 
 #: All run on the one node whose clock is used.
 _CLOCK = Clock(0.0, 0.0)
@@ -34,17 +37,21 @@ class Recorded:
     def __init__(self, host: Node, work: WorkFolder, disks: dict[str, str]) -> None:
         self._host = host
         self._folder = work.path / worker.FOLDER.name
+        # A worker leaves its files, by which another one of its name would end at once.
+        run = next(_runs)
+        self._workers = {name: f"{name}-{run}" for name in disks}
         self._pids = {}
         for seed, (name, path) in enumerate(disks.items()):
             task = worker.Task(path, name, BLOCKS, _WRITES, _PAUSE, seed)
-            self._pids[name] = host.call(worker.__name__, "begin", task, name)
+            begin = (worker.__name__, "begin", task, self._workers[name])
+            self._pids[name] = host.call(*begin)
 
     def operations(self) -> list[Operation]:
         """Give what they have done so far, by the host's clock."""
         return [
             one
-            for name in self._pids
-            for one in operations(self._folder / f"{name}.log", name, _VOLUME, _CLOCK)
+            for name, its in self._workers.items()
+            for one in operations(self._folder / f"{its}.log", name, _VOLUME, _CLOCK)
         ]
 
     def wait_until_all_go_on(self, timeout: float) -> None:
@@ -79,7 +86,7 @@ class Recorded:
             patience: the longest that an operation may take, in seconds.
         """
         for name, pid in self._pids.items():
-            self._host.call(worker.__name__, "end", pid, name, 60)
+            self._host.call(worker.__name__, "end", pid, self._workers[name], 60)
         accesses = (Access(name, name, _VOLUME, writes=True) for name in self._pids)
         history = History(tuple(self.operations()), tuple(accesses), (), patience)
         return [str(one) for one in check(history)]
