@@ -88,6 +88,15 @@ class MovingCluster(Cluster):
                 raise LogError(f"{backend} did not come up in {timeout:.0f} s", log)
             time.sleep(0.5)
 
+    def wait_until_it_is_served(self) -> None:
+        """Wait until a cinder-volume takes the back end's requests.
+
+        Raises:
+            LabError: none does.
+        """
+        queue = f"{VOLUME_SERVICE}.{HOST}.{HOST.partition('@')[0]}"
+        self._wait_for_consumers(queue, 1, timeout=300)
+
     def down(self) -> None:
         """End it."""
         self.power.close()
