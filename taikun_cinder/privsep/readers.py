@@ -120,8 +120,10 @@ def _read_past_caches(folder: str) -> None:
 
 
 def _harden(folder: str) -> None:
-    for name in set(CHANGING) - {*backstores.refuses(folder, CHANGING)}:
-        files.put(f"{folder}/attrib/{name}", "0")
+    refused = backstores.refuses(folder, CHANGING)
+    for name in CHANGING:
+        if name not in refused:
+            files.put(f"{folder}/attrib/{name}", "0")
 
 
 def _remove(folder: str) -> None:
