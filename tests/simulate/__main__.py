@@ -14,6 +14,13 @@ from typing import Any
 #: The same on every machine, for what goes by the order of a set.
 _HASHES = {"PYTHONHASHSEED": "0"}
 
+#: By the word for them, see ``run.KERNELS``.
+_KERNELS = {
+    "memory": ("memory",),
+    "configfs": ("configfs",),
+    "both": ("memory", "configfs"),
+}
+
 
 def main() -> int:
     """Make runs until the time is over or one fails; give the exit status."""
@@ -39,7 +46,12 @@ def _go(hunt: Any, options: argparse.Namespace) -> Any:
     else:
         runs = hunt.until(time.monotonic() + 60 * options.minutes)
     return hunt.hunt(
-        seed, runs, options.keep, go_on=options.go_on, without=options.without
+        seed,
+        runs,
+        options.keep,
+        go_on=options.go_on,
+        without=options.without,
+        kernels=_KERNELS[options.kernel],
     )
 
 
@@ -63,6 +75,13 @@ def _options() -> argparse.Namespace:
         default=[],
         metavar="KIND",
         help="leave a kind of operation out, as old_attach; can be repeated",
+    )
+    parser.add_argument(
+        "--kernel",
+        choices=sorted(_KERNELS),
+        default="memory",
+        help="what the driver is over: the steps in memory, the privileged process's "
+        "own steps on files (configfs), or both in turn",
     )
     parser.add_argument("--replay", type=Path, help="the file of a run that failed")
     parser.add_argument(

@@ -23,17 +23,22 @@ _WATCHED = 61.0
 class SimVolumeGroup(MemoryVolumeGroup):
     """A volume group whose volumes may fail to be activated."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "World", name: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._world = world
+        self._world, self._folder = world, f"/dev/{name}"
 
     def activate_lv(self, name: str, **kwargs: Any) -> None:
         if self._world.scheduler.step("lvm: activate", ("fails",)):
             raise OSError("a fault of the run")
         self.volumes.add(name)
+        self._world.kernel.activate(f"{self._folder}/{name}")
 
     def lv_is_open(self, name: str) -> bool:
-        return any(one.endswith(name) for one in self._world.kernel.exported())
+        return self._world.kernel.is_open(f"{self._folder}/{name}")
+
+    def delete(self, name: str) -> None:
+        super().delete(name)  # type: ignore[no-untyped-call]
+        self._world.kernel.deactivate(f"{self._folder}/{name}")
 
 
 class Request:
@@ -106,7 +111,7 @@ class Backend:
         self.hosts = [self.host]
         self.process = Process(name, node=True)
         self.process.dead = True
-        self.group = SimVolumeGroup(world)
+        self.group = SimVolumeGroup(world, f"group-{name}")
         self.queue: list[Request] = []
         self.is_ready = False
         self.passes = 0

@@ -42,17 +42,21 @@ class Rates:
 class Decisions(Protocol):
     """Decides on a run, step by step.
 
+    A step's ``share`` says how much less than usual happens at it, from 0 to 1.
+
     Attributes:
         taken: what was decided, by key.
     """
 
     taken: dict[str, str]
 
-    def go_on(self, key: str, others: Sequence[str]) -> str:
+    def go_on(self, key: str, others: Sequence[str], share: float = 1.0) -> str:
         """Say who goes on: empty for the usual one, or one of the others."""
         ...
 
-    def fault(self, key: str, ways: Sequence[str], *, mortal: bool) -> str:
+    def fault(
+        self, key: str, ways: Sequence[str], *, mortal: bool, share: float = 1.0
+    ) -> str:
         """Say in which way a step fails; empty for none."""
         ...
 
@@ -66,15 +70,17 @@ class Random:
         self.rates = rates
         self.taken: dict[str, str] = {}
 
-    def go_on(self, key: str, others: Sequence[str]) -> str:
+    def go_on(self, key: str, others: Sequence[str], share: float = 1.0) -> str:
         """Say who goes on: empty for the usual one, or one of the others."""
-        if not others or self._random() >= self.rates.switch:
+        if not others or self._random() >= self.rates.switch * share:
             return ""
         return self._take(key, self._choice(others))
 
-    def fault(self, key: str, ways: Sequence[str], *, mortal: bool) -> str:
+    def fault(
+        self, key: str, ways: Sequence[str], *, mortal: bool, share: float = 1.0
+    ) -> str:
         """Say in which way a step fails; empty for none."""
-        number = self._random()
+        number = self._random() / share
         if mortal:
             if number < self.rates.kill:
                 return self._take(key, KILL)
@@ -98,12 +104,14 @@ class Replay:
         self._wanted = wanted
         self.taken: dict[str, str] = {}
 
-    def go_on(self, key: str, others: Sequence[str]) -> str:
+    def go_on(self, key: str, others: Sequence[str], share: float = 1.0) -> str:
         """Say who goes on: empty for the usual one, or one of the others."""
         what = self._wanted.get(key, "")
         return self._take(key, what) if what in others else ""
 
-    def fault(self, key: str, ways: Sequence[str], *, mortal: bool) -> str:
+    def fault(
+        self, key: str, ways: Sequence[str], *, mortal: bool, share: float = 1.0
+    ) -> str:
         """Say in which way a step fails; empty for none."""
         what = self._wanted.get(key, "")
         if what in ways or (mortal and what.partition(" ")[0] in (KILL, POWER)):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tests.simulate.broken import BrokenError
 from tests.simulate.disk import Disk
-from tests.simulate.kernel import SimKernel
+from tests.simulate.kernels import SimulatedKernel
 from tests.simulate.model import Host, Use
 from tests.simulate.schedule import Scheduler
 
@@ -37,7 +37,7 @@ class Expected:
     def __init__(
         self,
         scheduler: Scheduler,
-        kernel: SimKernel,
+        kernel: SimulatedKernel,
         disk: Disk,
         nameless: Callable[[str], float],
     ) -> None:

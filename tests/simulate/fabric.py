@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from taikun_cinder.access.model import Credentials
 from tests.contract.memory import LoginRefusedError
 from tests.simulate.expected import Expected
-from tests.simulate.kernel import SimKernel
+from tests.simulate.kernels import SimulatedKernel
 from tests.simulate.model import Host, Use
 from tests.simulate.schedule import Scheduler
 from tests.simulate.tables import Values
@@ -28,7 +28,7 @@ class Fabric:
 
     def __init__(
         self,
-        kernel: SimKernel,
+        kernel: SimulatedKernel,
         scheduler: Scheduler,
         hosts: Mapping[str, Host],
         expected: Expected,

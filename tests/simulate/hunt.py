@@ -7,7 +7,7 @@ import importlib
 import itertools
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tests.simulate import plans, run, setup
@@ -55,10 +55,11 @@ def planted(mutation: str) -> contextlib.AbstractContextManager[object]:
     setup.ready()
     if not mutation:
         return contextlib.nullcontext()
-    # It needs Cinder's objects, which are there by now.
-    mutations = importlib.import_module("tests.simulate.mutations")
-    planted: _Plant = mutations.MUTATIONS[mutation]
-    return planted()
+    # They need Cinder's objects, which are there by now.
+    found: dict[str, _Plant] = {}
+    for name in ("mutations", "privileged_mutations"):
+        found |= importlib.import_module(f"tests.simulate.{name}").MUTATIONS
+    return found[mutation]()
 
 
 def until(end: float) -> Iterator[int]:
@@ -73,6 +74,7 @@ def hunt(
     *,
     go_on: bool,
     without: Collection[str] = (),
+    kernels: Sequence[str] = (run.USUAL,),
 ) -> int:
     """Make runs; give 1 if one failed, and 0 if none did.
 
@@ -82,11 +84,13 @@ def hunt(
         folder: for the files of those that fail.
         go_on: whether to go on after one that fails.
         without: kinds of operations that there are none of.
+        kernels: which of ``run.KERNELS`` there are, in turn.
     """
     weights = dict.fromkeys(without, 0.0)
     progress, failed = Progress(seed), 0
     for number in runs:
-        outcome = run.by_chance(f"{seed}:{number}", weights=weights)
+        kernel = kernels[number % len(kernels)]
+        outcome = run.by_chance(f"{seed}:{number}", weights=weights, kernel=kernel)
         progress.add(outcome)
         if outcome.broken:
             failed += 1

@@ -12,12 +12,13 @@ from taikun_cinder.exception import (
     TargetUnreadable,
 )
 from taikun_cinder.targets.inspection import Inspection
-from taikun_cinder.targets.lio.kernel import LostError
+from taikun_cinder.targets.lio.kernel import Kernel, LostError
 from taikun_cinder.targets.lio.states import LioState
 from taikun_cinder.targets.lio.steps import ImpossibleStepError, Step
 from tests.contract.memory import MemoryKernel, Session
 from tests.simulate.actors import Process
 from tests.simulate.locks import Lock
+from tests.simulate.patches import Run
 from tests.simulate.schedule import Scheduler
 
 #: How long a caller waits for a step, and how long one hangs, in seconds.
@@ -41,6 +42,12 @@ class SimKernel(MemoryKernel):
         self.changed: set[str] = set()
         self.boots = 0
         self.process = Process("kernel")
+        #: By target, who is at work on it.
+        self._turns: dict[str, Lock] = {}
+
+    def asked(self) -> Kernel:
+        """Give it as the driver asks it."""
+        return Calls(self, Run.scheduler, self._turns)
 
     def put(self, observed: LioState) -> None:
         super().put(observed)
@@ -51,6 +58,7 @@ class SimKernel(MemoryKernel):
         self.process.dead = True
         self.process = Process("kernel")
         self._sessions.clear()
+        self._turns.clear()
         self.changed.update(self._exports)
         self._exports.clear()
         self.boots += 1
@@ -58,6 +66,25 @@ class SimKernel(MemoryKernel):
     def exported(self) -> Collection[str]:
         """Give the names of all that exists."""
         return self._exports.keys()
+
+    def initiators(self, name: str) -> Collection[Initiator]:
+        """Give who has an ACL."""
+        return self.read(name).acls.keys()
+
+    def serial(self, name: str) -> str:
+        """Give the serial of a disk; empty for none."""
+        backstore = self.read(name).backstore
+        return "" if backstore is None else backstore.serial
+
+    def activate(self, device: str) -> None:
+        """Let a logical volume have its device; here it always has."""
+
+    def deactivate(self, device: str) -> None:
+        """Take the device of a logical volume away."""
+
+    def is_open(self, device: str) -> bool:
+        """Say whether somebody has the device of a logical volume open."""
+        return any(one.endswith(device.rpartition("/")[2]) for one in self._exports)
 
     def ways(self, name: str) -> list[tuple[Initiator, bool]]:
         """Give who reaches a disk by a target, and whether he can write there."""

@@ -4,8 +4,8 @@
 from collections.abc import Iterator
 
 from taikun_cinder.access.model import Initiator
-from tests.contract.memory import Session
 from tests.simulate.broken import BrokenError
+from tests.simulate.kernels import Session
 from tests.simulate.model import Use
 from tests.simulate.patches import SecretsSeen
 from tests.simulate.world import World
@@ -122,12 +122,12 @@ class Laws:
 
     def _serial(self, target: str) -> Iterator[str]:
         """Tell whose disk became another one (law 5)."""
-        backstore = self._world.kernel.read(target).backstore
-        if backstore is None or not backstore.serial:
+        serial = self._world.kernel.serial(target)
+        if not serial:
             return
         name = target.rpartition(":")[2]
-        known = self._world.expected.serials.setdefault(name, backstore.serial)
-        if known != backstore.serial:
+        known = self._world.expected.serials.setdefault(name, serial)
+        if known != serial:
             yield f"law 5: {_short(target)} had the serial {known} and has another"
 
 

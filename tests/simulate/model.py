@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from taikun_cinder.access.model import Credentials, Initiator
-from tests.contract.memory import Session
 from tests.simulate.backends import Request
+from tests.simulate.kernels import Session
 from tests.simulate.locks import Lock
 
 #: The request that an actor works for, as oslo.context has it for a thread.

@@ -181,7 +181,7 @@ class Operators:
         name = self._world.name_of(id_)
         kernel = self._world.kernel
         for target in [one for one in kernel.exported() if one.endswith(name)]:
-            acls = sorted(kernel.read(target).acls)
+            acls = sorted(kernel.initiators(target))
             first = acls[0] if acls else Initiator("iqn.2026-11.com.example:x")
             step: steps.Step = {
                 "target gone": steps.RemoveTarget(),

@@ -138,17 +138,19 @@ def _sleep(seconds: float) -> None:
     Run.scheduler.sleep(seconds)
 
 
-_TIME = SimpleNamespace(
+#: See :mod:`time`.
+TIME = SimpleNamespace(
     monotonic=lambda: Run.scheduler.now,
     time=lambda: 1_700_000_000 + Run.scheduler.now,
     sleep=_sleep,
 )
 
 #: By the module that a module of the driver imports, what it has instead.
-_INSTEAD: dict[ModuleType, Any] = {time: _TIME, threading: _THREADING}
+_INSTEAD: dict[ModuleType, Any] = {time: TIME, threading: _THREADING}
 
 
-def _get_lock(name: str) -> Lock:
+def lock(name: str) -> Lock:
+    """Give a lock of the node, by its name."""
     # As a lock of files: of the whole node, whichever process asks for it.
     return Run.locks.setdefault(name, Lock(Run.scheduler, name[:22]))
 
@@ -196,7 +198,7 @@ def install() -> SecretsSeen:
     vars(manager)["QUOTAS"] = types.QUOTAS
     vars(manager)["compute"] = SimpleNamespace(API=_Nova)
     vars(cinder_driver)["objects"] = objects
-    vars(coordination.COORDINATOR)["get_lock"] = _get_lock
+    vars(coordination.COORDINATOR)["get_lock"] = lock
     vars(coordination.COORDINATOR)["started"] = True
     vars(coordination)["synchronized_remove"] = lambda name: None
     return _watch_logs()

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.simulate.run import Outcome, Plan
+from tests.simulate.run import USUAL, Outcome, Plan
 
 #: What a line begins with that a reader has to know (``Scheduler.tell``).
 _TOLD = "* "
@@ -16,6 +16,7 @@ def write(path: Path, plan: Plan, broken: str) -> None:
     text = {
         "broken": broken,
         "shape": plan.shape,
+        "kernel": plan.kernel,
         "ops": [[number, *op] for number, op in sorted(plan.ops.items())],
         "decisions": plan.decisions,
     }
@@ -32,7 +33,7 @@ def read(path: Path) -> Plan:
     """
     found = json.loads(path.read_text())
     ops = {number: (kind, arguments) for number, kind, arguments in found["ops"]}
-    return Plan(found["shape"], ops, found["decisions"])
+    return Plan(found["shape"], ops, found["decisions"], found.get("kernel", USUAL))
 
 
 def story(outcome: Outcome) -> Iterator[str]:

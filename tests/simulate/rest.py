@@ -105,7 +105,7 @@ class Rest:
                 if target.endswith(self._world.name_of(use.volume))
                 if use.may_reach
             )
-            for initiator in sorted(kernel.read(target).acls.keys() - wanted):
+            for initiator in sorted(set(kernel.initiators(target)) - wanted):
                 raise BrokenError(f"law 3: {initiator} stays in {target}")
 
     def _may_be_told(self, target: str) -> bool:

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from tests.simulate import setup
 from tests.simulate.broken import BrokenError
 from tests.simulate.decisions import Decisions, Op, Random, Rates, Replay
+from tests.simulate.kernel import SimKernel
+from tests.simulate.kernels import MakeKernel
 from tests.simulate.laws import Laws
+from tests.simulate.node_kernel import NodeKernel
 from tests.simulate.rest import Rest
 from tests.simulate.schedule import StuckError
 from tests.simulate.stories import Stories
@@ -17,6 +20,13 @@ from tests.simulate.world import World
 
 #: How many operations a run has.
 LENGTH = 60
+
+#: What makes the LIO of a run, by its name: one whose steps are the driver's own, and
+#: one whose steps are those of the privileged process on files.
+KERNELS: Mapping[str, MakeKernel] = {"memory": SimKernel, "configfs": NodeKernel}
+
+#: The one of most runs.
+USUAL = "memory"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +37,13 @@ class Plan:
         shape: the seed of what the world has.
         ops: the operations, by their numbers.
         decisions: see ``decisions``.
+        kernel: of ``KERNELS``.
     """
 
     shape: str
     ops: dict[int, Op]
     decisions: dict[str, str]
+    kernel: str = USUAL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +76,7 @@ def by_chance(
     tell: bool = False,
     rates: Rates | None = None,
     weights: Mapping[str, float] | None = None,
+    kernel: str = USUAL,
 ) -> Outcome:
     """Make a new run; all of it follows from what is given.
 
@@ -73,6 +86,7 @@ def by_chance(
         tell: whether to keep what happens.
         rates: how often what happens; None for what the seed says.
         weights: how often kinds of operations come, for those that are not usual.
+        kernel: of ``KERNELS``.
     """
     source = _chances(seed)
     usual = Rates(
@@ -83,7 +97,7 @@ def by_chance(
     )
     decisions = Random(_chances(f"{seed} steps"), rates or usual)
     chosen = _Chosen(source, length, {**_WEIGHTS, **(weights or {})})
-    return _Run(seed, decisions, tell=tell).go(chosen)
+    return _Run(seed, decisions, kernel, tell=tell).go(chosen)
 
 
 def again(plan: Plan, *, tell: bool = False) -> Outcome:
@@ -93,7 +107,8 @@ def again(plan: Plan, *, tell: bool = False) -> Outcome:
         plan: of the run.
         tell: whether to keep what happens.
     """
-    return _Run(plan.shape, Replay(plan.decisions), tell=tell).go(_Planned(plan.ops))
+    decisions = Replay(plan.decisions)
+    return _Run(plan.shape, decisions, plan.kernel, tell=tell).go(_Planned(plan.ops))
 
 
 def _chances(seed: str) -> random.Random:
@@ -172,11 +187,13 @@ class _Planned:
 
 
 class _Run:
-    def __init__(self, shape: str, decisions: Decisions, *, tell: bool = False) -> None:
+    def __init__(
+        self, shape: str, decisions: Decisions, kernel: str, *, tell: bool = False
+    ) -> None:
         secrets = setup.ready()
-        self._shape, self._decisions = shape, decisions
+        self._shape, self._decisions, self._kernel = shape, decisions, kernel
         source = _chances(f"{shape} world")
-        self.world = World(decisions, source)
+        self.world = World(decisions, source, KERNELS[kernel])
         if tell:
             self.world.scheduler.lines = []
         secondary = source.choice(("rw", "rw", "rw", "ro", "deny"))
@@ -223,7 +240,12 @@ class _Run:
         world.watch = lambda: None
         scheduler.close()
         return Outcome(
-            Plan(self._shape, dict(ops.made), dict(self._decisions.taken)),
+            Plan(
+                self._shape,
+                dict(ops.made),
+                dict(self._decisions.taken),
+                self._kernel,
+            ),
             broken,
             scheduler.digest,
             self.stories.done,

@@ -91,8 +91,14 @@ class Scheduler:
         self.actors.append(made)
         return made
 
-    def step(self, what: str, ways: Sequence[str] = ()) -> str:
+    def step(self, what: str, ways: Sequence[str] = (), share: float = 1.0) -> str:
         """Make a step of the actor at work: others may come between, or it fails.
+
+        Args:
+            what: in words.
+            ways: in which it may fail.
+            share: how small it is beside others, from 0 to 1: in time, and in what
+                happens at it.
 
         Returns:
             in which of the ways it fails; empty for none.
@@ -105,9 +111,10 @@ class Scheduler:
             return ""  # nothing runs yet, or nothing any more
         if actor.process.dead:
             raise Killed
-        self._tick(actor, what)
+        self._tick(actor, what, TICK * share)
         key = f"{actor.id}:{actor.count}"
-        found = self.decisions.fault(key, ways, mortal=actor.process.node)
+        mortal = actor.process.node
+        found = self.decisions.fault(key, ways, mortal=mortal, share=share)
         if found:
             self.faults += 1
             self.tell(f"{what}: {found}")
@@ -116,7 +123,7 @@ class Scheduler:
         others = [one.id for one in self._ready() if one is not actor]
         if len(self.actors) < self.limit:
             others.append(BEGIN)
-        if wish := self.decisions.go_on(f"{key}+", others):
+        if wish := self.decisions.go_on(f"{key}+", others, share):
             self._wish = wish
             self._switch(actor)
         return ""
@@ -188,10 +195,10 @@ class Scheduler:
                 raise actor.error
         self._watch()
 
-    def _tick(self, actor: Actor, what: str) -> None:
+    def _tick(self, actor: Actor, what: str, seconds: float) -> None:
         actor.count += 1
         self.steps += 1
-        self.now += TICK
+        self.now += seconds
         self.note(what)
         if self.steps > LONGEST:
             raise StuckError(f"there were {LONGEST} steps, and it has not ended")

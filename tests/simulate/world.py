@@ -13,8 +13,8 @@ from tests.simulate.decisions import Decisions
 from tests.simulate.disk import Disk, Folder, SimPath
 from tests.simulate.expected import Expected
 from tests.simulate.fabric import Fabric
-from tests.simulate.kernel import Calls, SimKernel
-from tests.simulate.locks import Lock
+from tests.simulate.kernel import SimKernel
+from tests.simulate.kernels import MakeKernel, SimulatedKernel
 from tests.simulate.model import Host, Use
 from tests.simulate.patches import Run
 from tests.simulate.rows import Row
@@ -32,6 +32,7 @@ class World:
     Args:
         decisions: on all that is left to chance.
         shape: decides what there is.
+        kernel: makes the LIO of the storage node.
 
     Attributes:
         begin: begins the next operation; says whether there was one.
@@ -49,7 +50,12 @@ class World:
     begin: Callable[[], bool]
     watch: Callable[[], None]
 
-    def __init__(self, decisions: Decisions, shape: random.Random) -> None:
+    def __init__(
+        self,
+        decisions: Decisions,
+        shape: random.Random,
+        kernel: MakeKernel = SimKernel,
+    ) -> None:
         self.begin, self.watch = lambda: False, lambda: None
         self.scheduler = Scheduler(decisions, self._begin, self._watch, self._boot)
         Run.scheduler, Run.locks, Run.tokens = self.scheduler, {}, 0
@@ -59,8 +65,7 @@ class World:
         for names in (self.disk.root.names, self.disk.root.synced):
             names["state"] = folder
         self.database = Row.database = Database(self.scheduler)
-        self.kernel = SimKernel()
-        self._turns: dict[str, Lock] = {}
+        self.kernel: SimulatedKernel = kernel()
         self.api = Process("api")
         self.hosts = {name: Host(name) for name in ("h1", "h2", "h3", "h4")}
         self.servers = {name: made_id(name) for name in ("s1", "s2", "s3", "s4", "s5")}
@@ -153,7 +158,7 @@ class World:
 
     def target(self) -> LioTarget:
         """Give what exports."""
-        return LioTarget(Calls(self.kernel, self.scheduler, self._turns))
+        return LioTarget(self.kernel.asked())
 
     def add_volume(self, name: str, backend: str, **values: Any) -> str:
         """Make a volume; give its id."""
@@ -215,5 +220,4 @@ class World:
             if use.missing_since is not None or guessed:
                 use.may_be_cut_off = True  # no session speaks for it any more
         self.kernel.reset()
-        self._turns.clear()
         self.disk.lose_power(how)

@@ -20,7 +20,7 @@ from tests.unit.privsep.configfs import Configfs, Folder, Found, refuse
 POINT = "/sys/kernel/config"
 
 #: The functions of ``os`` that are replaced.
-_CALLS = (
+CALLS = (
     *("mkdir", "rmdir", "symlink", "unlink", "readlink", "listdir", "scandir"),
     *("stat", "lstat", "open", "read", "write", "close"),
 )
@@ -60,7 +60,8 @@ class Mount:
 
     def __init__(self, configfs: Configfs, devices: Container[str]) -> None:
         self._configfs, self._devices = configfs, devices
-        self._open: dict[int, Found] = {}
+        #: By descriptor, the path below the mount point, and what is there.
+        self._open: dict[int, tuple[str, Found]] = {}
         self._lock = threading.RLock()
         self.changes = 0
         self.kill_at: int | None = None
@@ -69,30 +70,22 @@ class Mount:
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
         """Let this process see the imitation."""
-        real = {name: getattr(os, name) for name in _CALLS}
-        for name in _CALLS:
-            setattr(os, name, self._beside(name, real[name]))
+        real = {name: getattr(os, name) for name in CALLS}
+        for name in CALLS:
+            setattr(os, name, beside(name, real[name], lambda: self))
         try:
             yield
         finally:
-            for name in _CALLS:
+            for name in CALLS:
                 setattr(os, name, real[name])
 
-    def _beside(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        """Give a function that makes a call here, or the real one elsewhere."""
-        mine = getattr(self, f"_os_{name}")
-        # The place of a link, and not what it says, decides which call it is.
-        position = 1 if name == "symlink" else 0
+    def call(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """Make a call of ``os`` to what is here."""
+        with self._lock:
+            return getattr(self, f"_os_{name}")(*arguments, **named)
 
-        def call(*arguments: Any, **named: Any) -> Any:
-            if not self._is_mine(arguments[position] if arguments else None):
-                return real(*arguments, **named)
-            with self._lock:
-                return mine(*arguments, **named)
-
-        return call
-
-    def _is_mine(self, where: object) -> bool:
+    def has(self, where: object) -> bool:
+        """Say whether a path, or what is open by a descriptor, is here."""
         if isinstance(where, int):
             return where in self._open
         if not isinstance(where, str | os.PathLike):
@@ -100,7 +93,13 @@ class Mount:
         path = os.fspath(where)
         return path == POINT or path.startswith(f"{POINT}/") or path in self._devices
 
-    def _change(self, call: Callable[..., Any], *arguments: Any) -> Any:
+    def _change(
+        self, what: str, path: str, call: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """Make a change of what is at a path below the mount point, by a call.
+
+        ``what`` names it in a word.
+        """
         if self.kill_at is not None and self.changes >= self.kill_at:
             raise KilledError
         self.changes += 1
@@ -111,11 +110,11 @@ class Mount:
 
     def _os_mkdir(self, path: Any, mode: int = 0o777) -> None:
         with _naming(path):
-            self._change(self._configfs.mkdir, _below(path))
+            self._change("mkdir", _below(path), self._configfs.mkdir, _below(path))
 
     def _os_rmdir(self, path: Any) -> None:
         with _naming(path):
-            self._change(self._configfs.rmdir, _below(path))
+            self._change("rmdir", _below(path), self._configfs.rmdir, _below(path))
 
     def _os_symlink(
         self, to: Any, path: Any, target_is_directory: bool = False
@@ -124,11 +123,12 @@ class Mount:
             if not str(to).startswith(f"{POINT}/"):
                 os.stat(to)  # what is on another file system has to be there, too
                 refuse(errno.EPERM)
-            self._change(self._configfs.symlink, _below(to), _below(path))
+            link = self._configfs.symlink
+            self._change("symlink", _below(path), link, _below(to), _below(path))
 
     def _os_unlink(self, path: Any) -> None:
         with _naming(path):
-            self._change(self._configfs.unlink, _below(path))
+            self._change("unlink", _below(path), self._configfs.unlink, _below(path))
 
     def _os_readlink(self, path: Any) -> str:
         with _naming(path):
@@ -169,18 +169,43 @@ class Mount:
         with _naming(path):
             found = self._configfs.open(_below(path), flags)
         descriptor = next(_descriptors)
-        self._open[descriptor] = found
+        self._open[descriptor] = _below(path), found
         return descriptor
 
     def _os_read(self, descriptor: int, length: int) -> bytes:
-        return self._configfs.read(self._open[descriptor])[:length]
+        _, found = self._open[descriptor]
+        return self._configfs.read(found)[:length]
 
     def _os_write(self, descriptor: int, data: bytes) -> int:
-        written: int = self._change(self._configfs.write, self._open[descriptor], data)
+        path, found = self._open[descriptor]
+        write = self._configfs.write
+        written: int = self._change("write", path, write, found, data)
         return written
 
     def _os_close(self, descriptor: int) -> None:
         del self._open[descriptor]
+
+
+def beside(
+    name: str, real: Callable[..., Any], of: Callable[[], Mount | None]
+) -> Callable[..., Any]:
+    """Give a function that makes a call to an imitation, or the real one elsewhere.
+
+    Args:
+        name: of the call.
+        real: makes the real one.
+        of: gives the imitation that is mounted now; None for none.
+    """
+    # The place of a link, and not what it says, decides which call it is.
+    position = 1 if name == "symlink" else 0
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        mount = of()
+        if mount is None or not mount.has(arguments[position] if arguments else None):
+            return real(*arguments, **named)
+        return mount.call(name, *arguments, **named)
+
+    return call
 
 
 def _below(path: Any) -> str:

@@ -6,10 +6,12 @@ The driver's own code runs over it, from ``NodesKernel`` down to ``privsep.files
 
 import contextlib
 import errno
+import functools
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from taikun_cinder import privsep
@@ -40,7 +42,7 @@ _NOWHERE = "/proc/no-db-root"
 _OURS = ours.Ours(volume_groups=("vg",))
 
 
-def _mapped(real: Path, _number: int | None) -> str:
+def mapped(real: Path, _number: int | None) -> str:
     """Give the device mapper's name of an imitated logical volume."""
     return "-".join(part.replace("-", "--") for part in real.parts[-2:])
 
@@ -59,8 +61,11 @@ class ImitatedNode:
         self.configfs = Configfs()
         self.mount = Mount(self.configfs, self.machine.devices)
         self._fabric = Fabric()
-        # The imitated configfs has no locks of the kernel's.
-        self._turns = tempfile.NamedTemporaryFile()  # noqa: SIM115 - as long as this
+
+    @functools.cached_property
+    def _turns(self) -> Any:
+        """A file for locks of the kernel's, which the imitated configfs has not."""
+        return tempfile.NamedTemporaryFile()
 
     def modprobe(self, *more: str) -> None:
         """Load the modules of LIO, as ``privsep.modules.load`` does.
@@ -92,7 +97,7 @@ class ImitatedNode:
             mock.patch.object(modules, "load", self.modprobe),
             mock.patch.object(turns, "FILE", Path(self._turns.name)),
             mock.patch.object(ours, "current", return_value=_OURS),
-            mock.patch.object(ours, "mapped", _mapped),
+            mock.patch.object(ours, "mapped", mapped),
             mock.patch.object(privsep.context, "client_mode", False),
         ):
             yield

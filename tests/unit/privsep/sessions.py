@@ -144,27 +144,34 @@ def begin_session(tpg: Tpg, node: Node) -> ImitatedSession:
     return session
 
 
-def access(tpg: Tpg) -> Iterator[Access]:
-    """Give every way to a device that leads by a TPG."""
+#: What a login has to prove; None for nothing.
+Proof = tuple[str, str] | None
+
+
+def reachable(tpg: Tpg) -> Iterator[tuple[str, Proof, dict[int, Entry]]]:
+    """Give by which names somebody can log in to a TPG, and what he has then."""
     for node in tpg.nodes.values():
         if node.name != node.name.lower():
             continue  # iscsi_target_locate_portal() turns a name to lower case
         auth = tpg.demo_auth if node.dynamic else node.auth
         # Nor is a target that is to prove itself, too, an obstacle to who wants in.
         if not _required(tpg, node) or auth.pair is not None:
-            proof = auth.pair if _required(tpg, node) else None
-            yield from _ways(node.name, proof, node.entries)
+            yield node.name, auth.pair if _required(tpg, node) else None, node.entries
     if tpg.attrib["generate_node_acls"]:
         anybody = Node("*", dynamic=True)
         tpg.show_all_luns(anybody)
         if not _required(tpg, anybody) or tpg.demo_auth.pair is not None:
             proof = tpg.demo_auth.pair if _required(tpg, anybody) else None
-            yield from _ways("*", proof, anybody.entries)
+            yield "*", proof, anybody.entries
 
 
-def _ways(
-    name: str, proof: tuple[str, str] | None, entries: dict[int, Entry]
-) -> Iterator[Access]:
+def access(tpg: Tpg) -> Iterator[Access]:
+    """Give every way to a device that leads by a TPG."""
+    for name, proof, entries in reachable(tpg):
+        yield from _ways(name, proof, entries)
+
+
+def _ways(name: str, proof: Proof, entries: dict[int, Entry]) -> Iterator[Access]:
     for index, entry in entries.items():
         if entry.lun.backstore is not None:
             path = entry.lun.backstore.device_path

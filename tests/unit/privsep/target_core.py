@@ -93,7 +93,9 @@ class TargetCore(Folder):
         super().__init__()
         self._machine, self._fabric = machine, fabric
         self.attributes["version"] = Attribute(lambda: "Target Engine Core\n")
-        self.attributes["dbroot"] = Attribute(lambda: f"{machine.db_root}\n")
+        self.attributes["dbroot"] = Attribute(
+            lambda: f"{machine.db_root}\n", lambda text: refuse(errno.EINVAL)
+        )
         self.add_default("core", _Core(machine)).add_default("alua")
 
     def make_group(self, name: str) -> Folder:
@@ -134,6 +136,7 @@ class Backstore(Folder):
     """A backstore.
 
     Attributes:
+        kind: of ``KINDS``.
         device: the block device that is open; None before it is enabled.
         serial: the unit serial.
         exports: how many LUNs lead here.
@@ -142,7 +145,7 @@ class Backstore(Folder):
 
     def __init__(self, machine: Machine, kind: str) -> None:
         super().__init__()
-        self._machine, self._kind = machine, kind
+        self._machine, self.kind = machine, kind
         self._option = ""  # of ``control``, which decides
         self._past_caches = False
         self._udev_path: str | None = None  # what only is shown
@@ -182,7 +185,7 @@ class Backstore(Folder):
             self.device.openers.discard(id(self))
 
     def _info(self) -> str:
-        known = self._kind == "fileio" and self._machine.reads_past_caches
+        known = self.kind == "fileio" and self._machine.reads_past_caches
         past = f" Async: {int(self._past_caches)}" if known else ""
         return f"Status: {self.configured}{past}\n"
 
@@ -215,10 +218,10 @@ class Backstore(Folder):
     def _control(self, text: str) -> None:
         for option in re.split(r"[,\n]", text):
             key, _, value = option.partition("=")
-            if key == "fd_async_io" and self._kind == "fileio":
+            if key == "fd_async_io" and self.kind == "fileio":
                 number(value, 1)
                 self._past_caches = self._machine.reads_past_caches
-            if key == _PATHS.get(self._kind):
+            if key == _PATHS.get(self.kind):
                 if self.configured:
                     refuse(errno.EEXIST)
                 self._option = value or refuse(errno.EINVAL)
@@ -228,7 +231,7 @@ class Backstore(Folder):
             refuse(errno.EINVAL)
         if self.configured:
             refuse(errno.EEXIST)
-        if self._kind in _PATHS:
+        if self.kind in _PATHS:
             self._open()
         else:
             self.device = Device(holder=self)
@@ -237,7 +240,7 @@ class Backstore(Folder):
         if not self._option:
             refuse(errno.EINVAL)
         device = self._machine.devices.get(self._option) or refuse(errno.ENOENT)
-        if self._kind == "iblock":
+        if self.kind == "iblock":
             if device.holder is not None:
                 refuse(errno.EBUSY)
             device.holder = self

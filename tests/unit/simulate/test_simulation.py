@@ -21,34 +21,40 @@ HELPS = {
     "no-fence": {"weights": {"fence": 6}},
     "forgets-disks": {"weights": {"attach_again": 6}},
     "takes-for-repeated": {"weights": {"force_detach": 6}},
+    "comes-late-and-goes-on": {"rates": {"switch": 0.1, "fault": 0.02}},
 }
 
+KERNELS = ("memory", "configfs")
+
 _DIGESTS = """
+import sys
 from tests.simulate import run, setup
 setup.ready()
-outcomes = [run.by_chance(f"digest:{number}") for number in range(8)]
+kernel = sys.argv[1]
+outcomes = [run.by_chance(f"digest:{number}", kernel=kernel) for number in range(8)]
 print([outcome.digest for outcome in outcomes])
 print([run.again(outcome.plan).digest for outcome in outcomes])
 """
 
 _FINDS = """
-import json, sys
+import importlib, json, sys
 from tests.simulate import run, setup
 from tests.simulate.decisions import Rates
 setup.ready()
-from tests.simulate.mutations import MUTATIONS
+module, kernel, helps = sys.argv[1:]
+MUTATIONS = importlib.import_module(f"tests.simulate.{module}").MUTATIONS
 def hunt(rates=None, weights=None):
     rates = Rates(**rates) if rates else None
     for number in range(100):
         seed = f"planted:{number}"
-        outcome = run.by_chance(seed, rates=rates, weights=weights)
+        outcome = run.by_chance(seed, rates=rates, weights=weights, kernel=kernel)
         if outcome.broken:
             return outcome.broken
     return ""
 found = {}
 for name, plant in MUTATIONS.items():
     with plant():
-        found[name] = hunt(**json.loads(sys.argv[1]).get(name, {}))
+        found[name] = hunt(**json.loads(helps).get(name, {}))
 print(json.dumps(found))
 """
 
@@ -73,33 +79,50 @@ def _simulate(folder, *arguments):
     )
 
 
-def test_seed_and_replay_give_the_same_run_whatever_hashes_are():
-    first = _python(_DIGESTS, hashes="1").splitlines()
-    assert first == _python(_DIGESTS, hashes="2").splitlines()
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_seed_and_replay_give_the_same_run_whatever_hashes_are(kernel):
+    first = _python(_DIGESTS, kernel, hashes="1").splitlines()
+    assert first == _python(_DIGESTS, kernel, hashes="2").splitlines()
     assert first[0] == first[1]
 
 
-def test_each_planted_fault_is_found_within_100_runs():
-    found = json.loads(_python(_FINDS, json.dumps(HELPS)))
-    assert len(found) > 10
+@pytest.mark.parametrize(
+    ("module", "kernel", "number"),
+    [("mutations", "memory", 18), ("privileged_mutations", "configfs", 5)],
+)
+def test_each_planted_fault_is_found_within_100_runs(module, kernel, number):
+    found = json.loads(_python(_FINDS, module, kernel, json.dumps(HELPS)))
+    assert len(found) == number
     assert [name for name, broken in found.items() if not broken] == []
 
 
-def test_failure_is_told_as_a_story_that_can_be_had_again(tmp_path):
-    fault = ("--mutation", "failed-attach-ends-all")
-    told = _simulate(tmp_path, "--seed", "a", "--runs", "40", *fault)
+@pytest.mark.parametrize(
+    ("kernel", "mutation", "law"),
+    [
+        ("memory", "failed-attach-ends-all", "law 1"),
+        ("configfs", "maps-unprotected", "law 4"),
+    ],
+)
+def test_failure_is_told_as_a_story_that_can_be_had_again(
+    tmp_path, kernel, mutation, law
+):
+    fault, over = ("--mutation", mutation), ("--kernel", kernel)
+    told = _simulate(tmp_path, "--seed", "a", "--runs", "40", *fault, *over)
     assert told.returncode == 1, told.stderr
     assert "Run a:" in told.stdout
-    assert "==> law 1" in told.stdout
+    assert f"==> {law}" in told.stdout
     (kept,) = tmp_path.glob("*.json")
     again = _simulate(tmp_path, "--replay", str(kept), *fault)
     assert again.returncode == 1
-    assert "==> law 1" in again.stdout
+    assert f"==> {law}" in again.stdout
     mended = _simulate(tmp_path, "--replay", str(kept))
     assert mended.returncode == 0, mended.stdout
 
 
-@pytest.mark.parametrize("seed", ["first", "second"])
-def test_driver_breaks_no_law_in_a_few_runs(tmp_path, seed):
-    done = _simulate(tmp_path, "--seed", seed, "--runs", "40")
+@pytest.mark.parametrize(
+    ("seed", "kernel"),
+    [("first", "memory"), ("second", "memory"), ("first", "configfs")],
+)
+def test_driver_breaks_no_law_in_a_few_runs(tmp_path, seed, kernel):
+    done = _simulate(tmp_path, "--seed", seed, "--runs", "40", "--kernel", kernel)
     assert done.returncode == 0, done.stdout
