@@ -102,7 +102,7 @@ class Attaching:
             return  # because of a lifted flag: it would be asked to read only
         with self._uses.working(use):
             boots, use.asks = self._world.kernel.boots, use.wish == "rw"
-            wrote, use.is_repeated = use.writes, True
+            wrote, use.is_repeated, use.is_asking = use.writes, True, True
             try:
                 information = self._api.update(use)
                 # Also if its host is down, and connects by that when it is back.
@@ -115,6 +115,8 @@ class Attaching:
             except FAILURES:
                 # The answer may be lost, and not what it was about.
                 use.is_told_to_write |= use.asks
+            finally:
+                use.is_asking = False
 
     @staticmethod
     def _is_another_disk(use: Use, information: Mapping[str, Any]) -> bool:

@@ -92,7 +92,9 @@ class Use:
         missing_since: how many passes there had been when its row was lost; None if
             the database has it.
         since: how often the disk had failed when its end began.
-        asks: whether it is being asked, once more, to let its server write.
+        asks: whether it was asked, once more, to let its server write, and no pass has
+            come since.
+        is_asking: whether that is under way.
         mode_is_late: whether Cinder wrote its mode after the host was let in, and no
             pass has come since. Until then it may only read.
         is_old: whether it is by Cinder's old API.
@@ -130,6 +132,7 @@ class Use:
     may_be_cut_off: bool = False
     is_fenced: bool = False
     asks: bool = False
+    is_asking: bool = False
     since: int = 0
     missing_since: int | None = None
     wish: str = ""
@@ -160,7 +163,8 @@ class Use:
     def has_late_mode(self) -> bool:
         """Whether a pass decides what its host may do."""
         known = self.state == "granted" and self.missing_since is None
-        return known and (self.mode_is_late or self.asks)
+        asking = self.is_asking or any(one.is_pending for one in self.requests)
+        return known and not asking and (self.mode_is_late or self.asks)
 
     @property
     def may_be_forgotten(self) -> bool:
