@@ -130,6 +130,8 @@ class World:
             for one in self.expected.uses
             if one.missing_since is not None and self.backend_of(one.volume) is backend
             if not one.is_old  # its row does not say whose it is
+            # The brake counts hosts that are logged in.
+            if one.session is not None and not one.may_be_cut_off
         }
         return len(lost - there) > _LIMIT
 
