@@ -102,6 +102,8 @@ class Expected:
             named = use.attachment and not use.is_old
             nowhere = not named or use.missing_since is not None
             beside_old = any(one.is_old for one in self.others_on_host(use))
+            if use.volume == volume and use.missing_since is not None:
+                use.is_told_to_write = True  # its host is taken to have what it has
             if use.volume == volume and (nowhere or beside_old or use.is_repeated):
                 use.may_be_cut_off = True
 

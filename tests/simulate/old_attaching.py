@@ -213,6 +213,9 @@ class OldAttaching:
                 use.left = self._world.scheduler.now
             nowhere = any(one.is_old or not one.attachment for one in (use, *sharing))
             use.is_left_in = nowhere and use.left is not None
+            for other in sharing:
+                # It may be the one that stays.
+                other.is_left_in |= use.is_left_in and not other.is_there
             use.lingers = use.writes or use.is_told_to_write or use.is_old
 
     def _sharing(self, use: Use) -> list[Use]:
