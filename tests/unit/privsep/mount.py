@@ -25,8 +25,10 @@ CALLS = (
     *("stat", "lstat", "open", "read", "write", "close"),
 )
 
-#: Descriptors of the imitation; the kernel gives small ones.
-_descriptors = itertools.count(1 << 24)
+#: The first descriptor of the imitation; the kernel gives smaller ones.
+FIRST = 1 << 24
+
+_descriptors = itertools.count(FIRST)
 
 
 class KilledError(BaseException):
