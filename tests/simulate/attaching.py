@@ -29,6 +29,8 @@ class Attaching:
     def __init__(self, world: World, uses: Uses) -> None:
         self._world, self._uses = world, uses
         self._api = Api(world)
+        #: The volumes and servers for which attachments are being made.
+        self._asking: set[tuple[str, str]] = set()
 
     def possible(self) -> Iterator[Op]:
         """Give what could be done now."""
@@ -70,13 +72,9 @@ class Attaching:
         host = self._uses.host_of(server)
         if host.is_down:
             return
-        id_ = self._world.volumes[volume]
-        try:
-            made = self._api.reserve(id_, server)
-        except FAILURES:
+        use = self._make(volume, server, host, mode)
+        if use is None:
             return
-        use = Use(id_, server, host, made, writes=mode == "rw", wish=mode)
-        self._world.expected.uses.append(use)
         with self._uses.working(use):
             try:
                 boots = self._world.kernel.boots
@@ -86,7 +84,7 @@ class Attaching:
                 self.end(use)
                 return
             # A lifted flag makes ``ro`` of it.
-            written = self._world.database.attachments[made]["attach_mode"]
+            written = self._world.database.attachments[use.attachment]["attach_mode"]
             if not self.log_in(use, information, boots, written):
                 self.end(use)
 
@@ -149,19 +147,34 @@ class Attaching:
 
         Nobody else works on it, until who asked for it does.
         """
+        use = self._make(volume, server, host, mode)
+        if use is None:
+            return None
+        with self._uses.working(use):
+            try:
+                self._api.set_mode(use.attachment, mode)
+            except FAILURES:
+                self.end(use)
+                return None
+        return use
+
+    def _make(self, volume: str, server: str, host: Host, mode: str) -> Use | None:
+        """Make an attachment; None if it was refused, or one is being made.
+
+        Nova attaches a volume to a server once at a time.
+        """
         id_ = self._world.volumes[volume]
+        if (id_, server) in self._asking:
+            return None
+        self._asking.add((id_, server))
         try:
             made = self._api.reserve(id_, server)
         except FAILURES:
             return None
+        finally:
+            self._asking.discard((id_, server))
         use = Use(id_, server, host, made, writes=mode == "rw", wish=mode)
         self._world.expected.uses.append(use)
-        with self._uses.working(use):
-            try:
-                self._api.set_mode(made, mode)
-            except FAILURES:
-                self.end(use)
-                return None
         return use
 
     def connect(self, use: Use) -> bool:
