@@ -164,13 +164,15 @@ def run() -> NoReturn:
     ended = main()
     logging.shutdown()
     try:
-        sys.stdout.flush()
+        if sys.stdout:  # it is None where the caller has closed it
+            sys.stdout.flush()
     except OSError as error:
         ended = ended or status.WRONG
         with contextlib.suppress(OSError):
             print(f"{_PROGRAM}: the answer is lost: {error.strerror}", file=sys.stderr)
     with contextlib.suppress(OSError):
-        sys.stderr.flush()
+        if sys.stderr:
+            sys.stderr.flush()
     os._exit(ended)
 
 

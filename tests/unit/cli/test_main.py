@@ -153,6 +153,8 @@ class _Full(io.StringIO):
     [
         (io.StringIO(), 0, 0, ""),
         (io.StringIO(), 2, 2, ""),
+        (None, 0, 0, ""),
+        (None, 2, 2, ""),
         (_Full(), 0, 1, "taikun-cinder: the answer is lost: No space left on device"),
         (_Full(), 2, 2, "taikun-cinder: the answer is lost: No space left on device"),
     ],
@@ -172,3 +174,13 @@ def test_process_ends_with_the_commands_status(
     with pytest.raises(EndedError, match=str(status)):
         main.run()
     assert capsys.readouterr().err.strip() == told
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_stream_that_the_caller_has_closed_changes_no_status(monkeypatch, stream):
+    monkeypatch.setattr(main, "main", lambda: 2)
+    monkeypatch.setattr(f"sys.{stream}", None)
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    main.run()
+    assert ended == [2]
