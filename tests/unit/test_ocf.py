@@ -76,6 +76,7 @@ class Agent:
             "bin/taikun-cinder", _COMMAND.format(base=folder, core=self.core)
         )
         text = AGENT.read_text().replace("/sys/kernel/config", str(folder / "config"))
+        text = text.replace("/etc/cinder", str(folder / "etc"))
         self.path = self._make("exports", text)
         self.run_folder = folder / "run"
         self.run_folder.mkdir()
@@ -167,6 +168,7 @@ class Agent:
             capture_output=True,
             text=True,
             check=False,
+            timeout=30,
         )
         self.said = done.stdout + done.stderr
         return done.returncode
@@ -286,6 +288,20 @@ def test_prepared_start_of_the_same_configuration_is_used(agent, tmp_path):
     agent("start", ahead="1", config=str(file))
     assert agent("start", config=str(file)) == OK
     assert len(agent.calls) == 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("name", ["cinder.conf", "cinder.conf.d/lvm1.conf"])
+def test_prepared_start_of_another_usual_file_is_not_used(agent, tmp_path, name, named):
+    usual = tmp_path / "etc" / name
+    usual.parent.mkdir(parents=True)
+    usual.write_text("[lvm1]")
+    config = str(AGENT) if named else ""
+    agent("start", ahead="1", config=config)
+    agent.wait_for("calls")
+    usual.write_text("[lvm1]\ntarget_port = 3261")
+    assert agent("start", config=config) == OK
+    assert not agent.calls[-1].endswith("--when-told")
 
 
 def test_word_may_come_before_the_command_listens(agent):
