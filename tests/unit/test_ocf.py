@@ -322,6 +322,17 @@ def test_prepared_start_that_is_needed_no_more_ends(agent):
     assert not agent.exports
 
 
+def test_prepared_start_ends_though_its_number_could_not_be_written(agent):
+    # As where /run is full. The stop of the exports must not fail for it.
+    agent.path.write_text(
+        agent.path.read_text().replace('>"$ahead/group"', '>"$ahead/group" >/dev/full')
+    )
+    agent("start", ahead="1")
+    assert agent("stop") == OK
+    assert agent("stop", ahead="1") == OK
+    assert not agent.processes
+
+
 def test_prepared_start_ends_before_it_has_begun(agent):
     for _ in range(5):
         assert agent("start", ahead="1") == OK
