@@ -350,6 +350,23 @@ def test_start_that_is_ended_exports_nothing_behind_the_stop(agent, prepared):
     assert agent.exports == []
 
 
+def test_clone_that_is_restarted_meanwhile_holds_up_no_start(agent, tmp_path):
+    agent("start", ahead="1")
+    agent.wait_for("calls")
+    restart = tmp_path / "restart"
+    restart.touch()
+    flock = tmp_path / "bin/flock"
+    flock.write_text(  # the start waits for what is ready, and has told it to go
+        f'#!/bin/sh\n[ "$1" = -n ] || ! rm {restart} 2>/dev/null ||\n'
+        f"    OCF_RESKEY_ahead=1 {agent.path} start\n"
+        f'exec {shutil.which("flock")} "$@"\n'
+    )
+    flock.chmod(0o755)
+    assert agent("start") == OK
+    assert agent.exports
+    assert not restart.exists()
+
+
 def test_prepared_start_that_ends_badly_is_made_anew(agent):
     agent("start", ahead="1")
     agent.set("shot", "")
