@@ -39,6 +39,7 @@ case "$*" in
 *restore*)
     case "$*" in
     *--when-told*)
+        [ ! -e {base}/early ] || exit 2
         read -r word
         echo "$word" >> {base}/words
         [ "$word" = go ] || exit 2 ;;
@@ -331,6 +332,17 @@ def test_prepared_start_ends_though_its_number_could_not_be_written(agent):
     assert agent("stop") == OK
     assert agent("stop", ahead="1") == OK
     assert not agent.processes
+
+
+def test_locks_that_cannot_be_joined_gather_no_processes(agent):
+    agent.set("early", "")  # the command ends at once
+    assert agent("start", ahead="1") == OK
+    agent.wait_for("lvm")
+    for _ in range(3):
+        time.sleep(0.3)
+        assert agent("monitor", ahead="1") == OK
+    time.sleep(0.3)
+    assert agent.lines("lvm") == ["--lockstart vg"]
 
 
 def test_prepared_start_ends_before_it_has_begun(agent):
