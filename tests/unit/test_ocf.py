@@ -6,6 +6,7 @@ has ocf-tester over a real kernel.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -332,6 +333,23 @@ def test_prepared_start_ends_though_its_number_could_not_be_written(agent):
     assert agent("stop") == OK
     assert agent("stop", ahead="1") == OK
     assert not agent.processes
+
+
+def test_look_at_what_is_ready_ends_no_other_process(agent):
+    agent("start", ahead="1")
+    agent.wait_for("calls")
+    agent.kill_what_is_ready()
+    [folder] = agent.run_folder.glob("*-ahead-*")
+    other = subprocess.Popen(["sleep", "60"], process_group=0)
+    (folder / "group").write_text(str(other.pid))  # which is given anew some day
+    try:
+        with (folder / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)  # as another action that looks
+            assert agent("stop") == OK
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_locks_that_cannot_be_joined_gather_no_processes(agent):
