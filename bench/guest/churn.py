@@ -136,7 +136,7 @@ def left_over() -> list[str]:
     root = Path("/sys/kernel/config/target")
     found = [f"target {path}" for path in root.glob("iscsi/iqn*")]
     found += [f"ACL {path}" for path in root.glob("iscsi/iqn*/tpgt_*/acls/*")]
-    for hba in root.glob("core/iblock_*"):
+    for hba in root.glob("core/*_*"):
         inside = [path for path in hba.iterdir() if path.is_dir()]
         found += [f"backstore {path}" for path in inside] or [f"HBA {hba}"]
     names = run("lvs", "--noheadings", "-o", "lv_name", VOLUME_GROUP).split()

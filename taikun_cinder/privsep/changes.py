@@ -252,7 +252,7 @@ def _see_that_readers_only_read(
 def _backstore(target: str, index: int) -> str:
     """Give the backstore that a LUN has to lead to."""
     if index == checks.READERS_LUN:
-        return readers.place(target)
+        return readers.existing(target)
     return backstores.existing(target)
 
 

@@ -160,10 +160,11 @@ def names(prefix: str) -> list[str]:
     deadline.check()
     ours = checks.prefixes(prefix)
     try:
+        for_readers = readers.targets()
         found = {
             *files.entries(backstores.ISCSI),
-            *backstores.names(),
-            *readers.targets(),
+            *(set(backstores.names()) - set(map(readers.name_of, for_readers))),
+            *for_readers,
         }
     except OSError as error:
         raise KernelRefused.of(-1, "list", error) from None

@@ -50,8 +50,8 @@ def _backstore(name: str, luns: _Luns, *, search: bool) -> dict[str, Any] | None
 
 
 def _readers(target: str) -> dict[str, Any] | None:
-    folder = readers.place(target)
-    if not os.path.isdir(folder):
+    folder = readers.find(target)
+    if folder is None:
         return None
     return _disk(folder, readers.CHANGING)
 
@@ -126,8 +126,13 @@ def _luns(target: str, bound: _Luns) -> dict[int, str | None]:
 def _lun(target: str, backstore: str | None) -> str | None:
     if backstore is None:
         return None
-    if backstores.is_block(backstore) or backstore == readers.place(target):
-        return os.path.basename(backstore)
+    name = os.path.basename(backstore)
+    if name == readers.name_of(target):
+        is_its = backstore in readers.places(target)
+    else:
+        is_its = backstores.is_block(backstore)
+    if is_its:
+        return name
     return "/".join(backstore.split("/")[-2:])
 
 

@@ -224,7 +224,7 @@ def test_both_disks_survive_a_restart_a_reboot_an_edit_and_a_restore(
             initiator = story.connector("b")["initiator"]
             node.node.run(f"echo 0 > {acl}/{initiator}/lun_1/write_protect")
             core = "/sys/kernel/config/target/core"
-            node.node.run(f"echo 1 > $(ls -d {core}/fileio_*/iqn*)/attrib/emulate_pr")
+            node.node.run(f"echo 1 > $(ls -d {core}/*/iqn*-readers)/attrib/emulate_pr")
             story.driver("reconcile")
             assert not reader.may_write()
             assert reader.read() == "before"
@@ -348,7 +348,7 @@ def test_the_last_reader_takes_its_disk_along(node: SingleNode) -> None:
         writer = Server(story, "a", "rw")
         assert _backstores(node, story) == ["iblock"]
         first, second = Server(story, "b", "ro"), Server(story, "c", "ro")
-        assert sorted(_backstores(node, story)) == ["fileio", "iblock"]
+        assert len(_backstores(node, story)) == 2
         identity = first.identity()
         assert identity == second.identity()
         first.detach(last=True)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernels that the lab can boot on this machine, and the way back to its own."""
 
+import contextlib
 import ctypes
+import dataclasses
 import json
 import os
 import struct
@@ -20,10 +22,14 @@ from lab.network import networks
 from lab.single import SingleNode
 from lab.workdir import PROJECT, WorkFolder
 from tests.lab.conftest import folder
+from tests.lab.stories import OURS, told
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2  # linux/prctl.h
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050001  # linux/seccomp.h: with EPERM
 _SECCOMP = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
+
+#: What the kernel tells of its block backstores.
+_INFO = "/sys/kernel/config/target/core/iblock_*/*/info"
 
 
 def _images() -> list[Image]:
@@ -49,10 +55,18 @@ def image(request: pytest.FixtureRequest, _requirements: None) -> Image:
 @pytest.fixture
 def single(image: Image) -> Iterator[SingleNode]:
     """A node of its own that boots this kernel."""
+    with _up(image) as single:
+        yield single
+
+
+@contextlib.contextmanager
+def _up(image: Image) -> Iterator[SingleNode]:
     single = SingleNode(WorkFolder(folder("kernels")), image)
     single.up()
-    yield single
-    single.down()
+    try:
+        yield single
+    finally:
+        single.down()
 
 
 @pytest.mark.in_turn(2, of="kernels")
@@ -90,6 +104,23 @@ def _link(single: SingleNode) -> str:
         check=True,
     )
     return str(json.loads(done.stdout)[0]["operstate"])
+
+
+@pytest.mark.in_turn(2, of="kernels")
+@pytest.mark.parametrize("clears_memory", [True, False])
+def test_readers_get_a_disk_of_their_own_only_where_the_kernel_bears_it(
+    image: Image, clears_memory: bool
+) -> None:
+    parameters = (*image.arguments, f"init_on_alloc={int(clears_memory)}")
+    image = dataclasses.replace(image, arguments=parameters)
+    with _up(image) as single, told(single, OURS) as story:
+        story.attach("a")
+        disk = story.attach("b", mode="ro")
+        shares = single.node.run(f"grep --no-filename 'exclusive: ' {_INFO} || true")
+        expected = int(clears_memory or bool(shares))
+        assert story.information("b")["target_lun"] == expected
+        # What reads found in memory that was not cleared took the node along.
+        single.node.run(f"dd if={disk} of=/dev/null bs=4k count=5000 iflag=direct")
 
 
 def _forbid_seccomp() -> None:

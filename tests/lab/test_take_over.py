@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.share, pytest.mark.in_turn(2, of="file")]
 #: All that differs in an export of the in-tree driver.
 DISCOVERY = "SetAttribute(name='demo_mode_discovery', value=0)"
 
-READERS_DISKS = "ls -d /sys/kernel/config/target/core/fileio_*/*-readers 2>/dev/null"
+READERS_DISKS = "ls -d /sys/kernel/config/target/core/*/*-readers 2>/dev/null"
 SAVED = "/etc/target/saveconfig.json"
 REFUSED = r"(?i)login|authoriz"
 

@@ -94,6 +94,8 @@ class NodeKernel:
     def lack(self, lack: str) -> None:
         self._lack = lack
         self.node.machine.reads_past_caches = not lack
+        # Each boot is of another kernel, by turns, and so are the readers' backstores.
+        self.node.machine.shares_devices = not lack and self.boots % 2 == 0
 
     def asked(self) -> Kernel:
         """Give it as the driver asks it."""
@@ -216,5 +218,5 @@ def _ways(entries: Collection[Entry]) -> Iterator[bool]:
 
 def _can_be_tricked(backstore: Backstore) -> bool:
     """Say whether it carries out what passes a write protection."""
-    names = checks.PASSABLE if backstore.kind == "iblock" else readers.CHANGING
+    names = readers.CHANGING if backstore.shares_device else checks.PASSABLE
     return any(backstore.attrib[name] for name in names)

@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterator, Sequence
 
 from taikun_cinder.node import Problem, missing_modules
-from taikun_cinder.privsep import helper
+from taikun_cinder.privsep import helper, memory
 from taikun_cinder.targets.lio import readiness, start
 from taikun_cinder.targets.looks import Look, Place, Unseen
 
-#: The back end for files, by which readers have a disk of their own.
-_READERS = "target_core_file"
+#: The back end for files, by which readers have a disk of their own on older kernels.
+_FOR_FILES = "target_core_file"
 
-#: The first Linux whose fileio reads past all caches.
-_PAST_CACHES = (4, 18)
+#: The first Linux whose fileio reads past all caches, and the first one whose iblock
+#: can share its device.
+_PAST_CACHES, _SHARES = (4, 18), (6, 18)
 
 
 def _modules(place: Place) -> Iterator[Problem]:
@@ -22,14 +23,30 @@ def _modules(place: Place) -> Iterator[Problem]:
 
 
 def _readers_disk(place: Place) -> Iterator[Problem]:
-    for problem in missing_modules(place.node, (_READERS,)):
-        yield _without_readers_disk(problem.fault)
     release = place.node.release
-    version = re.match(r"(\d+)\.(\d+)", release)
-    if version and tuple(map(int, version.groups())) < _PAST_CACHES:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    version = tuple(map(int, found.groups())) if found else _SHARES
+    if version >= _SHARES:
+        return
+    for problem in missing_modules(place.node, (_FOR_FILES,)):
+        yield _without_readers_disk(problem.fault)
+    if version < _PAST_CACHES:
         yield _without_readers_disk(
             f"The running kernel is {release}, and cannot read a disk of LIO's fileio "
             "past all caches"
+        )
+    cleared = memory.is_cleared(place.node.root, place.node.proc)
+    if cleared is None:
+        raise Unseen(
+            f"The running kernel is {release}, and whether it clears the memory that "
+            "it allocates, as LIO's fileio needs, cannot be seen from here",
+            "Run the check as root, with the node's /boot. cinder-volume tells in its "
+            "log, when it starts, if hosts cannot have a readers' disk.",
+        )
+    if not cleared:
+        yield _without_readers_disk(
+            f"The running kernel is {release}, and does not clear the memory that it "
+            "allocates, as LIO's fileio needs"
         )
 
 
@@ -37,8 +54,8 @@ def _without_readers_disk(cause: str) -> Problem:
     return Problem(
         f"{cause}. So hosts that may only read get the main disk, write-protected, and "
         "some crafted commands get past that",
-        f"Boot a kernel from Linux 4.18 on that has the module {_READERS}, and attach "
-        "those hosts again.",
+        f"Boot Linux 6.18 or later; or 4.18 or later with the module {_FOR_FILES} and "
+        "the parameter init_on_alloc=1. Attach those hosts again then.",
         tolerable=True,
     )
 

@@ -5,11 +5,11 @@ The tree is LIO's own, so that no state can be told here that cannot be in confi
 and the other way round: a LUN belongs to a TPG, a mapped LUN to an ACL.
 
 A volume's two disks are two backstores with the same device behind them. The main one
-is a block backstore, which has the device for itself. The readers' one is of LIO's kind
-for files, which does not ask for that, and reads past all caches (``fd_async_io``). It
-can do so little that a host which sees only this one can change nothing: LIO compares
-write protection with the direction of the data that a host announces, and carries out
-some commands whatever is announced (WRITE SAME, COMPARE AND WRITE, RESERVE).
+has the device for itself. The readers' one does not ask for that, and reads past all
+caches (``privsep.readers`` says how). It can do so little that a host which sees only
+this one can change nothing: LIO compares write protection with the direction of the
+data that a host announces, and carries out some commands whatever is announced (WRITE
+SAME, COMPARE AND WRITE, RESERVE).
 """
 
 import dataclasses

@@ -36,8 +36,8 @@ R = TypeVar("R")
 _NO_READERS_DISK = (
     "Hosts that may only read cannot be given a disk of their own on this node: %s. "
     "They get the main disk, write-protected, as before: some crafted commands get "
-    "past that (see the page Limitations). Boot a kernel that has the module "
-    "target_core_file, from Linux 4.18 on, and attach those hosts again."
+    "past that (see the page Limitations). The page 'Modes and second attachments' "
+    "says what kernel it takes. Attach those hosts again then."
 )
 
 

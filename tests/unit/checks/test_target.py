@@ -19,6 +19,7 @@ NAMES = [check.name for check in target.CHECKS]
 @pytest.fixture(autouse=True)
 def _readers(node):
     (node.sys / "module/target_core_file").mkdir(parents=True)
+    (node.proc / "cmdline").write_text("quiet init_on_alloc=1\n")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,15 +48,43 @@ def test_kernel_that_shows_no_readers_disk_is_told(only, backend, node):
     assert "the main disk, write-protected" in text
 
 
+def _release(node, release, parameter="init_on_alloc=1"):
+    (node.proc / "sys/kernel/osrelease").write_text(f"{release}\n")
+    (node.proc / "cmdline").write_text(f"quiet {parameter}\n")
+
+
 @pytest.mark.parametrize(
     ("release", "is_told"),
     [("4.17.3", True), ("3.10.0-1160.el7", True), ("4.18.0-553.el8", False)],
 )
 def test_kernel_before_the_readers_disk_is_told(only, backend, node, release, is_told):
-    (node.proc / "sys/kernel/osrelease").write_text(f"{release}\n")
+    _release(node, release)
     outcome, text, _ = only("readers-disk", backend())
     assert (outcome is Outcome.WARNING) is is_told
     assert (release in text) is is_told
+
+
+@pytest.mark.parametrize(
+    ("release", "is_told"),
+    [("5.14.0-570.el9", True), ("6.17.13", True), ("6.18.0", False), ("7.2.7", False)],
+)
+def test_kernel_that_does_not_clear_memory_is_told(
+    only, backend, node, release, is_told
+):
+    _release(node, release, "init_on_alloc=0")
+    outcome, text, cure = only("readers-disk", backend())
+    assert (outcome is Outcome.WARNING) is is_told
+    if is_told:
+        assert "does not clear the memory" in text
+        assert "init_on_alloc=1" in cure
+
+
+def test_kernel_of_which_that_cannot_be_seen_is_told(only, backend, node):
+    _release(node, "6.1.0-47-amd64", "quiet")
+    with pytest.raises(Unseen) as told:
+        only("readers-disk", backend())
+    assert "cannot be seen" in told.value.found
+    assert "/boot" in told.value.cure
 
 
 def test_configfs_that_a_start_mounts_is_a_warning(only, backend, node):

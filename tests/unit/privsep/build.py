@@ -42,11 +42,13 @@ class Variant:
         hba: index of the HBA; None for ours.
         closed: why an ACL has no credentials; one of ``CLOSED``.
         dead: whether a mapped LUN that leads nowhere has a link.
+        readers: the kind of the readers' backstore, an index of ``readers.places``.
     """
 
     hba: int | None = None
     closed: str = "none"
     dead: bool = False
+    readers: int = 0
 
 
 variants = st.builds(
@@ -54,7 +56,11 @@ variants = st.builds(
     st.sampled_from([None, None, 0, 5]),
     st.sampled_from(CLOSED),
     st.booleans(),
+    st.integers(0, 1),
 )
+
+#: What the readers' backstore is told of its device, by its kind.
+_READERS_OPTIONS = ("exclusive=0,udev_path", "fd_async_io=1,fd_dev_name")
 
 
 def node_with_devices() -> ImitatedNode:
@@ -119,8 +125,8 @@ def build(
     if state.backstore is not None:
         _make_backstore(node, _backstore(state.name, variant), state.backstore)
     if state.readers is not None:
-        path = _below(readers.place(state.name))
-        _make_backstore(node, path, state.readers, "fd_dev_name")
+        option = _READERS_OPTIONS[variant.readers]
+        _make_backstore(node, _readers(state.name, variant), state.readers, option)
     if state.target is None:
         return {}
     target = f"iscsi/{state.name}"
@@ -133,6 +139,10 @@ def build(
 def _backstore(name: str, variant: Variant) -> str:
     hba = backstores.place(name).split("/")[-2]
     return f"core/{hba if variant.hba is None else f'iblock_{variant.hba}'}/{name}"
+
+
+def _readers(name: str, variant: Variant) -> str:
+    return _below(readers.places(name)[variant.readers])
 
 
 def _below(path: str) -> str:
@@ -198,7 +208,7 @@ class _Tpg:
         if name == self._name:
             return _backstore(name, self._variant)
         if name == f"{self._name}{READERS_SUFFIX}":
-            return _below(readers.place(self._name))
+            return _readers(self._name, self._variant)
         path = f"core/iblock_8/{name}"
         with contextlib.suppress(FileExistsError):
             device = self._node.add_device(f"/dev/vg/behind-{name}")

@@ -17,7 +17,7 @@ from unittest import mock
 from taikun_cinder import privsep
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.privsep import modules, ours, turns
+from taikun_cinder.privsep import memory, modules, ours, turns
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.inspection import Inspection
 from taikun_cinder.targets.lio.kernel import LostError, NodesKernel
@@ -98,6 +98,9 @@ class ImitatedNode:
             mock.patch.object(turns, "FILE", Path(self._turns.name)),
             mock.patch.object(ours, "current", return_value=_OURS),
             mock.patch.object(ours, "mapped", mapped),
+            mock.patch.object(
+                memory, "is_cleared", return_value=self.machine.clears_memory
+            ),
             mock.patch.object(privsep.context, "client_mode", False),
         ):
             yield

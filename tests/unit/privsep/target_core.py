@@ -69,6 +69,8 @@ class Machine:
         installed: the modules that can be loaded.
         loaded: the modules that are.
         reads_past_caches: whether its fileio knows fd_async_io (Linux 4.18).
+        shares_devices: whether its iblock knows exclusive=0 (Linux 6.18).
+        clears_memory: whether it clears what it allocates; None if nobody can see that.
     """
 
     db_root: str
@@ -78,6 +80,8 @@ class Machine:
     )
     loaded: set[str] = dataclasses.field(default_factory=set)
     reads_past_caches: bool = True
+    shares_devices: bool = True
+    clears_memory: bool | None = True
 
     def request_module(self, name: str) -> bool:
         """Load a module; say whether it is there."""
@@ -148,6 +152,7 @@ class Backstore(Folder):
         self._machine, self.kind = machine, kind
         self._option = ""  # of ``control``, which decides
         self._past_caches = False
+        self._exclusive = True
         self._udev_path: str | None = None  # what only is shown
         self.device: Device | None = None
         self.device_path = ""
@@ -174,6 +179,11 @@ class Backstore(Folder):
         )
 
     @property
+    def shares_device(self) -> bool:
+        """Whether it lets others open its device, as the readers' one does."""
+        return self.kind != "iblock" or not self._exclusive
+
+    @property
     def configured(self) -> bool:
         """Whether it is enabled."""
         return self.device is not None
@@ -185,9 +195,12 @@ class Backstore(Folder):
             self.device.openers.discard(id(self))
 
     def _info(self) -> str:
-        known = self.kind == "fileio" and self._machine.reads_past_caches
-        past = f" Async: {int(self._past_caches)}" if known else ""
-        return f"Status: {self.configured}{past}\n"
+        said = f"Status: {self.configured}\n"
+        if self.kind == "fileio" and self._machine.reads_past_caches:
+            said += f"  Mode: O_DSYNC Async: {int(self._past_caches)}\n"
+        if self.kind == "iblock" and self._machine.shares_devices:
+            said += f"  exclusive: {int(self._exclusive)}\n"
+        return said
 
     def _attribute(self, name: str) -> Attribute:
         def put(text: str) -> None:
@@ -221,6 +234,10 @@ class Backstore(Folder):
             if key == "fd_async_io" and self.kind == "fileio":
                 number(value, 1)
                 self._past_caches = self._machine.reads_past_caches
+            if key == "exclusive" and self.kind == "iblock":
+                self._exclusive = (
+                    bool(number(value)) or not self._machine.shares_devices
+                )
             if key == _PATHS.get(self.kind):
                 if self.configured:
                     refuse(errno.EEXIST)
@@ -240,7 +257,7 @@ class Backstore(Folder):
         if not self._option:
             refuse(errno.EINVAL)
         device = self._machine.devices.get(self._option) or refuse(errno.ENOENT)
-        if self.kind == "iblock":
+        if not self.shares_device:
             if device.holder is not None:
                 refuse(errno.EBUSY)
             device.holder = self

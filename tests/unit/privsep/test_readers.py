@@ -6,7 +6,7 @@ import errno
 import pytest
 
 from taikun_cinder.access.model import Mode
-from taikun_cinder.privsep import checks, lio, readers
+from taikun_cinder.privsep import backstores, checks, lio, readers
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio.states import (
     CHANGING,
@@ -30,8 +30,13 @@ def _core(node):
     }
 
 
+def _below_target(folder):
+    return folder.removeprefix(f"{backstores.ROOT}/")
+
+
 def test_both_halves_mean_the_same():
-    assert readers.place(NAME).endswith(f"/{NAME}{READERS_SUFFIX}")
+    for folder in readers.places(NAME):
+        assert folder.endswith(f"/{NAME}{READERS_SUFFIX}")
     assert set(readers.CHANGING) == CHANGING
     assert checks.PASSABLE.keys() == PASSABLE
 
@@ -49,30 +54,57 @@ def node(tmp_path):
     return ImitatedNode(str(tmp_path / "target"))
 
 
-def test_kernel_that_reads_past_caches_lacks_nothing_and_keeps_nothing(node):
+def _kinds(node):
+    return [folder.partition("_")[0] for folder in sorted(_core(node))]
+
+
+def test_kernel_that_shares_devices_or_clears_memory_lacks_nothing_and_keeps_nothing(
+    node,
+):
     with node.mounted():
+        assert lio.lack_of_readers_disk() == ""
+        node.machine.shares_devices = False
+        assert lio.lack_of_readers_disk() == ""
+        node.machine.shares_devices, node.machine.clears_memory = True, False
         assert lio.lack_of_readers_disk() == ""
     assert _core(node) == set()
 
 
 @pytest.mark.parametrize("loaded", [False, True])
 def test_module_that_is_missing_is_named(node, loaded):
+    node.machine.shares_devices = False
     node.machine.installed.discard("target_core_file")
     with node.mounted():
         if loaded:  # the kernel asks for all kinds once, and never again
             node.set_up()
             lio.lack_of_readers_disk()
-        assert "target_core_file" in lio.lack_of_readers_disk()
+        assert "target_core_file cannot be had" in lio.lack_of_readers_disk()
         node.machine.installed.add("target_core_file")
         assert lio.lack_of_readers_disk() == ""
     assert _core(node) == set()
 
 
-def test_kernel_that_takes_the_option_and_ignores_it_is_found_out(node):
-    node.machine.reads_past_caches = False
+#: What a kernel that cannot share devices may lack, and what is said of it.
+_LACKS = [
+    ({"reads_past_caches": False}, "fd_async_io"),
+    ({"clears_memory": False}, "does not clear the memory"),
+    ({"clears_memory": None}, "cannot be seen whether this kernel clears"),
+]
+
+
+def _is_to_lack(machine, lack):
+    machine.shares_devices = False
+    for name, value in lack.items():
+        setattr(machine, name, value)
+
+
+@pytest.mark.parametrize(("lack", "said"), _LACKS)
+def test_kernel_that_cannot_show_readers_a_disk_is_found_out(node, lack, said):
+    _is_to_lack(node.machine, lack)
     device = node.add_device("/dev/vg/volume-1")
     with node.mounted():
-        assert "fd_async_io" in lio.lack_of_readers_disk()
+        assert said in lio.lack_of_readers_disk()
+        assert "exclusive=0" in lio.lack_of_readers_disk()
         with pytest.raises(KernelRefused) as caught:
             lio.apply(NAME, [("create_readers", device, "5")])
     assert caught.value.number == errno.EOPNOTSUPP
@@ -80,8 +112,11 @@ def test_kernel_that_takes_the_option_and_ignores_it_is_found_out(node):
     assert not node.in_use(device)
 
 
-def test_old_kernel_gives_writers_their_disk_and_names_what_it_cannot(lab):
-    lab.node.machine.reads_past_caches = False
+@pytest.mark.parametrize(("lack", "_said"), _LACKS)
+def test_such_a_kernel_gives_writers_their_disk_and_names_what_it_cannot(
+    lab, lack, _said
+):
+    _is_to_lack(lab.node.machine, lack)
     both = lab.export(grant(A), reader(B), reader(C, Mode.RW))
     result = lab.target.ensure(lab.name, both)
     assert result.without_readers_disk == {B, C}
@@ -89,8 +124,60 @@ def test_old_kernel_gives_writers_their_disk_and_names_what_it_cannot(lab):
     lab.login(grant(A)).write(b"let in")
     lab.login(grant(C)).write(b"let in too")
     lab.refused(reader(B))
-    lab.node.machine.reads_past_caches = True
+    lab.node.machine.shares_devices = True
     lab.ensure(both)
+
+
+def test_readers_share_the_device_by_a_block_backstore_where_the_kernel_can(lab):
+    lab.ensure(lab.export(grant(A), reader(B)))
+    assert _kinds(lab.node) == ["iblock", "iblock"]
+
+
+def test_disk_of_before_goes_on_where_a_kernel_is_not_trusted_any_more(lab):
+    machine = lab.node.machine
+    machine.shares_devices = False
+    desired = lab.export(grant(A), reader(B))
+    lab.ensure(desired)
+    assert _kinds(lab.node) == ["fileio", "iblock"]
+    session = lab.login(reader(B))
+    machine.clears_memory = False
+    lab.ensure(desired)
+    assert session.alive
+    lab.ensure(lab.export(grant(A)))
+    assert _kinds(lab.node) == ["iblock"]
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_half_built_one_of_another_kind_is_not_left_behind(lab, shares):
+    lab.ensure(lab.export(grant(A)))
+    lab.node.machine.shares_devices = shares
+    with lab.node.mounted():
+        for folder in readers.places(lab.name):
+            place = _below_target(folder)
+            lab.node.make(place.rpartition("/")[0])
+            lab.node.make(place)
+    lab.ensure(lab.export(grant(A), reader(B)))
+    assert _kinds(lab.node) == ["iblock" if shares else "fileio", "iblock"]
+    lab.ensure(None)
+    assert _core(lab.node) == set()
+
+
+def test_lun_of_a_block_backstore_that_only_has_the_readers_name_is_not_theirs(lab):
+    desired = lab.export(grant(A))
+    lab.ensure(desired)
+    impostor = f"core/iblock_5/{lab.name}{READERS_SUFFIX}"
+    lab.node.make("core/iblock_5")
+    lab.node.make(impostor)
+    lab.node.put(f"{impostor}/control", f"exclusive=0,udev_path={lab.device}")
+    lab.node.put(f"{impostor}/enable", "1")
+    lab.node.make(f"{lab.tpg}/lun/lun_1")
+    lab.node.link(f"{lab.tpg}/lun/lun_1/x", impostor)
+    found = lab.kernel.read(lab.name)
+    assert found.luns == {0: lab.name, 1: f"iblock_5/{lab.name}{READERS_SUFFIX}"}
+    assert found.readers is None
+    desired = lab.export(grant(A), reader(B))
+    lab.ensure(desired)
+    assert lab.kernel.read(lab.name).luns[1] == f"{lab.name}{READERS_SUFFIX}"
 
 
 def test_readers_lun_is_shown_write_protected_only(lab):
@@ -108,8 +195,9 @@ def test_attribute_that_somebody_turned_on_is_turned_off_again(lab, attribute):
     desired = lab.export(grant(A), reader(B))
     lab.ensure(desired)
     session = lab.login(reader(B))
-    hba = readers.place(lab.name).split("/")[-2]
-    path = f"core/{hba}/{lab.name}{READERS_SUFFIX}/attrib/{attribute}"
+    with lab.node.mounted():
+        folder = readers.existing(lab.name)
+    path = f"{_below_target(folder)}/attrib/{attribute}"
     lab.node.put(path, "1")
     assert lab.target.findings(lab.name, desired)
     lab.ensure(desired)

@@ -21,7 +21,7 @@ HELPS = {
     "no-fence": {"weights": {"fence": 6}},
     "forgets-disks": {"weights": {"attach_again": 6}},
     "takes-for-repeated": {"weights": {"force_detach": 6}},
-    "comes-late-and-goes-on": {"rates": {"switch": 0.1, "fault": 0.02}},
+    "comes-late-and-goes-on": {"rates": {"switch": 0.1, "fault": 0.05}},
 }
 
 KERNELS = ("memory", "configfs")
