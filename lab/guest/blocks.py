@@ -56,7 +56,7 @@ def read(path: str, block: int) -> str:
 
 
 def identity(path: str) -> dict[str, str]:
-    """Give the kernel's name of a device, its serial number and world-wide name.
+    """Give the kernel's name of a device, its serial number, world-wide name and model.
 
     Those of a multipath device are its paths', which are all the same.
     """
@@ -64,7 +64,8 @@ def identity(path: str) -> dict[str, str]:
     device = Path("/sys/block", next(iter(paths(path)), name), "device")
     serial = (device / "vpd_pg80").read_bytes()[4:].decode(errors="replace")
     wwid = (device / "wwid").read_text().strip()
-    return {"name": name, "serial": serial.strip(), "wwn": wwid}
+    model = (device / "model").read_text().strip()
+    return {"name": name, "serial": serial.strip(), "wwn": wwid, "model": model}
 
 
 def paths(path: str) -> list[str]:

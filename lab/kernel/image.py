@@ -56,9 +56,6 @@ class Image:
             # Warnings and worse come to the console; the boot's chatter does not.
             "quiet",
             "loglevel=5",
-            # As Debian's kernels for real machines do by their configuration. LIO's
-            # backstore for files needs it (taikun_cinder/privsep/readers.py).
-            "init_on_alloc=1",
             *self.arguments,
         ]
 
@@ -105,5 +102,12 @@ def installed() -> Image:
             "no User-Mode Linux is installed; tools/with-packages installs what "
             "bindep.txt names"
         )
-    origin = "Debian's user-mode-linux as installed"
-    return Image("debian", Path(path), Path("/usr/lib/uml/modules"), origin)
+    return Image(
+        "debian",
+        Path(path),
+        Path("/usr/lib/uml/modules"),
+        "Debian's user-mode-linux as installed",
+        # As Debian's kernels for real machines do by their configuration. LIO's
+        # backstore for files needs it (taikun_cinder/privsep/readers.py).
+        ("init_on_alloc=1",),
+    )

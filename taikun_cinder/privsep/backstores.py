@@ -63,11 +63,11 @@ def find(
     return next(_named(name), None) if search else None
 
 
-def names() -> list[str]:
-    """List the names of all block backstores on this node, but for HBAs at work."""
+def folders(kind: str) -> list[str]:
+    """List all backstores of a kind on this node, but for HBAs at work."""
     return [
-        name
-        for hba in hbas()
+        f"{hba}/{name}"
+        for hba in hbas(kind)
         for name in files.entries(hba)
         if path.isdir(f"{hba}/{name}")
     ]

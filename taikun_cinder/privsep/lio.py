@@ -160,15 +160,18 @@ def names(prefix: str) -> list[str]:
     deadline.check()
     ours = checks.prefixes(prefix)
     try:
-        for_readers = readers.targets()
-        found = {
-            *files.entries(backstores.ISCSI),
-            *(set(backstores.names()) - set(map(readers.name_of, for_readers))),
-            *for_readers,
-        }
+        found = {*files.entries(backstores.ISCSI), *_with_backstores()}
     except OSError as error:
         raise KernelRefused.of(-1, "list", error) from None
     return sorted(name for name in found if name.startswith(ours))
+
+
+def _with_backstores() -> Iterator[str]:
+    for folder in readers.folders():
+        if target := readers.target_of(folder):
+            yield target
+        elif backstores.is_block(folder):
+            yield folder.rpartition("/")[2]
 
 
 @context.entrypoint

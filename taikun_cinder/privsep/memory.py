@@ -2,34 +2,32 @@
 """Tells whether the kernel clears the memory that it allocates (``init_on_alloc``).
 
 Where it does not, what a part of the kernel forgets to set is left over from others.
+The kernel says so in its log, too, but only until other messages push that out. So it
+is told here by what stays: the kernel's parameters, and its configuration.
 """
 
-import contextlib
-import errno
-import functools
 import gzip
-import os
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-#: What the kernel says of it when it boots (report_meminit() in mm/mm_init.c, and in
-#: init/main.c before).
-_SAID = re.compile(r"mem auto-init:.* heap alloc:(on|off)")
+_OPTION = "CONFIG_INIT_ON_ALLOC_DEFAULT_ON"
 
-#: It says so at its boot, in microseconds of its own clock.
-_BOOT = 60_000_000
+#: The first Linux that knows the parameter, if its configuration does not tell.
+_KNOWN = (5, 3)
 
-#: Parameters that fill freed memory with a pattern, which is not cleared then.
-_POISON = re.compile(r"(?:slub_debug|slab_debug|page_poison)(?!=0$|=off$|=-)")
+#: With these parameters, or this option, the kernel fills freed memory with a pattern,
+#: and does not clear it (slab_want_init_on_alloc() in mm/slab.h).
+_POISON_SLABS = ("slub_debug", "slab_debug")
+_POISON_PAGES = "page_poison"
+_POISON_OPTION = "CONFIG_SLUB_DEBUG_ON=y"
 
-_PARAMETER = re.compile(r"init_on_alloc=(\w+)")
-_TRUE = ("1", "y", "Y", "on", "On", "ON", "t", "T")
+#: By how a value begins, what the kernel takes it for (kstrtobool() in lib/kstrtox.c).
+#: It ignores the parameter with any other one; newer ones know ``t``, too.
+_MEANINGS = (("1|[yY]|[oO][nN]", True), ("0|[nN]|[oO][fF]|[fF]", False))
 
-_RECORD = 8192
 
-
-@functools.cache  # it is so until the next boot
 def is_cleared(root: Path = Path("/"), proc: Path = Path("/proc")) -> bool | None:
     """Say whether it does; None if that cannot be told from here.
 
@@ -37,56 +35,52 @@ def is_cleared(root: Path = Path("/"), proc: Path = Path("/proc")) -> bool | Non
         root: where the folders of this machine are.
         proc: where the kernel tells about itself.
     """
-    parameters = _text(proc / "cmdline").split()
-    if any(map(_POISON.match, parameters)):
-        return False
-    for text in _boot_log(root / "dev/kmsg"):
-        if found := _SAID.search(text):
-            return found[1] == "on"
-    asked = [found[1] for found in map(_PARAMETER.fullmatch, parameters) if found]
-    if asked:
-        return asked[-1] in _TRUE
-    return _by_configuration(root, proc)
-
-
-def _by_configuration(root: Path, proc: Path) -> bool | None:
     release = _text(proc / "sys/kernel/osrelease").strip()
-    for place in (
+    options = _configuration(root, proc, release)
+    asked: bool | None = None
+    poisons = _POISON_OPTION in options
+    for name, value in _parameters(_text(proc / "cmdline")):
+        if name in _POISON_SLABS:
+            poisons = not value.startswith("-")
+        elif name == _POISON_PAGES:
+            poisons = poisons or _meaning(value) is not False
+        elif name == "init_on_alloc" and (meaning := _meaning(value)) is not None:
+            asked = meaning
+    if poisons:
+        return False
+    if asked is not None and _knows(release, options):
+        return asked
+    return f"{_OPTION}=y" in options if options else None
+
+
+def _parameters(line: str) -> Iterator[tuple[str, str]]:
+    """Give the kernel's parameters as it reads them, each with its value."""
+    for word in re.findall(r'(?:[^\s"]|"[^"]*")+', line):
+        plain = word.replace('"', "")
+        if plain == "--":  # what follows is for the first process
+            return
+        name, _, value = plain.partition("=")
+        yield name.replace("-", "_"), value
+
+
+def _meaning(value: str) -> bool | None:
+    return next((said for how, said in _MEANINGS if re.match(how, value)), None)
+
+
+def _knows(release: str, options: list[str]) -> bool:
+    if options:
+        return any(_OPTION in line for line in options)
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return found is not None and tuple(map(int, found.groups())) >= _KNOWN
+
+
+def _configuration(root: Path, proc: Path, release: str) -> list[str]:
+    places = (
         proc / "config.gz",
         root / f"boot/config-{release}",
         root / f"lib/modules/{release}/config",
-    ):
-        if options := _text(place).splitlines():
-            poisons = "CONFIG_SLUB_DEBUG_ON=y" in options
-            return "CONFIG_INIT_ON_ALLOC_DEFAULT_ON=y" in options and not poisons
-    return None
-
-
-def _boot_log(device: Path) -> Iterator[str]:
-    """Give what the kernel itself said in its first minute, as far as it is kept.
-
-    Each read gives one message (Documentation/ABI/testing/dev-kmsg): its facility and
-    level, its number, its time, flags; and its text.
-    """
-    with contextlib.suppress(OSError), open(device, "rb", buffering=0) as log:
-        os.set_blocking(log.fileno(), False)
-        while message := _next(log.fileno()):
-            head, _, text = message.decode(errors="replace").partition(";")
-            facility, _, time, *_ = head.split(",")
-            if int(time) > _BOOT:
-                return
-            if int(facility) >> 3 == 0:  # nobody but the kernel can write as that
-                yield text
-
-
-def _next(log: int) -> bytes:
-    while True:
-        try:
-            return os.read(log, _RECORD)
-        except OSError as error:
-            # The oldest one was overwritten meanwhile.
-            if error.errno != errno.EPIPE:
-                raise
+    )
+    return next(filter(None, (_text(place).splitlines() for place in places)), [])
 
 
 def _text(path: Path) -> str:
@@ -94,6 +88,6 @@ def _text(path: Path) -> str:
         packed = path.read_bytes()
         if path.suffix == ".gz":
             packed = gzip.decompress(packed)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return ""
     return packed.decode(errors="replace")

@@ -4,8 +4,7 @@
 The main one has the device for itself. Two kinds of backstores do not ask for that, and
 read past all caches, so what is read is what was written last:
 
-- One for block devices that is told to share its device (``exclusive=0``, Linux 6.18).
-  The kernel opens the device for reading only.
+- One for block devices that is told to share its device (``exclusive=0``, Linux 6.17).
 - One for files that is told ``fd_async_io``. Until March 2026 (commit 01f784fc9d0a) it
   left parts of a request unset, its priority among them (fd_execute_rw_aio() in
   target_core_file.c). The scheduler mq-deadline takes a priority for an index, and by
@@ -16,7 +15,7 @@ read past all caches, so what is read is what was written last:
 import dataclasses
 import errno
 import os
-import secrets
+from collections.abc import Mapping
 
 from taikun_cinder.privsep import backstores, files, memory, turns
 from taikun_cinder.privsep.refusal import KernelRefused
@@ -33,6 +32,8 @@ class _Kind:
         wanted: what else it is told there.
         said: what it says then, if it knows that; others are ignored without a word.
         lack: what a kernel lacks that does not say so.
+        model: what hosts are told that it is, if not what the kernel would tell: a disk
+            has the same name on a host, whatever kind it is of.
         takes_cleared_memory: whether it takes a kernel that clears its memory.
     """
 
@@ -42,6 +43,7 @@ class _Kind:
     wanted: str
     said: str
     lack: str
+    model: str = ""
     takes_cleared_memory: bool = False
 
 
@@ -52,7 +54,8 @@ _KINDS = (
         device="udev_path",
         wanted="readonly=1,exclusive=0",
         said="exclusive: 0",
-        lack="cannot share a device (exclusive=0, from Linux 6.18 on)",
+        lack="cannot share a device (exclusive=0, from Linux 6.17 on)",
+        model="FILEIO",
     ),
     _Kind(
         hba="fileio_",
@@ -82,19 +85,19 @@ CHANGING = (
 )
 
 _UNCLEARED = {
-    False: "this kernel does not clear the memory that it allocates",
-    None: "it cannot be seen whether this kernel clears the memory that it allocates, "
-    "neither in its log nor in its configuration in /boot",
+    False: "this kernel does not clear the memory that it allocates (init_on_alloc=1)",
+    None: "neither the kernel's parameters nor a configuration in /boot say that it "
+    "clears the memory that it allocates (init_on_alloc)",
 }
 
 
 class _LackError(OSError):
-    """This kernel cannot have a readers' backstore of a kind; ``words`` say why."""
+    """This kernel cannot have a readers' backstore of a kind; its text says why."""
 
-    def __init__(self, folder: str, words: str) -> None:
-        number = errno.EOPNOTSUPP
-        super().__init__(number, os.strerror(number), folder)
-        self.words = words
+    def __init__(self, kind: _Kind, lack: str) -> None:
+        self.words = f"the kernel's module {kind.module} {lack}"
+        path = f"{backstores.CORE}/{kind.hba}*"
+        super().__init__(errno.EOPNOTSUPP, self.words, path)
 
 
 def places(target: str) -> list[str]:
@@ -102,10 +105,22 @@ def places(target: str) -> list[str]:
     return [backstores.place(name_of(target), kind.hba) for kind in _KINDS]
 
 
-def find(target: str) -> str | None:
-    """Give the folder of a target's readers' backstore; None if there is none."""
+def find(target: str, luns: Mapping[str, str | None] | None = None) -> str | None:
+    """Give the folder of a target's readers' backstore; None if there is none.
+
+    A version of this driver that knew one kind only may have left one of each. Then it
+    is the one that hosts see.
+
+    Args:
+        target: its name.
+        luns: its LUNs, if the caller has looked already; see ``backstores.bound``.
+    """
     found = [folder for folder in places(target) if os.path.isdir(folder)]
-    return max(found, key=backstores.active, default=None)
+    if len(found) > 1:
+        bound = backstores.bound(target) if luns is None else luns
+        seen = [folder for folder in found if folder in bound.values()]
+        return next(iter((*seen, *filter(backstores.active, found), *found)))
+    return next(iter(found), None)
 
 
 def existing(target: str) -> str:
@@ -120,16 +135,16 @@ def existing(target: str) -> str:
     return folder
 
 
-def targets() -> list[str]:
-    """List the targets whose readers' backstores are on this node."""
-    names = {
-        name.removesuffix(_SUFFIX)
-        for kind in _KINDS
-        for hba in backstores.hbas(kind.hba)
-        for name in files.entries(hba)
-        if name.endswith(_SUFFIX)
-    }
-    return [name for name in names if find(name)]
+def target_of(folder: str) -> str | None:
+    """Give the target of a backstore that is a readers' one; None if it is none."""
+    name = os.path.basename(folder)
+    target = name.removesuffix(_SUFFIX)
+    return target if target != name and folder in places(target) else None
+
+
+def folders() -> list[str]:
+    """List all backstores of the kinds that a readers' one can be of."""
+    return [folder for kind in _KINDS for folder in backstores.folders(kind.hba)]
 
 
 def name_of(target: str) -> str:
@@ -166,18 +181,30 @@ def lack() -> str:
     """Say what this kernel lacks for such backstores; empty if it is nothing."""
     lacks = []
     for kind in _KINDS:
-        folder = backstores.place(f"trial-{secrets.token_hex(8)}", kind.hba)
         try:
-            _begin(kind, folder)
-        except _LackError as lack:
-            lacks.append(f"its module {kind.module} {lack.words}")
+            _try(kind)
         except (OSError, KernelRefused) as error:
-            lacks.append(f"its module {kind.module} cannot be had ({error})")
+            lacks.append(_words(kind, error))
         else:
             return ""
-        finally:
-            _remove(folder)
     return ", and ".join(lacks)
+
+
+def _words(kind: _Kind, error: OSError | KernelRefused) -> str:
+    if isinstance(error, _LackError):
+        return error.words
+    return f"the kernel's module {kind.module} cannot be had ({error})"
+
+
+def _try(kind: _Kind) -> None:
+    """Begin one, and remove it; one that a killed process has left behind, too."""
+    folder = backstores.place("trial", kind.hba)
+    _remove(folder)
+    try:
+        with turns.of_hba(os.path.basename(os.path.dirname(folder))):
+            _begin(kind, folder)
+    finally:
+        _remove(folder)
 
 
 def _create(target: str, path: str, serial: str) -> str:
@@ -195,6 +222,8 @@ def _configure(kind: _Kind, folder: str, path: str, serial: str) -> str:
         with turns.of_hba(os.path.basename(os.path.dirname(folder))):
             _begin(kind, folder)
             files.put(f"{folder}/wwn/vpd_unit_serial", serial)
+            if kind.model:
+                files.put(f"{folder}/wwn/product_id", kind.model)
             files.put(f"{folder}/control", f"{kind.device}={node}")
             files.put(f"{folder}/udev_path", path)
             files.put(f"{folder}/enable", "1")
@@ -208,17 +237,15 @@ def _begin(kind: _Kind, folder: str) -> None:
     """Make it, tell it what it is to be, and see whether it knows that.
 
     Raises:
-        _LackError: it does not, or the kernel cannot bear it.
+        _LackError: it does not, or this kernel does not bear it.
     """
+    if kind.takes_cleared_memory and not (cleared := memory.is_cleared()):
+        raise _LackError(kind, f"sets not all of a request, and {_UNCLEARED[cleared]}")
     backstores.make_hba(os.path.dirname(folder), kind.module)
     files.make(folder)
     files.put(f"{folder}/control", kind.wanted)
     if kind.said not in (files.get(f"{folder}/info") or ""):
-        raise _LackError(folder, kind.lack)
-    if kind.takes_cleared_memory and not (cleared := memory.is_cleared()):
-        raise _LackError(
-            folder, f"does not set all of a request, and {_UNCLEARED[cleared]}"
-        )
+        raise _LackError(kind, kind.lack)
 
 
 def _harden(folder: str) -> None:

@@ -23,9 +23,15 @@ class KernelRefused(Exception):  # noqa: N818 - it says what happened
 
     @classmethod
     def of(cls, step: int, doing: str, error: OSError) -> "KernelRefused":
-        """Make it from the error of an operation on a file or folder."""
+        """Make it from the error of an operation on a file or folder.
+
+        What that says beside the number's own words goes into the words of it.
+        """
         path = error.filename2 or error.filename or "(no path)"
-        return cls(step, doing, str(path), error.errno or 0)
+        number = error.errno or 0
+        if error.strerror and error.strerror != os.strerror(number):
+            doing = f"{doing} ({error.strerror})"
+        return cls(step, doing, str(path), number)
 
     def __str__(self) -> str:
         name = errno.errorcode.get(self.number, str(self.number))

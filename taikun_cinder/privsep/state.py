@@ -34,7 +34,7 @@ def read(
     luns = backstores.bound(target) if exists else {}
     return {
         "backstore": _backstore(target, luns, search=search or exists),
-        "readers": _readers(target),
+        "readers": _readers(target, luns),
         "target": _target(target, luns, key, asked) if exists else None,
     }
 
@@ -49,8 +49,8 @@ def _backstore(name: str, luns: _Luns, *, search: bool) -> dict[str, Any] | None
     }
 
 
-def _readers(target: str) -> dict[str, Any] | None:
-    folder = readers.find(target)
+def _readers(target: str, luns: _Luns) -> dict[str, Any] | None:
+    folder = readers.find(target, luns)
     if folder is None:
         return None
     return _disk(folder, readers.CHANGING)

@@ -61,9 +61,10 @@ class Server:
     def read(self) -> str:
         return str(self._story.guest(_BLOCKS, "read", self.disk, 5))
 
-    def identity(self) -> tuple[str, str]:
+    def identity(self) -> tuple[str, ...]:
+        """Give what udev makes names of that stay."""
         found = self._story.guest(_BLOCKS, "identity", self.disk)
-        return found["serial"], found["wwn"]
+        return found["serial"], found["wwn"], found["model"]
 
     def detach(self, *, last: bool = False) -> None:
         """End the attachment, and log the host out if no other server is on it."""
@@ -351,6 +352,7 @@ def test_the_last_reader_takes_its_disk_along(node: SingleNode) -> None:
         assert len(_backstores(node, story)) == 2
         identity = first.identity()
         assert identity == second.identity()
+        assert identity[-1] == "FILEIO"  # whatever kind it is of
         first.detach(last=True)
         writer.write("beside them")
         assert second.read() == "beside them"

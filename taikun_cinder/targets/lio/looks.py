@@ -15,7 +15,7 @@ _FOR_FILES = "target_core_file"
 
 #: The first Linux whose fileio reads past all caches, and the first one whose iblock
 #: can share its device.
-_PAST_CACHES, _SHARES = (4, 18), (6, 18)
+_PAST_CACHES, _SHARES = (4, 18), (6, 17)
 
 
 def _modules(place: Place) -> Iterator[Problem]:
@@ -23,29 +23,32 @@ def _modules(place: Place) -> Iterator[Problem]:
 
 
 def _readers_disk(place: Place) -> Iterator[Problem]:
+    for danger in readiness.of_readers_disks(place.node):
+        yield dataclasses.replace(danger, tolerable=False)
     release = place.node.release
     found = re.match(r"(\d+)\.(\d+)", release)
-    version = tuple(map(int, found.groups())) if found else _SHARES
+    version = tuple(map(int, found.groups())) if found else (0, 0)
     if version >= _SHARES:
         return
-    for problem in missing_modules(place.node, (_FOR_FILES,)):
-        yield _without_readers_disk(problem.fault)
     if version < _PAST_CACHES:
         yield _without_readers_disk(
             f"The running kernel is {release}, and cannot read a disk of LIO's fileio "
             "past all caches"
         )
+        return
+    for problem in missing_modules(place.node, (_FOR_FILES,)):
+        yield _without_readers_disk(problem.fault)
     cleared = memory.is_cleared(place.node.root, place.node.proc)
     if cleared is None:
         raise Unseen(
-            f"The running kernel is {release}, and whether it clears the memory that "
-            "it allocates, as LIO's fileio needs, cannot be seen from here",
-            "Run the check as root, with the node's /boot. cinder-volume tells in its "
-            "log, when it starts, if hosts cannot have a readers' disk.",
+            f"Whether the running kernel, {release}, clears the memory that it "
+            "allocates, as LIO's fileio needs, cannot be seen from here",
+            f"Let the node's /boot/config-{release} be seen here. Without that, "
+            "cinder-volume gives hosts no readers' disk, if its LIO cannot do without.",
         )
     if not cleared:
         yield _without_readers_disk(
-            f"The running kernel is {release}, and does not clear the memory that it "
+            f"The running kernel, {release}, does not clear the memory that it "
             "allocates, as LIO's fileio needs"
         )
 
@@ -54,7 +57,7 @@ def _without_readers_disk(cause: str) -> Problem:
     return Problem(
         f"{cause}. So hosts that may only read get the main disk, write-protected, and "
         "some crafted commands get past that",
-        f"Boot Linux 6.18 or later; or 4.18 or later with the module {_FOR_FILES} and "
+        f"Boot Linux 6.17 or later; or 5.3 or later with the module {_FOR_FILES} and "
         "the parameter init_on_alloc=1. Attach those hosts again then.",
         tolerable=True,
     )

@@ -13,7 +13,9 @@ from rtslib_fb import utils
 
 from taikun_cinder.access.model import Portal
 from taikun_cinder.node import Node, Problem, missing_modules
+from taikun_cinder.privsep import memory
 from taikun_cinder.targets.lio import start
+from taikun_cinder.targets.lio.states import READERS_SUFFIX
 
 #: LIO itself, its back end for block devices, and its iSCSI.
 MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod")
@@ -53,8 +55,30 @@ def problems(
         yield from of_configfs(node)
     yield from of_portals(node, portals)
     yield from of_services(node)
+    yield from of_readers_disks(node)
     if node.in_container:
         yield from of_container(node)
+
+
+def of_readers_disks(node: Node) -> Iterator[Problem]:
+    """Tell of readers' disks that this kernel does not bear, see ``privsep.readers``.
+
+    A version of this driver that did not know of it made them.
+    """
+    core = node.sys / "kernel/config/target/core"
+    found = sorted(
+        path.name.removesuffix(READERS_SUFFIX)
+        for path in core.glob(f"fileio_*/*{READERS_SUFFIX}")
+    )
+    if found and not memory.is_cleared(node.root, node.proc):
+        yield Problem(
+            "A read from a readers' disk can make this node hang or crash, since its "
+            "kernel is not known to clear the memory that it allocates. They are "
+            f"those of {', '.join(found)}",
+            "Detach the hosts that may only read these volumes now, and attach them "
+            "again. Or boot with init_on_alloc=1, or Linux 6.17 or later",
+            tolerable=True,
+        )
 
 
 def of_name(prefix: str) -> Iterator[Problem]:

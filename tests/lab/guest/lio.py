@@ -137,7 +137,7 @@ def in_tree(*arguments: str) -> str:
 
 def unload() -> None:
     """Make a kernel that has never heard of LIO. There must be no export."""
-    for folder in (ROOT / "iscsi", *ROOT.glob("core/iblock_*")):
+    for folder in (ROOT / "iscsi", *ROOT.glob("core/*_*")):
         if folder.exists():
             folder.rmdir()
     # With the first backstore of any kind the kernel loads all kinds.

@@ -55,7 +55,7 @@ def _release(node, release, parameter="init_on_alloc=1"):
 
 @pytest.mark.parametrize(
     ("release", "is_told"),
-    [("4.17.3", True), ("3.10.0-1160.el7", True), ("4.18.0-553.el8", False)],
+    [("4.17.3", True), ("3.10.0-1160.el7", True), ("5.14.0-570.el9", False)],
 )
 def test_kernel_before_the_readers_disk_is_told(only, backend, node, release, is_told):
     _release(node, release)
@@ -66,7 +66,7 @@ def test_kernel_before_the_readers_disk_is_told(only, backend, node, release, is
 
 @pytest.mark.parametrize(
     ("release", "is_told"),
-    [("5.14.0-570.el9", True), ("6.17.13", True), ("6.18.0", False), ("7.2.7", False)],
+    [("5.14.0-570.el9", True), ("6.16.12", True), ("6.17.0", False), ("7.2.7", False)],
 )
 def test_kernel_that_does_not_clear_memory_is_told(
     only, backend, node, release, is_told
@@ -77,6 +77,21 @@ def test_kernel_that_does_not_clear_memory_is_told(
     if is_told:
         assert "does not clear the memory" in text
         assert "init_on_alloc=1" in cure
+
+
+@pytest.mark.parametrize("release", ["6.1.0-47-amd64", "7.0.9"])
+def test_readers_disk_that_may_take_the_node_along_is_told(
+    found, only, backend, node, release
+):
+    _release(node, release, "init_on_alloc=0")
+    core = node.sys / "kernel/config/target/core"
+    (core / "fileio_7/iqn.2010-10.org.openstack:volume-1-readers").mkdir(parents=True)
+    outcome, text, cure = found("readers-disk", backend())[0]
+    assert outcome is Outcome.FAILED
+    assert "iqn.2010-10.org.openstack:volume-1" in text
+    assert "Detach the hosts that may only read" in cure
+    _release(node, release)
+    assert only("readers-disk", backend())[0] is Outcome.OK
 
 
 def test_kernel_of_which_that_cannot_be_seen_is_told(only, backend, node):

@@ -17,7 +17,7 @@ from unittest import mock
 from taikun_cinder import privsep
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.privsep import memory, modules, ours, turns
+from taikun_cinder.privsep import backstores, memory, modules, ours, turns
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.inspection import Inspection
 from taikun_cinder.targets.lio.kernel import LostError, NodesKernel
@@ -45,6 +45,11 @@ _OURS = ours.Ours(volume_groups=("vg",))
 def mapped(real: Path, _number: int | None) -> str:
     """Give the device mapper's name of an imitated logical volume."""
     return "-".join(part.replace("-", "--") for part in real.parts[-2:])
+
+
+def names_of_backstores() -> list[str]:
+    """Give the names of all block backstores, as this process sees the node."""
+    return [folder.rpartition("/")[2] for folder in backstores.folders("iblock_")]
 
 
 class ImitatedNode:

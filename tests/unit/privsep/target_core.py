@@ -143,6 +143,7 @@ class Backstore(Folder):
         kind: of ``KINDS``.
         device: the block device that is open; None before it is enabled.
         serial: the unit serial.
+        model: what hosts are told that it is.
         exports: how many LUNs lead here.
         registrations: the persistent reservations that it was given back.
     """
@@ -171,9 +172,13 @@ class Backstore(Folder):
         self.add_default("attrib").attributes |= {
             name: self._attribute(name) for name in self.attrib
         }
-        self.add_default("wwn").attributes["vpd_unit_serial"] = Attribute(
-            lambda: f"T10 VPD Unit Serial Number: {self.serial}\n", self._put_serial
-        )
+        self.model = self.kind.upper()
+        self.add_default("wwn").attributes |= {
+            "vpd_unit_serial": Attribute(
+                lambda: f"T10 VPD Unit Serial Number: {self.serial}\n", self._put_serial
+            ),
+            "product_id": Attribute(lambda: f"{self.model}\n", self._put_model),
+        }
         self.add_default("pr").attributes["res_aptpl_metadata"] = Attribute(
             lambda: "Ready to process PR APTPL metadata..\n", self._register
         )
@@ -227,6 +232,11 @@ class Backstore(Folder):
         if self.exports:
             refuse(errno.EINVAL)
         self.serial = text.strip()
+
+    def _put_model(self, text: str) -> None:
+        if self.exports:
+            refuse(errno.EINVAL)
+        self.model = text.strip()
 
     def _control(self, text: str) -> None:
         for option in re.split(r"[,\n]", text):

@@ -7,6 +7,7 @@ import pytest
 
 from taikun_cinder.privsep import backstores
 from tests.unit.privsep.mount import KilledError
+from tests.unit.privsep.node import names_of_backstores
 from tests.unit.privsep.target_core import KINDS
 
 NAME = "iqn.2010-10.org.openstack:volume-1"
@@ -54,7 +55,7 @@ def test_backstore_is_made_once_with_its_device_and_serial(node):
         backstores.create(NAME, DEVICE, SERIAL)
     assert told() == (DEVICE, SERIAL)
     assert backstores.active(backstores.place(NAME))
-    assert backstores.names() == [NAME]
+    assert names_of_backstores() == [NAME]
     assert node.in_use(DEVICE)
 
 
@@ -89,7 +90,7 @@ def test_backstore_that_the_in_tree_driver_left_gives_its_device_up(node):
     by_hand(node, f"core/iblock_0/{NAME}", DEVICE)
     backstores.create(NAME, DEVICE, SERIAL)
     assert told() == (DEVICE, SERIAL)
-    assert backstores.names() == [NAME]
+    assert names_of_backstores() == [NAME]
     assert "iblock_0" not in node.configfs.folder("target/core").folders
 
 
@@ -98,7 +99,7 @@ def test_device_that_somebody_else_has_is_an_error_and_stays_his(node):
     with pytest.raises(OSError, match="busy") as caught:
         backstores.create(NAME, DEVICE, SERIAL)
     assert caught.value.errno == errno.EBUSY
-    assert "somebody-elses" in backstores.names()
+    assert "somebody-elses" in names_of_backstores()
 
 
 def test_stray_goes_only_if_it_has_the_device(node):
@@ -108,7 +109,7 @@ def test_stray_goes_only_if_it_has_the_device(node):
         backstores.create(NAME, "/dev/vg/there-is-none", SERIAL)
     assert node.in_use("/dev/vg/volume-2")
     backstores.create(NAME, DEVICE, SERIAL)
-    assert backstores.names() == [NAME, NAME]
+    assert names_of_backstores() == [NAME, NAME]
 
 
 def test_backstore_is_found_by_its_lun_without_a_search(node):
@@ -132,7 +133,7 @@ def test_backstore_of_another_kind_is_never_taken_for_it(node):
         node.make(f"iscsi/{NAME}{path}")
     node.link(f"iscsi/{NAME}/tpgt_1/lun/lun_0/x", f"core/fileio_0/{NAME}")
     assert backstores.find(NAME, search=True) is None
-    assert backstores.names() == []
+    assert names_of_backstores() == []
 
 
 def test_removal_closes_the_device_wherever_the_backstore_is(node):
@@ -141,7 +142,7 @@ def test_removal_closes_the_device_wherever_the_backstore_is(node):
     for _ in range(2):
         backstores.remove(NAME)
     assert not node.in_use(DEVICE)
-    assert backstores.names() == ["other"]
+    assert names_of_backstores() == ["other"]
     hbas = node.configfs.folder("target/core").folders
     assert hbas.keys() == {"alua", "iblock_1"}
 
@@ -151,7 +152,7 @@ def test_removal_leaves_an_hba_that_has_another_backstore(node):
     hba = backstores.place(NAME).split("/")[-2]
     node.make(f"core/{hba}/other")
     backstores.remove(NAME)
-    assert backstores.names() == ["other"]
+    assert names_of_backstores() == ["other"]
 
 
 def test_backstore_that_a_lun_leads_to_stays(node):

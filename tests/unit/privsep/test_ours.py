@@ -10,6 +10,7 @@ import pytest
 from taikun_cinder import privsep
 from taikun_cinder.privsep import backstores, cipher, lio, ours
 from tests.contract.suite import A, grant
+from tests.unit.privsep.node import names_of_backstores
 
 _ROOT = Path(__file__).resolve().parents[3]
 PREFIX = "iqn.2010-10.org.openstack:"
@@ -197,7 +198,7 @@ def test_a_device_that_is_no_logical_volume_of_ours_is_refused(mounted, path):
     mounted.add_device(path)
     with pytest.raises(ValueError, match=r"volume_groups|no path"):
         lio.apply(f"{PREFIX}volume-1", [("create_backstore", path, "serial")])
-    assert backstores.names() == []
+    assert names_of_backstores() == []
 
 
 def test_what_only_has_the_name_of_a_logical_volume_is_refused(mounted, monkeypatch):
@@ -222,7 +223,7 @@ def test_a_device_that_is_exchanged_after_the_check_is_not_exported(
         lio.apply(
             f"{PREFIX}volume-1", [("create_backstore", "/dev/vg/volume-1", "serial")]
         )
-    assert backstores.names() == []
+    assert names_of_backstores() == []
 
 
 @pytest.mark.parametrize("exchanged", [False, True])
@@ -267,7 +268,7 @@ def test_a_removal_touches_nobodys_backstore_by_a_pattern(lab):
     with lab.node.mounted():
         for name in ("*", f"{PREFIX}*", lab.name[:-1] + "[0-9]", lab.name[:-1] + "?"):
             backstores.remove(name)
-        found = backstores.names()
+        found = names_of_backstores()
     assert sorted(found) == sorted([lab.name, "volume-by-hand"])
 
 

@@ -88,7 +88,7 @@ def test_module_that_is_missing_is_named(node, loaded):
 _LACKS = [
     ({"reads_past_caches": False}, "fd_async_io"),
     ({"clears_memory": False}, "does not clear the memory"),
-    ({"clears_memory": None}, "cannot be seen whether this kernel clears"),
+    ({"clears_memory": None}, "neither the kernel's parameters nor a configuration"),
 ]
 
 
@@ -105,22 +105,23 @@ def test_kernel_that_cannot_show_readers_a_disk_is_found_out(node, lack, said):
     with node.mounted():
         assert said in lio.lack_of_readers_disk()
         assert "exclusive=0" in lio.lack_of_readers_disk()
-        with pytest.raises(KernelRefused) as caught:
+        with pytest.raises(KernelRefused, match=said) as caught:
             lio.apply(NAME, [("create_readers", device, "5")])
     assert caught.value.number == errno.EOPNOTSUPP
     assert _core(node) == set()
     assert not node.in_use(device)
 
 
-@pytest.mark.parametrize(("lack", "_said"), _LACKS)
+@pytest.mark.parametrize(("lack", "said"), _LACKS)
 def test_such_a_kernel_gives_writers_their_disk_and_names_what_it_cannot(
-    lab, lack, _said
+    lab, lack, said
 ):
     _is_to_lack(lab.node.machine, lack)
     both = lab.export(grant(A), reader(B), reader(C, Mode.RW))
     result = lab.target.ensure(lab.name, both)
     assert result.without_readers_disk == {B, C}
-    assert any("create readers" in str(finding) for finding in result.left)
+    (finding,) = (one for one in result.left if "create readers" in str(one))
+    assert said in str(finding)
     lab.login(grant(A)).write(b"let in")
     lab.login(grant(C)).write(b"let in too")
     lab.refused(reader(B))
@@ -131,6 +132,44 @@ def test_such_a_kernel_gives_writers_their_disk_and_names_what_it_cannot(
 def test_readers_share_the_device_by_a_block_backstore_where_the_kernel_can(lab):
     lab.ensure(lab.export(grant(A), reader(B)))
     assert _kinds(lab.node) == ["iblock", "iblock"]
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_disk_has_one_name_on_a_host_whatever_kind_it_is_of(lab, shares):
+    lab.node.machine.shares_devices = shares
+    lab.ensure(lab.export(grant(A), reader(B)))
+    with lab.node.mounted():
+        folder = readers.existing(lab.name)
+    assert lab.node.get(f"{_below_target(folder)}/wwn/product_id") == "FILEIO"
+
+
+def test_trial_that_a_killed_process_left_behind_is_removed(node):
+    with node.mounted():
+        lio.lack_of_readers_disk()
+        left = _below_target(backstores.place("trial", "iblock_"))
+        node.make(left.rpartition("/")[0])
+        node.make(left)
+        assert lio.lack_of_readers_disk() == ""
+    assert _core(node) == set()
+
+
+def test_one_of_each_kind_is_told_by_the_one_that_hosts_see(lab):
+    lab.node.machine.shares_devices = False
+    desired = lab.export(grant(A), reader(B))
+    lab.ensure(desired)
+    block, for_files = map(_below_target, readers.places(lab.name))
+    lab.node.make(block.rpartition("/")[0])
+    lab.node.make(block)
+    option = f"exclusive=0,udev_path={lab.device}"
+    lab.node.machine.shares_devices = True
+    lab.node.put(f"{block}/control", option)
+    lab.node.put(f"{block}/enable", "1")
+    lab.node.put(f"{for_files}/attrib/emulate_pr", "1")
+    assert lab.target.findings(lab.name, desired)
+    lab.ensure(desired)
+    assert lab.node.get(f"{for_files}/attrib/emulate_pr") == "0"
+    lab.ensure(None)
+    assert _core(lab.node) == set()
 
 
 def test_disk_of_before_goes_on_where_a_kernel_is_not_trusted_any_more(lab):

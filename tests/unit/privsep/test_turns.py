@@ -11,6 +11,7 @@ import pytest
 from taikun_cinder.privsep import backstores, turns
 from taikun_cinder.privsep.refusal import Busy
 from tests.contract.suite import A, grant
+from tests.unit.privsep.node import names_of_backstores
 
 NAME, OTHER = (f"iqn.2010-10.org.openstack:volume-{number}" for number in (1, 2))
 
@@ -79,10 +80,10 @@ def test_busy_survives_the_way_from_the_privileged_process():
 def test_an_hba_that_is_being_changed_is_not_looked_into(lab):
     lab.ensure(lab.export(grant(A)))
     with lab.node.mounted():
-        assert backstores.names() == [lab.name]
+        assert names_of_backstores() == [lab.name]
         hba = backstores.place(lab.name).split("/")[-2]
         with turns.of_hba(hba):
-            assert backstores.names() == []
+            assert names_of_backstores() == []
             assert next(backstores._named(lab.name), None) is None
         assert next(backstores._named(lab.name), None) is not None
 
