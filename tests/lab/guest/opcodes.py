@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator
 
 from lab.guest import blocks
+from lab.guest.disk import look_again
 from taikun_cinder.targets.lio.target import LioTarget
 
 _SG_IO, _SG_SCSI_RESET = 0x2285, 0x2284
@@ -228,6 +229,9 @@ def _mend(host: Disk, other: Disk, device: str, was: _Seen, reserved: bool) -> N
         _fill(device)
     for release in (_command(0x17, 0, 0), _command(0x57, 0, 0)):
         host.send(release, "none")
+    # A kernel that asked for the size while another host had the disk reserved was
+    # refused, and takes the disk for empty until it asks again.
+    look_again(other.path)
     if reserved and _look(other, device).reservations != was.reservations:
         _release(other)
         _reserve(other)
