@@ -29,8 +29,8 @@ from tests.unit.privsep.tpg import Entry, Tpg
 #: Where hosts of a run connect to.
 _PORTAL = Portal("192.0.2.11")
 
-#: What the names of backstores begin with by which a kernel is tried.
-_TRIAL = "trial-"
+#: The name of the backstore by which a kernel is tried.
+_TRIAL = "trial"
 
 
 @dataclasses.dataclass(eq=False)
@@ -112,7 +112,7 @@ class NodeKernel:
         """Give the names of all that exists."""
         found = {name.removesuffix(READERS_SUFFIX) for name, _ in self._backstores()}
         found.update(self.node.targets)
-        return sorted(name for name in found if not name.startswith(_TRIAL))
+        return sorted(name for name in found if name != _TRIAL)
 
     def initiators(self, name: str) -> Collection[Initiator]:
         """Give who has an ACL."""
