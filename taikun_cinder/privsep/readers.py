@@ -240,7 +240,9 @@ def _begin(kind: _Kind, folder: str) -> None:
         _LackError: it does not, or this kernel does not bear it.
     """
     if kind.takes_cleared_memory and not (cleared := memory.is_cleared()):
-        raise _LackError(kind, f"sets not all of a request, and {_UNCLEARED[cleared]}")
+        raise _LackError(
+            kind, f"does not set all of a request, and {_UNCLEARED[cleared]}"
+        )
     backstores.make_hba(os.path.dirname(folder), kind.module)
     files.make(folder)
     files.put(f"{folder}/control", kind.wanted)
