@@ -38,7 +38,7 @@ def nodes(cluster: Cluster) -> Iterator[list[Node]]:
     """The hosts, without the daemons of a cluster before and behind the test."""
     found = [cluster.nodes[name] for name in _NODES]
     if missing := _call(found[0], "dlm", "missing"):
-        pytest.skip(f"no {', '.join(missing)}: tools/with-packages --profile gfs2")
+        pytest.skip(f"no {', '.join(missing)}: tools/with-packages")
     yield found
     for node in found:
         node.boot_anew()

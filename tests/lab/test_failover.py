@@ -43,7 +43,7 @@ def pair(_requirements: None) -> Iterator[Pair]:
     """Two storage nodes with a group that Pacemaker runs on the first."""
     # The nodes have the machine's own programs.
     if missing := pacemaker.missing():
-        pytest.skip(f"no {', '.join(missing)}: tools/with-packages --profile failover")
+        pytest.skip(f"no {', '.join(missing)}: tools/with-packages")
     with hosts.pair("pair") as made:
         first, _ = made.storage
         for node in made.storage:

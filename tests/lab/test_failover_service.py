@@ -29,7 +29,7 @@ _UNNOTICED = 5.0
 @pytest.fixture(scope="module")
 def _moving(_requirements: None) -> Iterator[MovingCluster]:
     if missing := pacemaker.missing():
-        pytest.skip(f"no {', '.join(missing)}: tools/with-packages --profile failover")
+        pytest.skip(f"no {', '.join(missing)}: tools/with-packages")
     cluster = MovingCluster.up(WorkFolder(folder("moving")), Terminal())
     yield cluster
     cluster.down()

@@ -31,7 +31,7 @@ OPTIONS = {
 def moving(node: SingleNode) -> Iterator[SingleNode]:
     """The node with such a group, and without it behind the test."""
     if missing := node.node.call(_GUEST, "missing"):
-        pytest.skip(f"no {', '.join(missing)}: tools/with-packages --profile failover")
+        pytest.skip(f"no {', '.join(missing)}: tools/with-packages")
     node.node.call(_GUEST, "make", STORAGE_NODE)
     yield node
     node.node.boot_anew()
