@@ -84,7 +84,7 @@ CHANGING = (
     "emulate_caw",
 )
 
-_UNCLEARED = {
+_UNCLEARED: Mapping[bool | None, str] = {
     False: "this kernel does not clear the memory that it allocates (init_on_alloc=1)",
     None: "neither the kernel's parameters nor a configuration in /boot say that it "
     "clears the memory that it allocates (init_on_alloc)",
@@ -198,6 +198,8 @@ def _words(kind: _Kind, error: OSError | KernelRefused) -> str:
 
 def _try(kind: _Kind) -> None:
     """Begin one, and remove it; one that a killed process has left behind, too."""
+    # Who has such a disk keeps it where nobody knows, and no other is given one.
+    _refuse_uncleared(kind, False, None)
     folder = backstores.place("trial", kind.hba)
     _remove(folder)
     try:
@@ -233,16 +235,21 @@ def _configure(kind: _Kind, folder: str, path: str, serial: str) -> str:
     return folder
 
 
+def _refuse_uncleared(kind: _Kind, *refused: bool | None) -> None:
+    """Refuse a kind that this kernel may not bear, by what is known of its memory."""
+    if kind.takes_cleared_memory and (cleared := memory.is_cleared()) in refused:
+        raise _LackError(
+            kind, f"does not set all of a request, and {_UNCLEARED[cleared]}"
+        )
+
+
 def _begin(kind: _Kind, folder: str) -> None:
     """Make it, tell it what it is to be, and see whether it knows that.
 
     Raises:
         _LackError: it does not, or this kernel does not bear it.
     """
-    if kind.takes_cleared_memory and not (cleared := memory.is_cleared()):
-        raise _LackError(
-            kind, f"does not set all of a request, and {_UNCLEARED[cleared]}"
-        )
+    _refuse_uncleared(kind, False)
     backstores.make_hba(os.path.dirname(folder), kind.module)
     files.make(folder)
     files.put(f"{folder}/control", kind.wanted)

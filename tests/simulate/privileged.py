@@ -9,14 +9,13 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from oslo_privsep import comm, daemon
 from oslo_utils import importutils
 
 from taikun_cinder import privsep
-from taikun_cinder.privsep import client, deadline, modules, ours, readers, turns
+from taikun_cinder.privsep import client, deadline, memory, modules, ours, turns
 from taikun_cinder.targets.lio.kernel import NodesKernel
 from tests.simulate import patches
 from tests.simulate.actors import Process
@@ -214,6 +213,11 @@ def _load(*more: str) -> None:
     _Current.of().modprobe(*more)
 
 
+def _is_cleared() -> bool | None:
+    assert _Current.of is not None
+    return _Current.of().machine.clears_memory
+
+
 def _mount() -> SimMount | None:
     return None if _Current.of is None else _Current.of().mount
 
@@ -233,7 +237,7 @@ def _install() -> None:
     vars(modules)["load"] = _load
     vars(ours).update(current=lambda: _OURS, mapped=imitated.mapped)
     vars(turns).update(fcntl=SimFcntl(_mount), time=patches.TIME)
-    vars(readers)["secrets"] = SimpleNamespace(token_hex=patches.token_hex)
+    vars(memory)["is_cleared"] = _is_cleared
     vars(deadline).update(
         now=patches.TIME.monotonic,
         _caller=_caller,
