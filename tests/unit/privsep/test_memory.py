@@ -112,9 +112,10 @@ def test_parameter_counts_only_where_the_kernel_knows_it(
     assert memory.is_cleared(root, root / "proc") is cleared
 
 
-@pytest.mark.parametrize("damaged", [b"", b"no gzip", gzip.compress(b"CONFIG")[:-9]])
-def test_damaged_configuration_tells_nothing(root, damaged):
-    (root / "proc/config.gz").write_bytes(damaged)
+@pytest.mark.parametrize("damage", ["empty", "no gzip", "cut off"])
+def test_damaged_configuration_tells_nothing(root, damage):
+    packed = {"empty": b"", "no gzip": b"CONFIG", "cut off": gzip.compress(b"C")[:-9]}
+    (root / "proc/config.gz").write_bytes(packed[damage])
     assert memory.is_cleared(root, root / "proc") is None
 
 
