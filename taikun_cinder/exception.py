@@ -130,6 +130,17 @@ class TargetUnreadable(exception.VolumeDriverException):
     )
 
 
+class LocksDown(exception.VolumeDriverException):
+    """The lock of a volume cannot be had, since nobody gives any."""
+
+    message = (
+        "Nothing was done about volume %(volume)s, whose lock cannot be had: the "
+        "service that backend_url of section [coordination] in cinder.conf names does "
+        "not answer (%(cause)s). See that it runs, and repeat the request. "
+        "cinder-volume needs no restart."
+    )
+
+
 class TargetBusy(TargetUnreadable):
     """Another call on an export has not come back from the kernel."""
 

@@ -2,13 +2,28 @@
 """The lock that is held for all work on a volume, on every node."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import tenacity
 from cinder import coordination
+from oslo_log import log as logging
+from tooz.coordination import (
+    LockAcquireFailed,
+    OperationTimedOut,
+    ToozConnectionError,
+    ToozError,
+)
 
 from taikun_cinder import waits
+from taikun_cinder.exception import LocksDown
+
+LOG = logging.getLogger(__name__)
+
+#: Between two attempts to release a lock, in seconds.
+_PAUSE = 1.0
 
 
 def of_volume(volume: Any) -> Any:
@@ -24,10 +39,23 @@ def of(name_id: str) -> Any:
 
 @contextlib.contextmanager
 def held(name_id: str) -> Iterator[None]:
-    """Hold a lock during the block; reports tell who waits for it, and who has it."""
-    with waits.noted(f"waits for the lock of volume {name_id}") as wait, of(name_id):
+    """Hold a lock during the block; reports tell who waits for it, and who has it.
+
+    Raises:
+        LocksDown: the coordination back end does not answer.
+    """
+    with waits.noted(f"waits for the lock of volume {name_id}") as wait:
+        lock = of(name_id)
+        try:
+            if not lock.acquire():
+                raise LockAcquireFailed(name(name_id))
+        except ToozError as error:
+            raise LocksDown(volume=name_id, cause=type(error).__name__) from error
         wait.what, wait.since = f"has the lock of volume {name_id}", time.monotonic()
-        yield
+        try:
+            yield
+        finally:
+            _release(lock, name_id)
 
 
 @contextlib.contextmanager
@@ -44,12 +72,16 @@ def tried(volume: Any, patience: float) -> Iterator[bool]:
         whether it is held.
     """
     lock = of_volume(volume)
-    has_lock = bool(lock.acquire(blocking=patience))
+    try:
+        has_lock = bool(lock.acquire(blocking=patience))
+    except tenacity.RetryError:
+        # What tooz raises in place of an answer for locks in etcd and in databases.
+        has_lock = False
     try:
         yield has_lock
     finally:
         if has_lock:
-            lock.release()
+            _release(lock, volume["name_id"])
 
 
 def name(name_id: str) -> str:
@@ -60,3 +92,54 @@ def name(name_id: str) -> str:
 def forget(name_id: str) -> None:
     """Delete what the lock of a volume that is gone leaves on disk."""
     coordination.synchronized_remove(name(name_id))
+
+
+def _release(lock: Any, name_id: str) -> None:
+    """Release a lock; what was done under it stands, even if that fails."""
+    try:
+        if lock.release() is False:
+            LOG.warning(
+                "The lock of volume %s ran out while it was held: this process stood "
+                "still, or could not reach the coordination back end, for longer than "
+                "a lock lives. If another operation on the volume took it meanwhile, "
+                "the next reconcile puts right what they left.",
+                name_id,
+            )
+    except Exception as error:
+        LOG.warning(
+            "The lock of volume %(volume)s could not be released (%(cause)s). What was "
+            "done under it stands.",
+            {"volume": name_id, "cause": type(error).__name__},
+        )
+        if isinstance(error, OperationTimedOut | ToozConnectionError):
+            _start_releasing(lock, name_id)
+
+
+def _start_releasing(lock: Any, name_id: str) -> None:
+    """Release a lock as soon as its back end answers.
+
+    tooz's heartbeat would keep it alive as long as this process lives (``heartbeat``
+    in tooz/drivers/etcd3gw.py, to 9.1.0), and all others would wait. To be deleted
+    when it forgets a lock whose release failed.
+    """
+    threading.Thread(
+        target=_keep_releasing,
+        args=(lock, name_id),
+        name="taikun-release",
+        daemon=True,
+    ).start()
+
+
+def _keep_releasing(lock: Any, name_id: str) -> None:
+    # The end of the service ends the heartbeat, and the lock with it.
+    while coordination.COORDINATOR.started:
+        time.sleep(_PAUSE)
+        try:
+            lock.release()
+        except (OperationTimedOut, ToozConnectionError):
+            continue
+        except Exception:
+            LOG.exception("The lock of volume %s could not be released", name_id)
+            return
+        LOG.info("The lock of volume %s is released", name_id)
+        return

@@ -17,7 +17,12 @@ from oslo_log import log as logging
 
 from taikun_cinder.access.contents import Look
 from taikun_cinder.brake import Brake
-from taikun_cinder.exception import DatabaseUnknown, StepUnfinished, TargetBusy
+from taikun_cinder.exception import (
+    DatabaseUnknown,
+    LocksDown,
+    StepUnfinished,
+    TargetBusy,
+)
 from taikun_cinder.exports import Exports
 from taikun_cinder.passes import Pass
 from taikun_cinder.progress import Progress
@@ -158,7 +163,7 @@ class Reconcile:
             began = time.monotonic()
             try:
                 hidden = self._exports.refresh(volume)
-            except (TargetBusy, StepUnfinished) as error:
+            except (LocksDown, TargetBusy, StepUnfinished) as error:
                 LOG.warning("Volume %s: %s", volume["id"], error.msg)
                 hidden = frozenset()
             except Exception:
@@ -336,7 +341,7 @@ class Reconcile:
     def _guarded(self, current: Pass, volume_id: str, work: Callable[[], None]) -> None:
         try:
             work()
-        except (TargetBusy, StepUnfinished) as error:
+        except (LocksDown, TargetBusy, StepUnfinished) as error:
             current.fail(volume_id, str(error.msg))
         except Exception:
             current.fail(volume_id)
