@@ -18,7 +18,7 @@ from lab.cluster import VOLUME_SERVICE, Cluster
 from lab.guest.iscsi import REPLACEMENT_TIMEOUT
 from lab.plan import CONTROL
 from lab.services import mariadb
-from tests.lab import shared
+from tests.lab import coordinated, shared
 from tests.lab.shared import Shared, initiator
 
 pytestmark = pytest.mark.in_turn(7, of="what a cluster bears")
@@ -32,21 +32,10 @@ STEADY, COMING = "compute1", "compute2"
 @pytest.fixture
 def _locks_in_the_database(cluster: Cluster) -> Iterator[None]:
     """Let cinder-volume's locks be in MariaDB, as for services without a folder."""
-    usual = cluster.control.settings()["coordination"]["backend_url"]
     password = cluster.control.passwords["mariadb"]
-    _coordinate(cluster, f"mysql://cinder:{password}@{CONTROL}:{mariadb.PORT}/cinder")
-    yield
-    _coordinate(cluster, usual)
-
-
-def _coordinate(cluster: Cluster, url: str) -> None:
-    settings = cluster.control.settings()
-    settings["coordination"]["backend_url"] = url
-    cluster.control.configure(settings)
-    cluster.end_volume_service()
-    cluster.wait_for_volume_services(0)
-    cluster.start_volume_service()
-    cluster.wait_for_volume_services(1)
+    url = f"mysql://cinder:{password}@{CONTROL}:{mariadb.PORT}/cinder"
+    with coordinated.by(cluster, url):
+        yield
 
 
 @contextlib.contextmanager
@@ -98,6 +87,11 @@ def _served(cluster: Cluster, service: str, volume: Shared) -> bool:
 
 
 def test_two_services_keep_the_laws_together(cluster: Cluster) -> None:
+    tell(cluster)
+
+
+def tell(cluster: Cluster) -> None:
+    """Tell the story of two services that work on one volume at once."""
     with shared.volume(cluster) as volume:
         staying = volume.attach(STEADY)
         staying.write(1, "shared")
