@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from taikun_cinder import exception
 
 #: Outcomes that are no errors of ours: the request was done, or it failed by another
-#: error, such as LVM's, the database's or a lock's.
+#: error, such as LVM's or the database's.
 DONE, OTHER = "done", "other"
 
 #: What an attach can be refused by, or fail with.
@@ -24,6 +24,7 @@ ATTACH_ERRORS = (
     exception.InvalidExtraSpec,
     exception.InvalidInitiator,
     exception.InvalidMode,
+    exception.LocksDown,
     exception.NotActivated,
     exception.RecordNotWritten,
     exception.StepFailed,
@@ -35,6 +36,7 @@ ATTACH_ERRORS = (
 
 #: What a detach can fail with.
 DETACH_ERRORS = (
+    exception.LocksDown,
     exception.NotActivated,
     exception.RecordNotWritten,
     exception.StepFailed,
