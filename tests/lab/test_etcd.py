@@ -3,6 +3,7 @@
 
 import contextlib
 import functools
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ _LIFE = 10
 #: How long an answer may take when etcd is down, in seconds.
 _SOON = 10
 
-_HOST_LOCK = "tests.lab.guest.host_lock"
+_HOST_LOCK, _OPERATOR = "tests.lab.guest.host_lock", "tests.lab.guest.operator"
 
 STEADY, COMING, OTHER = "compute1", "compute2", "compute3"
 
@@ -82,9 +83,21 @@ def _lock(volume: Shared) -> str:
     return f"cinder-taikun_cinder-{volume.id}"
 
 
-def _command(cluster: Cluster, words: str) -> str:
-    command = f"runuser -u cinder -- taikun-cinder {words} 2>&1; echo status $?"
-    return cluster.nodes["storage"].run(command)
+def _command(cluster: Cluster, *words: str) -> tuple[int, str, str]:
+    """Run taikun-cinder; give its status, its answer and its complaints."""
+    done = cluster.nodes["storage"].call(_OPERATOR, "call", *words)
+    return tuple(done)
+
+
+def _coordination(cluster: Cluster) -> tuple[str, str]:
+    """Give what the check says of the locks."""
+    _status, answer, _complaints = _command(cluster, "check", "-f", "json")
+    rows = {row["Check"]: row for row in json.loads(answer)}
+    return rows["coordination"]["Result"], rows["coordination"]["Found"]
+
+
+def _fence(cluster: Cluster, volume: Shared, host: str) -> tuple[int, str, str]:
+    return _command(cluster, "fence", volume.id, initiator(host))
 
 
 def _log(cluster: Cluster) -> str:
@@ -127,7 +140,7 @@ def test_locks_are_in_etcd_while_they_are_held_and_none_is_left(
         volume.detach(first)
         assert not volume.is_exported()
         _wait_until("none is left", lambda: not etcd.locks())
-    assert "coordination ok etcd3+http answers" in _command(cluster, "check -f value")
+    assert _coordination(cluster) == ("ok", "etcd3+http answers")
 
 
 def test_attach_waits_for_a_lock_that_is_held_elsewhere(
@@ -138,11 +151,13 @@ def test_attach_waits_for_a_lock_that_is_held_elsewhere(
         with elsewhere.get_lock(_lock(volume).encode()):
             attach = pool.submit(volume.let_in, COMING)
             # An operator is told, and does not wait with it.
-            shown = _command(cluster, f"volume show {volume.id} -f json")
-            assert '"under way": "an operation"' in shown
-            fenced = _command(cluster, f"fence {volume.id} {initiator(STEADY)}")
-            assert "an operation on the volume has been under way" in fenced
-            assert "status 1" in fenced
+            _status, answer, _complaints = _command(
+                cluster, "volume", "show", volume.id, "-f", "json"
+            )
+            assert json.loads(answer)["under way"] == "an operation"
+            status, _answer, complaints = _fence(cluster, volume, STEADY)
+            assert status == 1
+            assert "an operation on the volume has been under way" in complaints
             assert volume.initiators() == set()
             assert not attach.done()
         began = time.monotonic()
@@ -180,8 +195,8 @@ def test_etcd_that_dies_is_no_matter_of_hosts(
             assert f"about volume {volume.id}, whose lock cannot be had" in _log(
                 cluster
             )
-            check = _command(cluster, "check -f value")
-            assert "coordination failed The locks of etcd3+http" in check
+            result, found = _coordination(cluster)
+            assert (result, "etcd3+http" in found) == ("failed", True)
             time.sleep(2 * _LIFE)  # all that was promised to live has run out
 
             if data == "lost":
@@ -260,8 +275,8 @@ def test_lock_that_runs_out_while_cinder_volume_stands_still_harms_nobody(
                 print(f"the lock ran out after {took:.1f} s")
                 with elsewhere.get_lock(_lock(volume).encode()):
                     pass
-                fence = f"fence {volume.id} {initiator(OTHER)}"
-                assert "status 0" in _command(cluster, fence)
+                status, _answer, _complaints = _fence(cluster, volume, OTHER)
+                assert status == 0
                 assert volume.initiators() == {initiator(STEADY)}
             coming, _information = attach.result()
             assert f"lock of volume {volume.id} ran out" in _log(cluster)
