@@ -43,8 +43,8 @@ def _readers_disk(place: Place) -> Iterator[Problem]:
         raise Unseen(
             f"Whether the running kernel, {release}, clears the memory that it "
             "allocates, as LIO's fileio needs, cannot be seen from here",
-            f"Let the node's /boot/config-{release} be seen here. Without that, "
-            "cinder-volume gives hosts no readers' disk, if its LIO cannot do without.",
+            f"Let the node's /boot/config-{release} be seen here. Without that, no new "
+            "host is given a readers' disk, unless LIO can share a device here.",
         )
     if not cleared:
         yield _without_readers_disk(
