@@ -38,15 +38,15 @@ def is_cleared(root: Path = Path("/"), proc: Path = Path("/proc")) -> bool | Non
     release = _text(proc / "sys/kernel/osrelease").strip()
     options = _configuration(root, proc, release)
     asked: bool | None = None
-    poisons = _POISON_OPTION in options
+    slabs_poisoned, pages_poisoned = _POISON_OPTION in options, False
     for name, value in _parameters(_text(proc / "cmdline")):
         if name in _POISON_SLABS:
-            poisons = not value.startswith("-")
+            slabs_poisoned = not value.startswith("-")
         elif name == _POISON_PAGES:
-            poisons = poisons or _meaning(value) is not False
+            pages_poisoned = _meaning(value) is not False
         elif name == "init_on_alloc" and (meaning := _meaning(value)) is not None:
             asked = meaning
-    if poisons:
+    if slabs_poisoned or pages_poisoned:
         return False
     if asked is not None and _knows(release, options):
         return asked

@@ -72,6 +72,9 @@ def test_configuration_of_another_kernel_tells_nothing(root):
         ("slab_debug=P,kmalloc-256", False),
         ("init_on_alloc=1 page_poison=1", False),
         ("slub_debug=- page_poison=0", True),
+        ("page_poison=1 slub_debug=-", False),
+        ("slub_debug=P page_poison=0", False),
+        ("page_poison=1 page_poison=0", True),
     ],
 )
 def test_parameter_goes_before_the_configuration(root, parameters, cleared):
