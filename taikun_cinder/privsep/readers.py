@@ -85,9 +85,11 @@ CHANGING = (
 )
 
 _UNCLEARED: Mapping[bool | None, str] = {
-    False: "this kernel does not clear the memory that it allocates (init_on_alloc=1)",
+    False: "this kernel does not clear the memory that it allocates; boot it with "
+    "init_on_alloc=1",
     None: "neither the kernel's parameters nor a configuration in /boot say that it "
-    "clears the memory that it allocates (init_on_alloc)",
+    "clears the memory that it allocates; boot it with init_on_alloc=1, or let "
+    "/boot/config-RELEASE be seen",
 }
 
 
@@ -238,9 +240,7 @@ def _configure(kind: _Kind, folder: str, path: str, serial: str) -> str:
 def _refuse_uncleared(kind: _Kind, *refused: bool | None) -> None:
     """Refuse a kind that this kernel may not bear, by what is known of its memory."""
     if kind.takes_cleared_memory and (cleared := memory.is_cleared()) in refused:
-        raise _LackError(
-            kind, f"does not set all of a request, and {_UNCLEARED[cleared]}"
-        )
+        raise _LackError(kind, f"could make this node crash: {_UNCLEARED[cleared]}")
 
 
 def _begin(kind: _Kind, folder: str) -> None:
