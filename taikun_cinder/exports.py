@@ -556,11 +556,23 @@ class Exports:
             search=search,
             asked=asked,
         )
+        self._keep_out(volume, known)
         if enforced.failure:
             # A reboot goes by the record, and must not let in who was cut off here.
             self._keep(volume, known, undone or ledger, enforced)
             raise enforced.failure
         return enforced
+
+    def _keep_out(self, volume: Any, known: Known) -> None:
+        """Cut off again who was fenced since the fences were read.
+
+        A fence is set without the lock. And the lock may have run out meanwhile: then
+        the fence was told to hold before the host was let in once more.
+        """
+        before = frozenset(known.fences)
+        for fence in self.fences.of(volume["name_id"]):
+            if fence not in before:
+                self.target.revoke(known.target, fence.initiator)
 
     def _keep(
         self,

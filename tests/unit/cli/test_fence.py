@@ -148,6 +148,42 @@ def test_operation_that_hangs_does_not_hold_it_up(cloud, fence, monkeypatch):
     assert not cloud.acls(volume)
 
 
+class _Gone:
+    """A lock that has run out while its owner stood still, so that another gets it."""
+
+    def acquire(self, blocking=True):
+        return True
+
+    def release(self):
+        return False
+
+
+@pytest.mark.parametrize("standing", ["attach", "reconcile"])
+def test_fence_beside_an_operation_whose_lock_ran_out_holds(
+    cloud, fence, monkeypatch, standing
+):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    cloud.attach(volume, B)
+    ensure, done = cloud.target.ensure, []
+
+    def stands_still(*arguments, **named):
+        monkeypatch.setattr(cloud.target, "ensure", ensure)
+        done.append(fence(volume, A["host"]))
+        return ensure(*arguments, **named)
+
+    monkeypatch.setattr(locks, "of", lambda name_id: _Gone())
+    monkeypatch.setattr(cloud.target, "ensure", stands_still)
+    if standing == "attach":
+        cloud.attach(volume, B)
+    else:
+        cloud.reconcile()
+    assert done[0].status == 0
+    assert cloud.acls(volume) == {B["initiator"]}
+    cloud.pass_often()
+    assert cloud.acls(volume) == {B["initiator"]}
+
+
 def test_kernel_that_does_not_come_back_is_told_with_what_to_do(
     cloud, fence, monkeypatch
 ):
