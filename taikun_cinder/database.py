@@ -5,6 +5,7 @@ No other module of the volume service talks to the database.
 """
 
 import dataclasses
+import re
 import threading
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -52,6 +53,9 @@ _DOWN = (
     db_exception.CantStartEngineError,
     sqlalchemy.exc.SQLAlchemyError,
 )
+
+#: What SQLAlchemy adds to an error, behind what the database says.
+_BESIDE = re.compile(r" \[SQL: | \(Background on this error")
 
 #: What ``attachment_rows`` reads.
 _AS_ATTACHMENT = (
@@ -247,6 +251,16 @@ def answers(seconds: float) -> bool:
 def is_down(error: Exception) -> bool:
     """Say whether an error means that the database cannot be read at all."""
     return isinstance(error, _DOWN)
+
+
+def tell(error: Exception, what: str) -> None:
+    """Log what failed, with a trace unless it is only that the database is away."""
+    if is_down(error):
+        # What follows is the query, its values, and where SQLAlchemy explains itself.
+        cause = _BESIDE.split(words.cause(error))[0]
+        LOG.error("%s. Cinder's database cannot be read or written: %s", what, cause)
+    else:
+        LOG.error(what, exc_info=error)
 
 
 def host_of_backend(host: object) -> str:

@@ -60,15 +60,18 @@ def refuse_impossible(lvm: Any, group: Group, volume: Any) -> None:
 
 def _give_back(volume_id: str, status: str) -> None:
     """Give the volume its status back as soon as the manager took it."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline, told = time.monotonic() + _PATIENCE, False
     while time.monotonic() < deadline:
         time.sleep(_PAUSE)
         try:
             if database.change_status(volume_id, _FAILED, status):
                 LOG.info("Volume %s is %s again, as large as before", volume_id, status)
                 return
-        except Exception:
-            LOG.exception("The status of volume %s cannot be changed now", volume_id)
+        except Exception as error:
+            if not told:
+                what = f"The status of volume {volume_id} cannot be changed now"
+                database.tell(error, f"{what}; that is tried again")
+            told = True
     LOG.warning(
         "Volume %(volume)s was not extended, and Cinder has not said so. If it is "
         "%(failed)s, run openstack volume set --state %(status)s %(volume)s.",

@@ -15,6 +15,7 @@ from typing import Any
 from cinder import coordination
 from oslo_log import log as logging
 
+from taikun_cinder import database
 from taikun_cinder.access.contents import Look
 from taikun_cinder.brake import Brake
 from taikun_cinder.exception import (
@@ -166,11 +167,11 @@ class Reconcile:
             except (LocksDown, TargetBusy, StepUnfinished) as error:
                 LOG.warning("Volume %s: %s", volume["id"], error.msg)
                 hidden = frozenset()
-            except Exception:
-                LOG.exception(
-                    "The export of volume %s could not be made to agree with its "
-                    "attachments; the next reconcile tries again",
-                    volume["id"],
+            except Exception as error:
+                database.tell(
+                    error,
+                    f"The export of volume {volume['id']} could not be made to agree "
+                    "with its attachments; the next reconcile tries again",
                 )
                 hidden = frozenset()
             took = time.monotonic() - began
@@ -343,12 +344,12 @@ class Reconcile:
             work()
         except (LocksDown, TargetBusy, StepUnfinished) as error:
             current.fail(volume_id, str(error.msg))
-        except Exception:
+        except Exception as error:
             current.fail(volume_id)
-            LOG.exception(
-                "The export of volume %s could not be put right; the next reconcile "
-                "tries again",
-                volume_id,
+            database.tell(
+                error,
+                f"The export of volume {volume_id} could not be put right; the next "
+                "reconcile tries again",
             )
 
     def _ends(self) -> bool:
@@ -359,8 +360,8 @@ class Reconcile:
         while not self._ends():
             try:
                 self.once()
-            except Exception:
-                LOG.exception("A reconcile failed; the next one tries again")
+            except Exception as error:
+                database.tell(error, "A reconcile failed; the next one tries again")
             self._look_beside()
             if not self._interval:
                 return
@@ -375,8 +376,10 @@ class Reconcile:
     def _look(self) -> None:
         try:
             self.shared.look(self._ends)
-        except Exception:
-            LOG.exception("Shared volumes could not be looked at; that is tried again")
+        except Exception as error:
+            database.tell(
+                error, "Shared volumes could not be looked at; that is tried again"
+            )
 
     def _look_at(self, volume: Any) -> Look:
         return self._exports.contents_of(volume)

@@ -6,6 +6,7 @@ import time
 import pytest
 from cinder import objects
 from cinder.objects import fields
+from oslo_db import exception as db_exception
 
 from taikun_cinder import database, extension
 from taikun_cinder.exception import ExtendRefused
@@ -84,6 +85,26 @@ def test_status_that_somebody_else_gave_it_is_kept(cloud, volume, group, monkeyp
         )
     time.sleep(0.5)
     assert cloud.load(volume).status == "maintenance"
+
+
+def test_database_that_is_away_is_told_once(cloud, volume, monkeypatch, log):
+    monkeypatch.setattr(extension, "_PATIENCE", 0.5)
+    monkeypatch.setattr(extension, "_PAUSE", 0.01)
+    error = db_exception.DBConnectionError(OSError("no route to it"))
+    tries = []
+
+    def change(*_arguments):
+        tries.append(error)
+        raise error
+
+    monkeypatch.setattr(database, "change_status", change)
+    extension._give_back(volume, "in-use")
+    assert len(tries) > 1
+    failed = [one for one in log.records if one.levelname == "ERROR"]
+    (told,) = failed
+    assert told.exc_info is None
+    assert volume in told.getMessage()
+    assert "no route to it" in told.getMessage()
 
 
 def _with_previous(cloud, volume_id, previous, status):

@@ -2,10 +2,13 @@
 """The watch of a volume does not take the time of those that attach it."""
 
 import threading
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from oslo_db import exception as db_exception
 
 from taikun_cinder import reconcile
 from taikun_cinder.exception import StepUnfinished, TargetBusy
@@ -132,3 +135,61 @@ def test_busy_exports_are_left_for_later_in_one_line_and_the_others_are_done(
     exports._errors.clear()
     once()
     assert exports.done == ["b", "d", *"abcd"]
+
+
+#: What SQLAlchemy says: the query, with its values, follows.
+_AWAY = "(pymysql.err.OperationalError) (2003, 'ECONNREFUSED')\n[SQL: SELECT secret]"
+
+
+@pytest.mark.parametrize("where", ["the pass", "a volume", "a watched volume"])
+def test_database_that_is_away_is_told_in_one_line(
+    log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    service = _Started()
+    monkeypatch.setattr("cinder.coordination.COORDINATOR", service)
+    error = db_exception.DBConnectionError(_AWAY)
+    looked = threading.Event()
+    exports: Any = _Sick({"a": error} if where == "a volume" else {})
+
+    def refresh(_volume: Any) -> frozenset[str]:
+        looked.set()
+        raise error
+
+    def volumes() -> list[Any]:
+        if where == "the pass":
+            raise error
+        return [{"id": "a", "name_id": "a", "status": "in-use"}]
+
+    exports.refresh = refresh
+    reconciler = reconcile.Reconcile(exports, volumes, lambda: "a")
+    if where == "a watched volume":
+        reconciler.watch({"id": "a"}, "connection")
+        assert looked.wait(10)
+        _wait_for(lambda: bool(log.records))
+    else:
+        monkeypatch.setattr(reconciler, "_look_beside", lambda: None)
+        reconciler._run()
+    (told,) = log.records
+    assert told.exc_info is None
+    assert "Cinder's database" in told.getMessage()
+    assert "ECONNREFUSED" in told.getMessage()
+    assert "SELECT" not in log.text
+
+
+def test_other_failures_are_told_with_their_trace(
+    log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cinder.coordination.COORDINATOR", _Started())
+    exports: Any = _Sick({"a": KeyError("100%s")})
+    volumes: list[Any] = [{"id": "a", "name_id": "a", "status": "in-use"}]
+    reconcile.Reconcile(exports, lambda: volumes, lambda: "a").once()
+    (told,) = log.records
+    assert told.exc_info is not None
+    assert "volume a" in told.getMessage()
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
