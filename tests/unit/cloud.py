@@ -74,6 +74,16 @@ def move(attached, volume):
         rows.update({"volume_id": volume})
 
 
+class _Later:
+    """A clock that is ahead of another one."""
+
+    def __init__(self, clock):
+        self._clock, self.seconds = clock, 0.0
+
+    def __call__(self):
+        return self._clock() + self.seconds
+
+
 class Cloud:
     """Cinder's manager with the driver under test; plays cinder-api and the hosts."""
 
@@ -187,8 +197,10 @@ class Cloud:
 
     def wait(self, seconds):
         """Let time pass by the driver's clock."""
-        clock = self.driver._exports._clock
-        self.driver._exports._clock = lambda: clock() + seconds
+        exports = self.driver._exports
+        if not isinstance(exports._clock, _Later):
+            exports._clock = _Later(exports._clock)
+        exports._clock.seconds += seconds
 
     def reserve(self, volume_id, mode="null", server=None):
         """Reserve an attachment as POST /attachments does without a connector."""
