@@ -20,11 +20,13 @@ _EXT4_MAGIC = b"\x53\xef"
 # LVM does not know User-Mode Linux's disks by itself, and must leave alone the disks
 # that come in over iSCSI: they would make it wait for its own targets. It must not ask
 # what to do with the file system of a volume that is gone, since no volume is cleared.
+# A disk is a file in the machine's memory, which must get back what a volume had.
 LVM_CONF = f"""\
 devices {{
     types = ["ubd", 16]
     global_filter = [{_ACCEPTED}, "r|.*|"]
     use_devicesfile = 0
+    issue_discards = 1
 }}
 allocation {{
     wipe_signatures_when_zeroing_new_lvs = 0
