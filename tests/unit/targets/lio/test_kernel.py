@@ -14,13 +14,22 @@ from oslo_concurrency import lockutils
 from oslo_privsep import comm, daemon
 
 from taikun_cinder import privsep
-from taikun_cinder.exception import StepUnfinished, TargetBusy
+from taikun_cinder.access.model import Initiator, Portal
+from taikun_cinder.exception import (
+    StepFailed,
+    StepUnfinished,
+    TargetBusy,
+    TargetUnreadable,
+)
 from taikun_cinder.privsep import helper
 from taikun_cinder.privsep import lio as privileged
-from taikun_cinder.privsep.refusal import Busy
+from taikun_cinder.privsep.deadline import TooLate
+from taikun_cinder.privsep.refusal import Busy, KernelRefused
+from taikun_cinder.targets.inspection import Inspection, Reservation
 from taikun_cinder.targets.lio import kernel, steps
 
 NAME = "iqn.2010-10.org.openstack:volume-1"
+A = Initiator("iqn.2026-11.com.example:a")
 
 
 @pytest.fixture
@@ -166,6 +175,213 @@ def test_a_target_that_cannot_be_read_now_is_busy(nodes, monkeypatch):
     monkeypatch.setattr(privileged, "read", read)
     with pytest.raises(TargetBusy, match=r"another process.*Nothing was changed"):
         nodes.read(NAME)
+
+
+STEPS = [steps.CreateTarget(), steps.EnableTpg()]
+
+#: What a change may end with, the step that is told for it, and its cause in words.
+CHANGES = {
+    "the kernel refused": (
+        KernelRefused(1, "enable", "/configfs/enable", errno.ENOMEM),
+        StepFailed,
+        1,
+        ("EnableTpg", "ENOMEM", "/configfs/enable"),
+    ),
+    "it was asked for nonsense": (
+        ValueError("no such step"),
+        StepFailed,
+        None,
+        ("CreateTarget", "EnableTpg", "no such step"),
+    ),
+    "it was too late": (
+        TooLate(),
+        StepUnfinished,
+        None,
+        ("CreateTarget", "EnableTpg", "kernel"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_change_that_fails_tells_the_step_and_the_cause(nodes, monkeypatch, what):
+    cause, error, number, words = CHANGES[what]
+
+    def apply(name, steps):
+        raise cause
+
+    monkeypatch.setattr(privileged, "apply", apply)
+    monkeypatch.setattr(privsep.context, "client_mode", False)
+    with pytest.raises(error) as told:
+        nodes.apply(NAME, STEPS)
+    assert told.value.number == number
+    for word in (NAME, *words):
+        assert word in str(told.value)
+    if number is not None:
+        assert "CreateTarget" not in str(told.value)
+
+
+def test_change_whose_privileged_process_is_lost_tells_all_its_steps(
+    nodes, monkeypatch
+):
+    def apply(name, steps):
+        raise OSError(errno.EPIPE, "gone")
+
+    monkeypatch.setattr(privileged, "apply", apply)
+    monkeypatch.setattr(privsep.context, "client_mode", False)
+    with pytest.raises(kernel.LostError, match="gone") as told:
+        nodes.apply(NAME, STEPS)
+    failure = told.value.failure
+    assert failure.number is None
+    for word in (NAME, "CreateTarget", "EnableTpg", "gone"):
+        assert word in str(failure)
+
+
+#: Each question, what answers it, an answer, and what is made of it.
+QUESTIONS = {
+    "names": (
+        lambda nodes: nodes.names("iqn.2010-10."),
+        "names",
+        [NAME],
+        frozenset({NAME}),
+    ),
+    "details": (
+        lambda nodes: nodes.inspect(NAME),
+        "inspect",
+        {
+            "portals": [("192.0.2.1", 3260)],
+            "addresses": {"iqn.2026-11.com.example:a": "192.0.2.9"},
+            "reservation": {
+                "kind": "Write Exclusive",
+                "holder": "iqn.2026-11.com.example:a",
+                "registered": ["iqn.2026-11.com.example:a"],
+            },
+        },
+        Inspection(
+            frozenset({Portal("192.0.2.1", 3260)}),
+            {A: "192.0.2.9"},
+            Reservation("Write Exclusive", A, frozenset({A})),
+        ),
+    ),
+    "details without a reservation": (
+        lambda nodes: nodes.inspect(NAME),
+        "inspect",
+        {
+            "portals": [],
+            "addresses": {},
+            "reservation": {"kind": "", "holder": None, "registered": []},
+        },
+        Inspection(),
+    ),
+    "readers' disks": (
+        lambda nodes: nodes.lack_of_readers_disk(),
+        "lack_of_readers_disk",
+        "it is too old",
+        "it is too old",
+    ),
+}
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Let calls be made in this process."""
+    monkeypatch.setattr(privsep.context, "client_mode", False)
+    monkeypatch.setattr(privsep.context, "connect", lambda: None)
+
+
+@pytest.mark.parametrize("what", QUESTIONS)
+@pytest.mark.parametrize("dies", [False, True])
+def test_question_is_answered_also_when_the_privileged_process_dies_once(
+    nodes, here, monkeypatch, what, dies
+):
+    ask, called, answer, made_of_it = QUESTIONS[what]
+    lost = [OSError(errno.EPIPE, "gone")] if dies else []
+
+    def call(*arguments):
+        if lost:
+            raise lost.pop()
+        return answer
+
+    monkeypatch.setattr(privileged, called, call)
+    assert ask(nodes) == made_of_it
+    assert not lost
+
+
+@pytest.mark.parametrize("what", QUESTIONS)
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (OSError(errno.EPIPE, "gone"), "gone"),
+        (KernelRefused(-1, "look", "/configfs", errno.EACCES), "EACCES"),
+        (comm.PrivsepTimeout(), "did not answer in 120 s"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_question_without_an_answer_tells_why(
+    nodes, here, monkeypatch, what, cause, words
+):
+    ask, called, _, _ = QUESTIONS[what]
+
+    def call(*arguments):
+        raise cause
+
+    monkeypatch.setattr(privsep.context, "timeout", 120.0)
+    monkeypatch.setattr(privileged, called, call)
+    with pytest.raises(TargetUnreadable, match=words) as told:
+        ask(nodes)
+    named = {"names": "iqn.2010-10.", "readers' disks": "a readers' disk"}
+    assert named.get(what, NAME) in str(told.value)
+
+
+def test_all_targets_that_cannot_be_listed_are_told_as_such(nodes, here, monkeypatch):
+    def names(prefix):
+        raise ValueError("no")
+
+    monkeypatch.setattr(privileged, "names", names)
+    with pytest.raises(TargetUnreadable, match="a target of this driver"):
+        nodes.names("")
+
+
+#: Ends with 1 if another process has a lock, which is a file.
+_TRY = """
+import fcntl, sys
+with open(sys.argv[1], "a") as lock:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(1)
+"""
+
+
+def test_readers_disks_are_tried_alone(nodes, here, monkeypatch):
+    """The trial changes LIO, which rtslib does not bear beside its own changes."""
+    lock = Path(lockutils.get_lock_path(lockutils.CONF), "cinder-lioadm")
+    taken = []
+
+    def is_taken():
+        trial = [sys.executable, "-c", _TRY, lock]
+        return subprocess.run(trial, check=False).returncode
+
+    def lack():
+        taken.append(is_taken())
+        return ""
+
+    monkeypatch.setattr(privileged, "lack_of_readers_disk", lack)
+    assert not nodes.lack_of_readers_disk()
+    assert taken == [1]
+    assert is_taken() == 0
+
+
+def test_what_waits_is_told_with_its_age(nodes, process):
+    process.hangs[NAME] = back = threading.Event()
+    sick = threading.Thread(target=nodes.apply, args=(NAME, []))
+    sick.start()
+    time.sleep(0.3)
+    ((call, age),) = nodes.waiting()
+    assert NAME in call
+    assert 0.1 < age < 60
+    back.set()
+    sick.join()
+    assert not nodes.waiting()
 
 
 @pytest.fixture
