@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The LIO in memory keeps the contract."""
 
+import dataclasses
+
 import pytest
 
 from taikun_cinder.access.model import Credentials, Initiator, Mode, Portal
 from taikun_cinder.exception import StepFailed
-from taikun_cinder.targets.lio.steps import Step
+from taikun_cinder.targets.lio.kinds import Kind
+from taikun_cinder.targets.lio.steps import AddPortal, Step
 from tests.contract.lio import LioContract, LioLab
 from tests.contract.memory import (
     LoginRefusedError,
@@ -103,3 +106,51 @@ class TestMemory(LioContract):
         kernel.lack = ""
         lab.ensure(desired)
         assert lab.login(reader(B)).read() == b"let in too"
+
+    def test_a_readers_disk_that_cannot_be_had_is_told_as_missing(
+        self, lab: LioLab
+    ) -> None:
+        kernel = lab.kernel
+        assert isinstance(kernel, MemoryKernel)
+        kernel.lack = "no such module"
+        (told,) = lab.target.ensure(lab.name, lab.export(grant(A), reader(B))).left
+        assert told.kind == Kind.READERS_DISK
+        assert told.target == lab.name
+        assert "no such module" in told.found
+        assert told.wanted == "one"
+        assert told.waits
+
+    def test_a_portal_that_another_program_has_is_told_and_keeps_nobody_out(
+        self, lab: LioLab
+    ) -> None:
+        kernel = lab.kernel
+        assert isinstance(kernel, MemoryKernel)
+        taken, free = MemoryWorld.portals
+        kernel.taken.add(taken)
+        both = frozenset(MemoryWorld.portals)
+        desired = dataclasses.replace(lab.export(grant(A)), portals=both)
+        (told,) = lab.target.ensure(lab.name, desired).left
+        assert told.kind == Kind.PORTAL
+        assert told.target == lab.name
+        assert told.initiator is None
+        assert "refused" in told.found
+        assert told.wanted == str(taken)
+        assert told.means == Kind.PORTAL.means
+        assert told.step == str(AddPortal(taken))
+        assert not told.waits
+        pair = grant(A).credentials
+        lab.world.login(lab.name, free, A, pair).write(b"let in")
+        with pytest.raises(LoginRefused):
+            lab.world.login(lab.name, taken, A, pair)
+        kernel.taken.clear()
+        assert not lab.target.ensure(lab.name, desired).left
+        assert lab.world.login(lab.name, taken, A, pair).read() == b"let in"
+
+    def test_an_export_that_has_no_portal_at_all_is_a_failure(
+        self, lab: LioLab
+    ) -> None:
+        kernel = lab.kernel
+        assert isinstance(kernel, MemoryKernel)
+        kernel.taken.update(MemoryWorld.portals)
+        with pytest.raises(StepFailed, match="AddPortal"):
+            lab.target.ensure(lab.name, lab.export(grant(A)))

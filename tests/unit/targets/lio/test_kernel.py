@@ -114,7 +114,13 @@ def test_the_more_hang_the_shorter_another_waits(nodes, process, monkeypatch):
     names = [f"iqn.2010-10.org.openstack:volume-{number}" for number in range(8)]
     back = threading.Event()
     process.hangs = dict.fromkeys(names, back)
-    sick = [threading.Thread(target=nodes.apply, args=(name, [])) for name in names]
+    came_back = []
+
+    def change(name):
+        nodes.apply(name, [])
+        came_back.append(name)
+
+    sick = [threading.Thread(target=change, args=(name,)) for name in names]
     for thread in sick:
         thread.start()
     start = time.monotonic()
@@ -124,6 +130,7 @@ def test_the_more_hang_the_shorter_another_waits(nodes, process, monkeypatch):
     back.set()
     for thread in sick:
         thread.join()
+    assert sorted(came_back) == names
     assert not kernel._hanging
 
 
@@ -352,9 +359,22 @@ with open(sys.argv[1], "a") as lock:
 """
 
 
+def test_host_that_can_have_no_acl_is_not_asked_for(nodes, here, monkeypatch):
+    asked = []
+
+    def read(name, key, search, about):
+        asked.append(about)
+        return {"backstore": None, "readers": None, "target": None}
+
+    monkeypatch.setattr(privileged, "read", read)
+    nodes.read(NAME, about=[Initiator("../../etc"), A])
+    nodes.read(NAME)
+    assert asked == [[A.name], None]
+
+
 def test_readers_disks_are_tried_alone(nodes, here, monkeypatch):
     """The trial changes LIO, which rtslib does not bear beside its own changes."""
-    lock = Path(lockutils.get_lock_path(lockutils.CONF), "cinder-lioadm")
+    lock = f"{lockutils.get_lock_path(lockutils.CONF)}/cinder-lioadm"
     taken = []
 
     def is_taken():
