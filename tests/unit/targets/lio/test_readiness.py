@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a node lacks to export by LIO is told with its cure."""
 
+import shutil
+
 import pytest
 
 from taikun_cinder.access.model import Portal
-from taikun_cinder.targets.lio import readiness
+from taikun_cinder.node import Problem
+from taikun_cinder.targets.lio import readiness, start
 
 V4, V6 = Portal("192.0.2.11"), Portal("2001:db8::11")
 
@@ -96,6 +99,22 @@ def test_target_that_listens_everywhere_is_named(
     assert f"iqn.2026-11.example:another listens at {everywhere}" in text
 
 
+def test_target_that_listens_everywhere_leaves_other_portals(told, node, listens):
+    node.network.taken = {str(V4)}
+    listens("0.0.0.0:3260")
+    ((text, tolerable),) = told(V4, V6).items()
+    assert tolerable
+    assert "another target_port" in text
+
+
+def test_portal_at_another_port_is_told_with_that_port(told, node, listens):
+    portal = Portal("192.0.2.11", 3261)
+    node.network.taken = {str(portal)}
+    listens("[::]:3261")
+    ((text, _),) = told(portal).items()
+    assert "listens at [::]:3261" in text
+
+
 def test_target_at_another_port_is_not_blamed(told, node, listens):
     node.network.taken = {str(V4)}
     listens("0.0.0.0:860")
@@ -181,9 +200,16 @@ def test_container_whose_volume_is_not_the_nodes_folder_is_told(
         "1 0 0:1 / / rw - overlay overlay rw\n"
         f"2 1 8:1 {root} /etc/target rw - ext4 /dev/sda1 rw\n"
     )
-    said = [text for text in told() if "is a volume of this container" in text]
+    said = {
+        text: tolerable
+        for text, tolerable in told().items()
+        if "is a volume of this container" in text
+    }
     assert bool(said) == warned
-    assert all(f"{root} on the host" in text for text in said)
+    assert all(said.values())
+    for text in said:
+        assert f"{root} on the host" in text
+        assert "--volume /etc/target:/etc/target" in text
     (node.root / ".dockerenv").unlink()
     assert not any("volume" in text for text in told())
 
@@ -192,3 +218,41 @@ def test_node_that_is_no_container_is_told_nothing_of_them(told, node):
     (node.proc / "self/ns").mkdir(parents=True)
     (node.proc / "self/ns/pid").symlink_to("pid:[4026531836]")
     assert told() == {}
+
+
+def test_container_is_told_where_the_kernel_keeps_reservations(told, node):
+    node.root.mkdir()
+    (node.root / ".dockerenv").touch()
+    dbroot = node.sys / "kernel/config/target/dbroot"
+    dbroot.parent.mkdir(parents=True)
+    dbroot.write_text("/var/target\n")
+    said = " ".join(told())
+    assert "--volume /var/target:/var/target" in said
+    assert "/etc/target" not in said
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Let the privileged process tell what it is asked for; give whether it was."""
+    prepared = []
+
+    def problems(ports, *, prefixes=(), group=None, prepare=True):
+        prepared.append(prepare)
+        yield Problem(f"{sorted(ports)} {list(prefixes)} {group}", "It does.")
+
+    monkeypatch.setattr(start, "problems", problems)
+    return prepared
+
+
+def test_privileged_process_is_asked_for_all_that_is_to_be_exported(node, asked):
+    prefixes = ["iqn.2010-10.org.openstack:", "iqn.2011-11.com.example:"]
+    portals = [V4, V6, Portal("192.0.2.12", 3261)]
+    (problem,) = readiness.problems(node, portals, prefixes, "vg")
+    assert problem.fault == f"[3260, 3261] {prefixes} vg"
+    assert asked == [True]
+
+
+def test_lio_is_not_made_ready_without_its_modules(node, asked):
+    shutil.rmtree(node.sys / "module")
+    assert len(list(readiness.problems(node, [V4]))) > 1
+    assert asked == [False]

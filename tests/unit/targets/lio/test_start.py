@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from oslo_privsep import daemon
+from oslo_privsep import comm, daemon
 
 from taikun_cinder import privsep
 from taikun_cinder.privsep import helper, setup
@@ -168,29 +168,36 @@ SYS_ADMIN, NET_BIND_SERVICE = 1 << 21, 1 << 10  # linux/capability.h
 
 
 @pytest.mark.parametrize(
-    ("user", "power", "port", "lacks"),
+    ("user", "power", "ports", "lacks"),
     [
-        (0, 0, 3260, "lacks CAP_SYS_ADMIN"),
-        (0, NET_BIND_SERVICE, 3260, "lacks CAP_SYS_ADMIN"),
-        (0, SYS_ADMIN, 860, "lacks CAP_NET_BIND_SERVICE"),
-        (0, 0, 860, "lacks CAP_SYS_ADMIN and CAP_NET_BIND_SERVICE"),
-        (64061, SYS_ADMIN, 3260, "runs as user 64061"),
-        (0, SYS_ADMIN, 3260, None),
-        (0, SYS_ADMIN, 1024, None),
-        (0, SYS_ADMIN | NET_BIND_SERVICE, 860, None),
+        (0, 0, {3260}, "CAP_SYS_ADMIN"),
+        (0, NET_BIND_SERVICE, {3260}, "CAP_SYS_ADMIN"),
+        (0, SYS_ADMIN, {860, 3260}, "CAP_NET_BIND_SERVICE"),
+        (0, SYS_ADMIN, {1023}, "CAP_NET_BIND_SERVICE"),
+        (0, 0, {860}, "CAP_SYS_ADMIN and CAP_NET_BIND_SERVICE"),
+        (64061, SYS_ADMIN, {3260}, "root"),
+        (0, SYS_ADMIN, {3260}, None),
+        (0, SYS_ADMIN, {1024}, None),
+        (0, SYS_ADMIN, {}, None),
+        (0, SYS_ADMIN | NET_BIND_SERVICE, {860}, None),
     ],
 )
 def test_process_that_options_take_its_rights_from_is_told(
-    monkeypatch, user, power, port, lacks
+    monkeypatch, user, power, ports, lacks
 ):
     monkeypatch.setattr(privsep.context, "client_mode", True)
     monkeypatch.setattr(privsep.context, "connect", lambda: None)
     monkeypatch.setattr(setup, "power", lambda: (user, power))
     monkeypatch.setattr(setup, "prepare", list)
-    told = [problem.fault for problem in start.problems({3260, port})]
+    told = list(start.problems(ports))
     assert len(told) == (lacks is not None)
-    for fault in told:
-        assert lacks in fault
+    needed = "CAP_SYS_ADMIN"
+    if min(ports, default=1024) < 1024:
+        needed += ",CAP_NET_BIND_SERVICE"
+    for problem in told:
+        assert problem.fault.endswith(f"runs as user {user} and lacks {lacks}")
+        assert f"Set capabilities = {needed} in section" in problem.cure
+        assert "leave user and group out" in problem.cure
 
 
 def test_process_that_is_lost_meanwhile_is_told(monkeypatch):
@@ -242,3 +249,27 @@ def test_what_root_does_not_allow_is_told_with_file_option_and_cure(monkeypatch)
         assert "/etc/taikun_cinder/privileged.conf" in one.fault
         assert "root add it there" in one.cure
         assert not one.tolerable
+
+
+#: What a call ends with, and what is told of it.
+_ENDS = {
+    "no answer": (comm.PrivsepTimeout("no word for 120 s"), "no word for 120 s"),
+    "an error without words": (OSError(), "OSError"),
+    "another version": (NameError("no call power"), "no call power"),
+}
+
+
+@pytest.mark.parametrize("how", _ENDS)
+def test_process_that_does_not_serve_is_told_with_a_cure(monkeypatch, how):
+    error, words = _ENDS[how]
+
+    def power():
+        raise error
+
+    monkeypatch.setattr(privsep.context, "client_mode", True)
+    monkeypatch.setattr(privsep.context, "connect", lambda: None)
+    monkeypatch.setattr(setup, "power", power)
+    (problem,) = start.problems({3260})
+    assert words in problem.fault
+    assert ("by hand" in problem.cure) == (how != "another version")
+    assert ("same version" in problem.cure) == (how == "another version")
