@@ -152,6 +152,8 @@ def rows_of(volume: Any, target: Target) -> Rows:
     now = _volume_row(rows[0])
     attached = [row for row in rows if row.id is not None]
     attached.sort(key=lambda row: (str(row.created_at), row.id))
+    if any(row.attached_id != now.id for row in attached) and is_source(now):
+        attached = [row for row in attached if row.attached_id == now.id]
     found = (
         (row.attached_id, attachment_rows.attachment(row, target, _flag_of))
         for row in attached
@@ -161,6 +163,18 @@ def rows_of(volume: Any, target: Target) -> Rows:
         attachment for id_, attachment in found if _is_of(attachment, id_, now.id, name)
     )
     return Rows(now, tuple(own))
+
+
+def is_source(volume: Any) -> bool:
+    """Say whether a volume is what the migration of another one has left.
+
+    It has that one's name, too, until it is deleted (Volume.finish_volume_migration).
+    What there is by the name, as attachments, is the other one's.
+    """
+    name_id = volume["name_id"]
+    if name_id == volume["id"]:
+        return False
+    return any(owner.id == name_id for owner in owners_of(name_id))
 
 
 def deleted(attachments: Collection[str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from taikun_cinder import database
 from taikun_cinder.access.model import Export, Grant, HostState, Initiator
 from taikun_cinder.exception import (
     ActivationRefused,
@@ -188,16 +189,28 @@ class Enforcement:
         """Tell what :meth:`ensure` would put right or leave, and change nothing."""
         return self._target.findings(name, self._desired(volume, name, record, grants))
 
-    def shows_another(self, volume: Any, name: str) -> bool:
+    def shows_another(self, volume: Any, name: str, record: Record | None) -> bool:
         """Say whether what is exported by the volume's name is another volume.
 
         When Cinder has migrated a volume to another group of the node, the row of the
         source has its name until it is deleted (Volume.finish_volume_migration).
+
+        Args:
+            volume: Cinder's.
+            name: of its target.
+            record: by the volume's name. After a reboot only that says what is to be
+                exported, until the other volume's back end does it.
+
+        Where nothing is exported, the name is the other volume's all the same.
         """
         if volume["name_id"] == volume["id"]:
             return False
         device = self._target.read(name).device
-        if device is None or device == self._layout.device(volume):
+        if device is None and record is not None and record.export is not None:
+            device = record.export.device
+        if device is None:
+            return database.is_source(volume)
+        if device == self._layout.device(volume):
             return False
         return device.rpartition("/")[2] == volume["name"]
 

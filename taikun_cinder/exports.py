@@ -324,9 +324,7 @@ class Exports:
             note: is told of the volume, and of the servers that may write to it.
         """
         with self.locked(volume) as known:
-            if known.closed(volume) or self.enforcement.shows_another(
-                volume, known.target
-            ):
+            if known.closed(volume) or self.shows_another(volume, known):
                 return ()
             ledger = known.ledger
             if settle:
@@ -413,7 +411,7 @@ class Exports:
             VolumeHeld: somebody has it; nothing is changed.
         """
         with self._present(volume) as known:
-            if self.enforcement.shows_another(volume, known.target):
+            if self.shows_another(volume, known):
                 return
             if found := list(holders(known, self.target)):
                 raise VolumeHeld(volume=volume["id"], holders=", ".join(found))
@@ -489,6 +487,10 @@ class Exports:
             if cause and found.row is not None:
                 raise VolumeMoved(volume=volume["id"], cause=cause)
             yield found
+
+    def shows_another(self, volume: Any, known: Known) -> bool:
+        """Say whether what is exported by a volume's name is another volume."""
+        return self.enforcement.shows_another(volume, known.target, known.record)
 
     def swept(self, known: Known, ledger: Ledger, sweep: float) -> Ledger:
         """Give a ledger without what is too old to be true still."""

@@ -190,9 +190,7 @@ class Survey:
         exports = self._exports
         known = exports.look(volume)
         seen = self._shown(known.row or volume, known)
-        if known.closed(volume) or exports.enforcement.shows_another(
-            volume, known.target
-        ):
+        if known.closed(volume) or exports.shows_another(volume, known):
             return seen
         held: set[Initiator] = set()
 

@@ -10,7 +10,9 @@ import pytest
 from cinder import objects
 
 from taikun_cinder.exception import VolumeHeld
+from taikun_cinder.targets.lio.states import LioState
 from tests.unit.cloud import A, Cloud
+from tests.unit.memory import name_of
 
 
 @pytest.fixture
@@ -50,6 +52,48 @@ def test_a_source_that_could_not_be_deleted_takes_nothing_either(cloud, source):
     cloud.detach(volume, attached)
     source.reconcile()
     assert cloud.acls(volume) is None
+
+
+def _reboot(cloud, volume):
+    """Let the node come back without the volume's export."""
+    cloud.target.kernel.put(LioState(name_of(cloud.load(volume))))
+
+
+def _exported(cloud, volume):
+    """Give the device that a volume is exported from."""
+    found = cloud.target.kernel.read(name_of(cloud.load(volume))).backstore
+    return None if found is None else found.device
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_after_a_reboot_hosts_get_the_volume_and_not_the_source(
+    cloud, source, is_recorded
+):
+    """The source still has what was on the volume once, by the same name."""
+    volume = cloud.volume()
+    _left_at(source, volume, "error_deleting")
+    cloud.attach(volume, A)
+    _reboot(cloud, volume)
+    if not is_recorded:
+        cloud.record(volume).unlink()
+    source.reconcile()
+    assert _exported(cloud, volume) is None
+    cloud.reconcile()
+    assert _exported(cloud, volume) == f"/dev/cinder-volumes/volume-{volume}"
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_after_a_reboot_the_source_can_be_deleted(cloud, source, is_recorded):
+    volume = cloud.volume()
+    left = _left_at(source, volume, "deleting")
+    cloud.attach(volume, A)
+    _reboot(cloud, volume)
+    if not is_recorded:
+        cloud.record(volume).unlink()
+    source.driver.remove_export(source.context, source.load(left))
+    source.driver.delete_volume(source.load(left))
+    cloud.reconcile()
+    assert cloud.acls(volume) == {A["initiator"]}
 
 
 def test_deleting_the_source_lets_nobody_in_who_is_detached(cloud, source, log):
