@@ -408,9 +408,12 @@ class Exports:
         in by: one that it failed to write would keep the volume for ever.
 
         Raises:
-            VolumeHeld: somebody has it; nothing is changed.
+            VolumeHeld: somebody has it, or it is another volume's; nothing is changed.
         """
         with self._present(volume) as known:
+            if others := self._others(volume, self.backend):
+                cause = f"volume {others[0]} has the same logical volume"
+                raise VolumeHeld(volume=volume["id"], holders=cause)
             if self.shows_another(volume, known):
                 return
             if found := list(holders(known, self.target)):
@@ -436,14 +439,22 @@ class Exports:
     def forget(self, volume: Any) -> None:
         """Forget a volume that is gone."""
         with locks.held(volume["name_id"]):
-            others = {
-                row.id
-                for row in database.owners_of(volume["name_id"])
-                if row.id != volume["id"]
-            }
             # The source of a migration has, in the end, the name of the volume.
-            if not others:
+            if not self._others(volume):
                 self._records.forget(volume["name_id"])
+
+    @staticmethod
+    def _others(volume: Any, backend: str | None = None) -> Sequence[str]:
+        """Give the ids of other volumes of a back end, or of any, by the same name.
+
+        Two of one back end have one logical volume. A migration leaves that behind
+        where it ends between the rows that it changes (Volume.finish_volume_migration).
+        """
+        return [
+            row.id
+            for row in database.owners_of(volume["name_id"])
+            if row.id != volume["id"] and backend in (None, row.host)
+        ]
 
     @contextlib.contextmanager
     def locked(self, volume: Any) -> Iterator[Known]:

@@ -121,6 +121,17 @@ def test_deleting_the_source_removes_the_export_that_is_its_own(cloud, source):
     assert source.acls(left) is None
 
 
+def test_what_is_left_of_a_migration_is_not_deleted_if_it_is_the_volume(cloud):
+    """Cinder was killed when it had given one of both rows the other's name."""
+    worker = cloud.volume(migration_status="target:x")
+    volume = cloud.volume(_name_id=worker)
+    for row in (worker, volume):
+        with pytest.raises(VolumeHeld, match="has the same logical volume"):
+            cloud.driver.delete_volume(cloud.load(row))
+    cloud.load(worker).destroy()
+    cloud.driver.delete_volume(cloud.load(volume))
+
+
 def test_both_volumes_of_a_migration_are_disconnected_by_the_one_connector(
     cloud, source
 ):
