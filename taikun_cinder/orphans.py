@@ -12,7 +12,7 @@ group, and its target is named by that volume.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from oslo_log import log as logging
@@ -183,13 +183,26 @@ class Orphans:
         return export.device == device and export.target.endswith(name)
 
     def _shown(self, name_id: str) -> Export | None:
-        """Give what the kernel has under a volume's name, without a record."""
-        name = self._layout.prefix + self._layout.name(name_id)
-        state = self._target.read(name)
-        if not state.device:
-            return None
-        serial, portals = state.serial or name_id, frozenset(self._layout.portals)
-        return Export(name, state.device, serial, portals)
+        """Give what the kernel has under a volume's name, without a record.
+
+        It may be from before target_prefix was changed.
+        """
+        device = f"/dev/{self._layout.group}/{self._layout.name(name_id)}"
+        for name in self._names(name_id):
+            state = self._target.read(name)
+            if state.device == device:
+                portals = frozenset(self._layout.portals)
+                return Export(name, device, state.serial or name_id, portals)
+        return None
+
+    def _names(self, name_id: str) -> Iterator[str]:
+        """Give the names that a volume may be exported by, the usual one first."""
+        usual = self._layout.prefix + self._layout.name(name_id)
+        yield usual
+        exported = sorted(self._target.names(""))
+        for name in exported:
+            if name != usual and self._layout.name_id(name) == name_id:
+                yield name
 
     def _settle(
         self,

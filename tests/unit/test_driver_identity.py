@@ -287,6 +287,14 @@ def test_export_without_a_record_and_without_a_volume_is_removed(cloud, log):
     assert "Cinder has no such volume" in log.text
 
 
+def test_export_under_a_former_prefix_without_record_and_volume_is_removed(cloud):
+    volume = cloud.volume()
+    _killed_before_it_was_written_down(cloud, volume)
+    cloud.load(volume).destroy()
+    cloud.reconcile()
+    assert cloud.target.names("") == frozenset()
+
+
 def test_export_of_another_group_is_never_an_orphan(cloud, configure, volume_type):
     other = Cloud(configure(volume_group="cinder-old").config_group, volume_type)
     volume = other.volume()
