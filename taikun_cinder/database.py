@@ -45,6 +45,7 @@ _AS_VOLUME = (
     _VOLUMES._name_id.label("volume_name_id"),
     _VOLUMES.host.label("volume_host"),
     _VOLUMES.status.label("volume_status"),
+    _VOLUMES.migration_status.label("volume_migration_status"),
 )
 
 #: What a read of a database that cannot be read ends with.
@@ -103,12 +104,14 @@ class VolumeRow:
         name_id: what its logical volume and its target are named by.
         host: its back end's, as ``node@backend``.
         status: of the volume.
+        migration_status: the same; None for none.
     """
 
     id: str
     name_id: str
     host: str
     status: str
+    migration_status: str | None = None
 
     @property
     def name(self) -> str:
@@ -288,6 +291,7 @@ def _volume_row(row: Any) -> VolumeRow:
         row.volume_name_id or row.volume_id,
         host_of_backend(row.volume_host),
         row.volume_status,
+        row.volume_migration_status,
     )
 
 

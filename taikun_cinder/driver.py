@@ -35,7 +35,7 @@ from taikun_cinder import (
 )
 from taikun_cinder.access.model import Mode
 from taikun_cinder.admission import AttachRequest
-from taikun_cinder.exception import VolumeHeld
+from taikun_cinder.exception import MigrationGivenUp, VolumeHeld
 from taikun_cinder.layout import Layout
 from taikun_cinder.monitoring.monitor import Monitor
 from taikun_cinder.node import Node
@@ -355,6 +355,50 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         result = super().delete_volume(volume)
         self._exports.forget(volume)
         return result
+
+    def migrate_volume(self, ctxt: Any, volume: Any, host: Any) -> Any:
+        """Copy the volume to another group of the node, if it is to go there.
+
+        Raises:
+            MigrationGivenUp: somebody is about to have it.
+            VolumeHeld: somebody has it.
+        """
+        with self._exports.kept_to_itself(volume):
+            return super().migrate_volume(ctxt, volume, host)
+
+    def before_volume_copy(
+        self, context: Any, src_vol: Any, dest_vol: Any, remote: str | None = None
+    ) -> None:
+        """Begin to count who is let in to a volume that is about to be copied."""
+        self._exports.migrations.begin_copy(src_vol)
+        self._exports.refuse_busy(src_vol)
+
+    def after_volume_copy(
+        self, context: Any, src_vol: Any, dest_vol: Any, remote: str | None = None
+    ) -> None:
+        """Give a migration up if others than Cinder came meanwhile.
+
+        Raises:
+            MigrationGivenUp: they did.
+        """
+        self._exports.refuse_busy(src_vol)
+        if self._exports.migrations.end_copy(src_vol) > 1:
+            cause = "it was connected while it was copied"
+            raise MigrationGivenUp(volume=src_vol["id"], cause=cause)
+
+    def update_migrated_volume(
+        self, ctxt: Any, volume: Any, new_volume: Any, original_volume_status: str
+    ) -> Any:
+        """Give the copy of a volume that volume's name.
+
+        Raises:
+            MigrationGivenUp: somebody came to the volume since it was copied.
+        """
+        if original_volume_status == "available":
+            self._exports.refuse_busy(volume)
+        return super().update_migrated_volume(
+            ctxt, volume, new_volume, original_volume_status
+        )
 
     def unmanage(self, volume: Any) -> None:
         """Let the volume go, and forget it, unless somebody has it.

@@ -65,6 +65,28 @@ class VolumeMoved(exception.VolumeDriverException):
     )
 
 
+class VolumeMigrates(exception.VolumeDriverException):
+    """A volume is to be attached while it must stay as it is."""
+
+    message = (
+        "Volume %(volume)s cannot be attached now, since it is being migrated to "
+        "another back end, and what is written to it now would be lost. Repeat the "
+        "request when that has ended (openstack volume show, as an administrator, "
+        "tells its migration_status). Nothing was changed."
+    )
+
+
+class MigrationGivenUp(exception.VolumeDriverException):
+    """Somebody came to a volume that is being migrated."""
+
+    message = (
+        "The migration of volume %(volume)s is given up, since %(cause)s: what a "
+        "server has written meanwhile would be lost. The volume stays where it is, "
+        "with all that is on it. Migrate it again when nobody uses it, and lock it "
+        "for that time (cinder migrate --lock-volume True)."
+    )
+
+
 class AttachmentRefused(exception.VolumeDriverException):
     """A volume's rules forbid an attachment."""
 

@@ -48,6 +48,7 @@ from taikun_cinder.leftovers import (
     spared,
     taken_up,
 )
+from taikun_cinder.migrations import Migrations, refuse_busy
 from taikun_cinder.orphans import Orphans
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Result, Target
@@ -97,6 +98,7 @@ class Exports:
         self._patience = patience
         self._clock = clock
         self._look_at_device = look
+        self.migrations = Migrations()
         self._attaches = Batches[AttachRequest, _Attached](self._attach)
         self._looks = Batches[Any, Look](
             lambda items: [self.contents_of(items[0])] * len(items)
@@ -116,6 +118,7 @@ class Exports:
             AttachmentRefused: the volume's rule forbids it; nothing is changed.
             HostFenced: an operator has cut the host off; nothing is changed.
             VolumeMoved: the volume is not what it was; nothing is changed.
+            VolumeMigrates: it is being migrated; nothing is changed.
             GrantWithheld: the host cannot be let in as things are.
         """
         # Those that wait for the same lock, and mean the same rows.
@@ -139,6 +142,7 @@ class Exports:
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
             initiators = {request.initiator for request in requests}
+            self.migrations.admit(volume, known.row, initiators, known.let_in)
             admissions, ledger = [], taken_up(known, initiators)
             for request in requests:
                 admission, ledger = self._admit(request, known, ledger)
@@ -423,6 +427,27 @@ class Exports:
             )
             ledger = dataclasses.replace(known.ledger, connections=(), current={})
             self._keep(volume, known, ledger, gone)
+
+    @contextlib.contextmanager
+    def kept_to_itself(self, volume: Any) -> Iterator[None]:
+        """Let nobody in to a volume during the block, which nobody has.
+
+        Raises:
+            MigrationGivenUp: somebody is about to have it; nothing is changed.
+            VolumeHeld: somebody has it; nothing is changed.
+        """
+        with self.migrations.held(volume):
+            self.refuse_busy(volume)
+            self.release(volume)
+            yield
+
+    def refuse_busy(self, volume: Any) -> None:
+        """Give the migration of a volume up if somebody is about to have it.
+
+        Raises:
+            MigrationGivenUp: somebody is.
+        """
+        refuse_busy(volume, database.rows_of(volume, self.target).volume)
 
     def expects(self, volume: Any) -> bool:
         """Say whether the volume was left exported, whatever the target has now."""

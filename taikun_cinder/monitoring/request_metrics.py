@@ -31,6 +31,7 @@ ATTACH_ERRORS = (
     exception.StepUnfinished,
     exception.TargetBusy,
     exception.TargetUnreadable,
+    exception.VolumeMigrates,
     exception.VolumeMoved,
 )
 

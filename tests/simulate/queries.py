@@ -57,6 +57,7 @@ def _joined(volume: Values, attachment: Values | None) -> Any:
         volume_name_id=volume["_name_id"],
         volume_host=volume["host"],
         volume_status=volume["status"],
+        volume_migration_status=volume["migration_status"],
         attached_id=had["volume_id"],
         created_at=had["created_at"],
         **{name: had[name] for name in _ATTACHMENT},

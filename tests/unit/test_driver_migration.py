@@ -8,10 +8,12 @@ export by the same LIO.
 
 import pytest
 from cinder import objects
+from cinder.exception import VolumeBackendAPIException
+from cinder.volume.drivers import lvm
 
-from taikun_cinder.exception import VolumeHeld
+from taikun_cinder.exception import MigrationGivenUp, VolumeHeld, VolumeMigrates
 from taikun_cinder.targets.lio.states import LioState
-from tests.unit.cloud import A, Cloud
+from tests.unit.cloud import A, B, Cloud
 from tests.unit.memory import name_of
 
 
@@ -161,3 +163,112 @@ def test_late_detach_of_a_server_takes_no_connection_of_another(cloud):
     )
     cloud.driver.terminate_connection(cloud.load(volume), marked)
     assert cloud.acls(volume) == {A["initiator"]}
+
+
+# Servers that come to a volume while it migrates: Cinder lets them, unless the volume
+# is locked for it, and what they write is in no copy.
+
+
+@pytest.fixture
+def copied(monkeypatch):
+    """Give what happens while the LVM driver copies, and where it is told of."""
+    meanwhile = []
+
+    def migrate(driver, context, volume, host):
+        for one in meanwhile:
+            one()
+        return True, None
+
+    monkeypatch.setattr(lvm.LVMVolumeDriver, "migrate_volume", migrate)
+    return meanwhile
+
+
+def test_nobody_is_let_in_while_the_driver_copies(cloud, copied):
+    volume = cloud.volume()
+
+    def attach():
+        with pytest.raises(VolumeBackendAPIException, match="is being migrated"):
+            cloud.attach(volume, A)
+
+    copied.append(attach)
+    row = cloud.load(volume)
+    assert cloud.driver.migrate_volume(cloud.context, row, {}) == (True, None)
+    assert cloud.acls(volume) is None
+    assert cloud.connect(volume, A, cloud.reserve(volume)).session.alive
+
+
+def test_a_volume_that_a_server_waits_for_is_not_copied(cloud, copied):
+    volume = cloud.volume()
+    row = cloud.load(volume)
+    reserved = cloud.reserve(volume)
+    with pytest.raises(MigrationGivenUp, match="it is reserved"):
+        cloud.driver.migrate_volume(cloud.context, row, {})
+    assert cloud.connect(volume, A, reserved).session.alive
+
+
+def test_export_that_nobody_uses_does_not_keep_the_driver_from_its_copy(cloud, copied):
+    volume = cloud.volume()
+    cloud.driver.initialize_connection(cloud.load(volume), dict(A))
+    cloud.driver.migrate_volume(cloud.context, cloud.load(volume), {})
+    assert cloud.acls(volume) is None
+
+
+def test_copy_by_a_host_is_given_up_if_a_server_came_and_went(cloud, source):
+    volume = cloud.volume()
+    row, worker = cloud.load(volume), source.load(source.volume())
+    cloud.driver.before_volume_copy(cloud.context, row, worker)
+    cloud.connect_only(row, B)
+    attached = cloud.attach(volume, A)
+    cloud.detach(volume, attached)
+    with pytest.raises(MigrationGivenUp, match="connected while it was copied"):
+        cloud.driver.after_volume_copy(cloud.context, row, worker)
+
+
+def test_copy_by_a_host_is_done_if_only_cinder_was_there(cloud, source):
+    volume = cloud.volume()
+    row, worker = cloud.load(volume), source.load(source.volume())
+    cloud.driver.before_volume_copy(cloud.context, row, worker)
+    cloud.connect_only(row, A)
+    cloud.driver.after_volume_copy(cloud.context, row, worker)
+
+
+@pytest.mark.parametrize("hook", ["before_volume_copy", "after_volume_copy"])
+def test_copy_by_a_host_is_given_up_if_a_server_waits(cloud, source, hook):
+    volume = cloud.volume()
+    row, worker = cloud.load(volume), source.load(source.volume())
+    cloud.reserve(volume)
+    with pytest.raises(MigrationGivenUp, match="it is reserved"):
+        getattr(cloud.driver, hook)(cloud.context, row, worker)
+
+
+def test_nobody_new_is_let_in_while_a_volume_gets_its_copy(cloud):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    row = cloud.load(volume)
+    row.migration_status = "completing"
+    row.save()
+    with pytest.raises(VolumeMigrates):
+        cloud.driver.initialize_connection(cloud.load(volume), dict(B))
+    cloud.connect(volume, A, attached)
+    assert cloud.acls(volume) == {A["initiator"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "renames"), [("available", False), ("in-use", True)]
+)
+def test_a_volume_that_a_server_came_to_gets_no_copy(
+    cloud, source, monkeypatch, before, renames
+):
+    """Nova has the servers of one in use, and moves them itself."""
+    monkeypatch.setattr(
+        lvm.LVMVolumeDriver, "update_migrated_volume", lambda *arguments: {}
+    )
+    volume, worker = source.volume(), cloud.load(cloud.volume())
+    row = source.load(volume)
+    source.reserve(volume)
+    arguments = cloud.context, row, worker, before
+    if renames:
+        assert cloud.driver.update_migrated_volume(*arguments) == {}
+        return
+    with pytest.raises(MigrationGivenUp, match="it is reserved"):
+        cloud.driver.update_migrated_volume(*arguments)
