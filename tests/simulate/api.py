@@ -8,6 +8,7 @@ call of the database is a step, so a request can be overtaken anywhere.
 from typing import Any
 
 from cinder import exception
+from oslo_concurrency import processutils
 from oslo_db import exception as db_exception
 from oslo_messaging import MessagingTimeout
 
@@ -17,7 +18,12 @@ from tests.simulate.rows import Volume, VolumeAttachment
 from tests.simulate.world import World
 
 #: What a request can end with.
-FAILURES = (exception.CinderException, MessagingTimeout, db_exception.DBError)
+FAILURES = (
+    exception.CinderException,
+    MessagingTimeout,
+    db_exception.DBError,
+    processutils.ProcessExecutionError,
+)
 
 CONTEXT = Context()
 
@@ -72,7 +78,7 @@ class Api:
         """
         row = VolumeAttachment.get_by_id(CONTEXT, use.attachment)
         volume = Volume.get_by_id(CONTEXT, use.volume)
-        self._world.expected.begin_use(use)
+        self._world.begin_use(use)
         use.type = volume.volume_type_id
         # What the page Limitations calls a lifted flag.
         if "readonly" in volume.admin_metadata:

@@ -222,6 +222,8 @@ class Attaching:
             except LoginRefusedError:
                 self._world.expected.cannot_log_in(use, boots)
                 return False
+        if completes or use.is_old:
+            self._world.write(use)
         if completes:
             try:
                 self._api.complete(use)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from oslo_concurrency import processutils
 from oslo_db import exception as db_exception
 
 from taikun_cinder import targets
@@ -20,25 +21,64 @@ if TYPE_CHECKING:
 _WATCHED = 61.0
 
 
+#: What is on a logical volume: which volume's data, and how often it was written
+#: since; None for nothing that can be used.
+Content = tuple[str, int] | None
+
+
 class SimVolumeGroup(MemoryVolumeGroup):
-    """A volume group whose volumes may fail to be activated."""
+    """A volume group; each of LVM's commands may fail.
+
+    Attributes:
+        contents: what is on its logical volumes, by their names.
+    """
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._world, self._folder = world, f"/dev/{name}"
+        self._world, self.vg_name = world, name
+        self.contents: dict[str, Content] = {}
+
+    def path(self, name: str) -> str:
+        """Give the path of a logical volume."""
+        return f"/dev/{self.vg_name}/{name}"
+
+    def put(self, name: str, content: Content) -> None:
+        """Let there be a logical volume."""
+        self.volumes.add(name)
+        self.contents[name] = content
+
+    def create_volume(self, name: str, *_size_and_kind: Any) -> None:
+        self._run("create", name not in self.volumes)
+        self.put(name, None)
+        self._world.kernel.activate(self.path(name))
+
+    def rename_volume(self, name: str, new_name: str) -> None:
+        self._run("rename", name in self.volumes and new_name not in self.volumes)
+        self.volumes.remove(name)
+        self.put(new_name, self.contents.pop(name))
+        self._world.kernel.rename(self.path(name), self.path(new_name))
 
     def activate_lv(self, name: str, **kwargs: Any) -> None:
-        if self._world.scheduler.step("lvm: activate", ("fails",)):
-            raise OSError("a fault of the run")
-        self.volumes.add(name)
-        self._world.kernel.activate(f"{self._folder}/{name}")
+        self._run("activate", name in self.volumes)
+        self._world.kernel.activate(self.path(name))
 
     def lv_is_open(self, name: str) -> bool:
-        return self._world.kernel.is_open(f"{self._folder}/{name}")
+        return self._world.kernel.is_open(self.path(name))
 
     def delete(self, name: str) -> None:
+        self._run("remove", name in self.volumes and not self.lv_is_open(name))
         super().delete(name)  # type: ignore[no-untyped-call]
-        self._world.kernel.deactivate(f"{self._folder}/{name}")
+        self.contents.pop(name)
+        self._world.kernel.deactivate(self.path(name))
+
+    def _run(self, what: str, is_possible: bool) -> None:
+        """Run a command of LVM's.
+
+        Raises:
+            ProcessExecutionError: it fails.
+        """
+        if self._world.scheduler.step(f"lvm: {what}", ("fails",)) or not is_possible:
+            raise processutils.ProcessExecutionError(cmd=what)
 
 
 class Request:
@@ -115,7 +155,7 @@ class Backend:
         self.queue: list[Request] = []
         self.is_ready = False
         self.passes = 0
-        world.database.services[self.host] = {"host": self.host, "uuid": name}
+        world.database.services[self.host] = _service(self.host, name)
 
     def rename(self) -> None:
         """Give it another name, as with another backend_host; it is not running."""
@@ -124,7 +164,7 @@ class Backend:
         self.hosts.append(self.host)
         self.queue.clear()  # what waits there waits for the former name
         services = self._world.database.services
-        services[self.host] = {"host": self.host, "uuid": self.host}
+        services[self.host] = _service(self.host, self.host)
 
     @property
     def driver(self) -> MultiattachLVMDriver:
@@ -191,3 +231,7 @@ class Backend:
                 self._world.expected.touch()
 
         self._world.scheduler.spawn(request.what, self.process, serve)
+
+
+def _service(host: str, uuid: str) -> dict[str, str]:
+    return {"host": host, "uuid": uuid, "availability_zone": "nova"}

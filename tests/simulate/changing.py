@@ -17,6 +17,9 @@ from tests.simulate.world import World
 #: The statuses in which users change a volume.
 _IDLE = ("available", "in-use")
 
+#: AVAILABLE_MIGRATION_STATUS of Cinder's API.
+NOT_MIGRATING = (None, "deleting", "error", "success")
+
 #: How long the driver may take to give a volume back that it cannot extend.
 _SOON = 90.0
 
@@ -103,7 +106,11 @@ class Changing:
         try:
             row = Volume.get_by_id(CONTEXT, volume)
             before = str(row.status)
-            wanted = {"status": before, "deleted": False, "migration_status": None}
+            wanted = {
+                "status": before,
+                "deleted": False,
+                "migration_status": NOT_MIGRATING,
+            }
             done = before in _IDLE and row.conditional_update(
                 {"status": status, "previous_status": before}, wanted
             )

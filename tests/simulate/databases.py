@@ -7,6 +7,7 @@ from typing import Any
 from tests.simulate import rpc
 from tests.simulate.api import CONTEXT, FAILURES
 from tests.simulate.broken import BrokenError
+from tests.simulate.changing import NOT_MIGRATING
 from tests.simulate.decisions import Op
 from tests.simulate.rows import Volume
 from tests.simulate.uses import Uses
@@ -91,6 +92,8 @@ class Databases:
         row = self._world.database.volumes.get(id_ or "")
         if id_ is None or row is None or row["status"] != "available":
             return
+        if row["migration_status"] not in NOT_MIGRATING:
+            return
         uses = self._world.expected.uses
         if any(one.volume == id_ and one.is_there for one in uses):
             return  # as Cinder's API would see, but for a race of its own
@@ -110,9 +113,16 @@ class Databases:
         except FAILURES:
             if not row["deleted"]:
                 row["status"] = "available"  # as an operator resets it
+                self._bring_back(id_)
                 return
         self._world.volumes.pop(volume, None)
         self._see_that_nothing_is_left(id_)
+
+    def _bring_back(self, id_: str) -> None:
+        """Make the logical volume of a volume anew, if its deletion came that far."""
+        group, name = self._world.volume_at(self._world.place_of(id_))
+        if name not in group.contents:
+            group.put(name, self._world.latest(id_))
 
     def _see_that_nothing_is_left(self, volume: str) -> None:
         name = self._world.name_of(volume)

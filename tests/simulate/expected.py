@@ -68,6 +68,8 @@ class Expected:
             for other in self.others_on_host(use):
                 # As the page Limitations says, it may be taken for over, too.
                 other.may_be_cut_off |= use in other.beside or other.is_guessed
+                # And a long copy may lose its disk with the server beside it.
+                other.may_be_cut_off |= other.server == "cinder" and use is not other
         own = [one for one in self.uses if one.volume == use.volume]
         left = any(one.is_old and not one.is_there for one in own)
         for other in own:

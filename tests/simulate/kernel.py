@@ -44,6 +44,8 @@ class SimKernel(MemoryKernel):
         self.process = Process("kernel")
         #: By target, who is at work on it.
         self._turns: dict[str, Lock] = {}
+        #: By the path of a logical volume, the one that it was opened by before.
+        self._renamed: dict[str, str] = {}
 
     def asked(self) -> Kernel:
         """Give it as the driver asks it."""
@@ -59,6 +61,7 @@ class SimKernel(MemoryKernel):
         self.process = Process("kernel")
         self._sessions.clear()
         self._turns.clear()
+        self._renamed.clear()
         self.changed.update(self._exports)
         self._exports.clear()
         self.boots += 1
@@ -76,6 +79,11 @@ class SimKernel(MemoryKernel):
         backstore = self.read(name).backstore
         return "" if backstore is None else backstore.serial
 
+    def device(self, name: str) -> str:
+        """Give the path of the device behind a disk; empty for none."""
+        backstore = self.read(name).backstore
+        return "" if backstore is None else backstore.device
+
     def activate(self, device: str) -> None:
         """Let a logical volume have its device; here it always has."""
 
@@ -84,7 +92,16 @@ class SimKernel(MemoryKernel):
 
     def is_open(self, device: str) -> bool:
         """Say whether somebody has the device of a logical volume open."""
-        return any(one.endswith(device.rpartition("/")[2]) for one in self._exports)
+        paths = {device, self._renamed.get(device, device)}
+        return any(
+            found is not None and found.device in paths
+            for state in self._exports.values()
+            for found in (state.backstore, state.readers)
+        )
+
+    def rename(self, device: str, name: str) -> None:
+        """Let a logical volume have another path; who has it open goes on."""
+        self._renamed[name] = self._renamed.pop(device, device)
 
     def ways(self, name: str) -> list[tuple[Initiator, bool]]:
         """Give who reaches a disk by a target, and whether he can write there."""

@@ -69,6 +69,10 @@ class SimulatedKernel(Protocol):
         """Give the serial of a disk; empty for none."""
         ...
 
+    def device(self, name: str) -> str:
+        """Give the path of the device behind a disk; empty for none."""
+        ...
+
     def ways(self, name: str) -> Sequence[tuple[Initiator, bool]]:
         """Give who reaches a disk by a target, and whether he can write there."""
         ...
@@ -101,6 +105,10 @@ class SimulatedKernel(Protocol):
 
     def deactivate(self, device: str) -> None:
         """Take the device of a logical volume away."""
+        ...
+
+    def rename(self, device: str, name: str) -> None:
+        """Let a logical volume have another path; who has it open goes on."""
         ...
 
     def is_open(self, device: str) -> bool:

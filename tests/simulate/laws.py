@@ -54,6 +54,7 @@ class Laws:
         for use in self._world.expected.uses:
             if self._world.must_reach(use):
                 yield from self._lost(use, use.session)
+                yield from self._without_data(use, use.session)
 
     def _beyond(self, target: str) -> Iterator[str]:
         """Tell who reaches a volume, and should not (laws 2 and 4)."""
@@ -75,7 +76,7 @@ class Laws:
             use
             for use in self._world.expected.uses
             if use.lingers and use.host.initiator == initiator
-            if target.endswith(self._world.name_of(use.volume))
+            if target.rpartition(":")[2] in self._world.names_of(use)
         ]
 
     def _may_write(self, use: Use) -> bool:
@@ -91,10 +92,13 @@ class Laws:
         return use.mode_is_late and any(one.volume == use.volume for one in old)
 
     def _uses_of(self, target: str) -> list[Use]:
+        name, device = target.rpartition(":")[2], self._world.kernel.device(target)
         return [
             use
             for use in self._world.expected.uses
-            if target.endswith(self._world.name_of(use.volume)) and use.may_reach
+            if use.may_reach and name in self._world.names_of(use)
+            # Where a volume was migrated from is not where it is, whatever its name.
+            if not device or device in self._world.places_of(use)
         ]
 
     def _lost(self, use: Use, session: Session | None) -> Iterator[str]:
@@ -108,6 +112,15 @@ class Laws:
                 f"law 1: {use.host.name} cannot {what} {_short(session.name)} any "
                 f"more, and {use.server} is attached there"
             )
+
+    def _without_data(self, use: Use, session: Session | None) -> Iterator[str]:
+        """Tell whose disk does not have what is on the volume."""
+        device = session and self._world.kernel.device(session.name)
+        if not device or use.server == "cinder":
+            return
+        content, latest = self._world.content(device), self._world.latest(use.volume)
+        if content != latest:
+            yield f"data: {use.host.name} has {device} with {content}, not {latest}"
 
     def _may_be_held(self, use: Use) -> bool:
         """Say whether another's mode may be taken for a use's, which is of the old API.

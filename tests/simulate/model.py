@@ -101,7 +101,7 @@ class Use:
         beside: the uses of the attachments API that there were on its host when it was
             connected by the old one. It may be taken for one of them.
         is_guessed: whether another waited for its host when it was connected by the old
-            API. It may be taken for that one.
+            API, or to be copied. It may be taken for that one.
         is_unknown: whether it is by Cinder's old API, and the volume was not reserved
             for it. Then it may be taken for one of Cinder's own.
         type: the id of its volume's type when its request was made; None for none.
@@ -115,6 +115,8 @@ class Use:
             its host goes on with.
         lingers: whether it is over, and its host could write by it and has others,
             and no pass has come since.
+        places: the paths that the volume's logical volume had when it was asked for.
+            A migration gives the volume another one.
     """
 
     volume: str
@@ -148,6 +150,7 @@ class Use:
     is_told_to_write: bool = False
     is_repeated: bool = False
     lingers: bool = False
+    places: set[str] = dataclasses.field(default_factory=set)
 
     @property
     def is_there(self) -> bool:

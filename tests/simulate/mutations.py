@@ -9,6 +9,7 @@ from unittest import mock
 
 from taikun_cinder import (
     attachment_log,
+    database,
     durable,
     exports,
     extension,
@@ -22,6 +23,7 @@ from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Mode
 from taikun_cinder.driver import MultiattachLVMDriver
+from taikun_cinder.exports import Exports
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Records
 from tests.simulate.disk import SimOs
@@ -170,6 +172,23 @@ def _stays_failed() -> contextlib.AbstractContextManager[object]:
     return mock.patch.object(extension, "_give_back")
 
 
+def _source_takes_over() -> contextlib.AbstractContextManager[object]:
+    """What a migration has left is taken for the volume that has its name."""
+    stack = contextlib.ExitStack()
+    stack.enter_context(mock.patch.object(Exports, "shows_another", return_value=False))
+    stack.enter_context(mock.patch.object(database, "is_source", return_value=False))
+    return stack
+
+
+def _copies_beside_servers() -> contextlib.AbstractContextManager[object]:
+    """A migration ends whoever has come to the volume meanwhile."""
+    return mock.patch.multiple(
+        Exports,
+        refuse_busy=lambda self, volume: None,
+        kept_to_itself=lambda self, volume: contextlib.nullcontext(),
+    )
+
+
 #: The faults, by name.
 MUTATIONS: Mapping[str, _Plant] = {
     "ends-nothing": _ends_nothing,
@@ -190,4 +209,6 @@ MUTATIONS: Mapping[str, _Plant] = {
     "forgets-nameless": _forgets_nameless,
     "keeps-type": _keeps_type,
     "stays-failed": _stays_failed,
+    "source-takes-over": _source_takes_over,
+    "copies-beside-servers": _copies_beside_servers,
 }

@@ -125,6 +125,13 @@ class NodeKernel:
                 return backstore.serial
         return ""
 
+    def device(self, name: str) -> str:
+        """Give the path of the device behind a disk; empty for none."""
+        for own, backstore in self._backstores():
+            if own == name:
+                return backstore.device_path
+        return ""
+
     def ways(self, name: str) -> Sequence[tuple[Initiator, bool]]:
         """Give who reaches a disk by a target, and whether he can write there."""
         return [
@@ -178,6 +185,12 @@ class NodeKernel:
     def deactivate(self, device: str) -> None:
         """Take the device of a logical volume away."""
         self.node.machine.devices.pop(device, None)
+
+    def rename(self, device: str, name: str) -> None:
+        """Let a logical volume have another path; who has it open goes on."""
+        devices = self.node.machine.devices
+        if device in devices:
+            devices[name] = devices.pop(device)
 
     def is_open(self, device: str) -> bool:
         """Say whether somebody has the device of a logical volume open."""

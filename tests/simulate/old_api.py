@@ -79,7 +79,7 @@ class OldApi:
             own: whether Cinder itself asks, by RPC.
         """
         volume = Volume.get_by_id(CONTEXT, use.volume)
-        self._world.expected.begin_use(use)
+        self._world.begin_use(use)
         use.is_unknown |= use.is_old and volume.status == "available"
 
         def connect(manager: Any) -> Any:

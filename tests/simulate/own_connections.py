@@ -20,13 +20,17 @@ class OwnConnections:
         world: where they are done.
         uses: of its volumes.
         attaching: logs hosts in.
+
+    Attributes:
+        cleaned: volumes and hosts that a clean-up may still come for.
+        copied: volumes and hosts that a migration copies them by.
     """
 
     def __init__(self, world: World, uses: Uses, attaching: Attaching) -> None:
         self._world, self._uses, self._attaching = world, uses, attaching
         self._api = OldApi(world)
-        #: Volumes and hosts that a clean-up may still come for.
-        self._cleaned: set[tuple[str, str]] = set()
+        self.cleaned: set[tuple[str, str]] = set()
+        self.copied: set[tuple[str, str]] = set()
 
     def possible(self) -> Iterator[Op]:
         """Give what could be done now."""
@@ -44,7 +48,7 @@ class OwnConnections:
         row = self._world.database.volumes.get(id_ or "")
         if id_ is None or row is None or row["status"] != "available":
             return
-        if self._world.hosts[host].is_down or (id_, host) in self._cleaned:
+        if self._world.hosts[host].is_down or (id_, host) in self.cleaned:
             return
         reserved = self._world.database.attachments_of(id_)
         uses = (one for one in self._world.expected.uses if one.volume == id_)
@@ -82,14 +86,14 @@ class OwnConnections:
         if id_ is None or self._is_connected(id_, host):
             return
         use = Use(id_, "cinder", self._world.hosts[host], "", writes=True, wish="rw")
-        self._cleaned.add((id_, host))
+        self.cleaned.add((id_, host))
         with contextlib.suppress(*FAILURES):
             self._api.disconnect(use)
-            self._cleaned.discard((id_, host))
+            self.cleaned.discard((id_, host))
 
     def _is_connected(self, id_: str, host: str) -> bool:
         """Say whether Cinder itself may have a volume on a host."""
-        return any(
+        return (id_, host) in self.copied or any(
             use.volume == id_
             and use.server == "cinder"
             and use.host.name == host

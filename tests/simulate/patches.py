@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from cinder import coordination
+from cinder import coordination, exception
 from cinder.volume import driver as cinder_driver
 from cinder.volume import manager
 
@@ -173,6 +173,14 @@ class _Nova:
 
     def extend_volume(self, *arguments: Any) -> None: ...
 
+    def update_server_volume(self, *arguments: Any) -> None:
+        """Let a server go on with another volume, which is not in these runs.
+
+        Raises:
+            VolumeUnattached: the server does not have the volume.
+        """
+        raise exception.VolumeUnattached(volume_id=arguments[2])
+
 
 def install() -> SecretsSeen:
     """Patch this process, for good."""
@@ -197,6 +205,7 @@ def install() -> SecretsSeen:
     vars(manager)["volume_types"] = types.volume_types
     vars(manager)["QUOTAS"] = types.QUOTAS
     vars(manager)["compute"] = SimpleNamespace(API=_Nova)
+    vars(manager)["time"] = TIME
     vars(cinder_driver)["objects"] = objects
     vars(coordination.COORDINATOR)["get_lock"] = lock
     vars(coordination.COORDINATOR)["started"] = True

@@ -7,14 +7,17 @@ here, with the same meaning.
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, KeysView, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from cinder import exception
 
 from tests.simulate.tables import Database, Values
 from tests.simulate.types import VolumeType
+
+#: What a migration leaves where it is, of what is here (finish_volume_migration).
+_NOT_SWAPPED = {"id", "provider_location", "use_quota", "deleted"}
 
 #: How Cinder stores these; in objects they are what they say.
 _JSON = ("connector", "connection_info")
@@ -36,8 +39,10 @@ class Row:
             raise AttributeError(name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._values[name] = value
-        self._changed.add(name)
+        # As in Cinder's objects, what stays the same is not written again.
+        if name not in self._values or self._values[name] != value:
+            self._values[name] = value
+            self._changed.add(name)
 
     def __getitem__(self, name: str) -> Any:
         return getattr(self, name)
@@ -52,7 +57,19 @@ class Row:
     def _row(self) -> Values:
         raise NotImplementedError
 
+    def keys(self) -> KeysView[str]:
+        """Give the names of what it has."""
+        return self._values.keys()
+
+    def copy(self) -> "Self":
+        """Give what another service gets of it."""
+        made = type(self)(self._values)
+        made._changed.update(self._changed)
+        return made
+
     def save(self) -> None:
+        if not self._changed:
+            return
         changed = {name: self._values[name] for name in sorted(self._changed)}
         for name in _JSON:
             if name in changed:
@@ -103,9 +120,74 @@ class VolumeAttachmentList:
 
         return database.read("attachments of a server", work)
 
+    @staticmethod
+    def get_all_by_volume_id(_context: Any, volume: str) -> list[VolumeAttachment]:
+        database = Row.database
+        rows = database.read("attachments", lambda: database.attachments_of(volume))
+        return [VolumeAttachment(row) for row in rows]
+
 
 class Volume(Row):
-    """As cinder.objects has it."""
+    """As cinder.objects has it.
+
+    Args:
+        values: of its row; None for a new one, of which they are given by name.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Any] | None = None,
+        *,
+        context: Any = None,
+        **named: Any,
+    ) -> None:
+        super().__init__(named if values is None else values)
+
+    def create(self) -> None:
+        """Make its row."""
+
+        def work() -> Values:
+            row = {**self._values, "deleted": False}
+            return self.database.add_volume({"_name_id": None, **row})
+
+        self._values.update(self.database.write("new volume", work))
+        self._changed.clear()
+
+    def destroy(self) -> None:
+        """Mark its row as deleted."""
+        self.database.write("deleted", lambda: self._row().update(deleted=True))
+        self._values["deleted"] = True
+
+    def finish_volume_migration(self, destination: "Volume") -> "Volume":
+        """Do what cinder.objects does: let the two rows change their places."""
+        for key in sorted(destination.keys() - _NOT_SWAPPED):
+            value, given = destination[key], self[key]
+            if key == "_name_id":
+                if not destination._name_id:
+                    destination._name_id = self.id
+                continue
+            if key == "volume_type_id":
+                self.volume_type_id = value
+                continue
+            if key == "migration_status":
+                value, given = None, "deleting"
+            elif key == "status":
+                given = "deleting"
+            setattr(self, key, value)
+            setattr(destination, key, given)
+        self.save()
+        destination.save()
+        return destination
+
+    def is_migration_target(self) -> bool:
+        return (self.migration_status or "").startswith("target:")
+
+    def obj_name(self) -> str:
+        return "Volume"
+
+    @property
+    def service_topic_queue(self) -> str:
+        return str(self._values["host"])
 
     @classmethod
     def get_by_id(cls, _context: Any, id_: str) -> "Volume":
@@ -199,9 +281,18 @@ class Service(Row):
         return cls(cls.database.read("service", work))
 
 
+class CinderDb(Database):
+    """What gives objects of Cinder's, of what cinder.db has."""
+
+    def volume_get(self, _context: Any, id_: str) -> Volume:
+        """Give a volume."""
+        return Volume.get_by_id(None, id_)
+
+
 #: What stands for cinder.objects.
 objects = SimpleNamespace(
     Volume=Volume,
+    SnapshotList=SimpleNamespace(get_all_for_volume=lambda context, volume: []),
     VolumeAttachment=VolumeAttachment,
     VolumeType=VolumeType,
     Service=Service,

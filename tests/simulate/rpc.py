@@ -20,8 +20,9 @@ def call(
     volume: str,
     work: Callable[[Any], Any],
     use: Use | None = None,
+    asked: list[Request] | None = None,
 ) -> Any:
-    """Call cinder-volume as cinder-api does.
+    """Call cinder-volume as cinder-api does, or another back end's.
 
     Args:
         world: where.
@@ -29,6 +30,7 @@ def call(
         volume: whose service is called.
         work: what is done with its manager.
         use: the one that is asked for; None if none is.
+        asked: is given the requests.
 
     Raises:
         MessagingTimeout: no answer came.
@@ -46,6 +48,8 @@ def call(
     requests = [_request(world, what, work) for _ in range(2 if way == "twice" else 1)]
     if use is not None:
         use.requests.extend(requests)
+    if asked is not None:
+        asked.extend(requests)
     for request in requests:
         backend.ask(request)
     first = requests[0]
@@ -60,6 +64,28 @@ def call(
     if first.error is not None:
         raise first.error
     return first.answer
+
+
+def cast(
+    world: World, what: str, volume: str, work: Callable[[Any], Any]
+) -> Request | None:
+    """Ask cinder-volume for something, and do not wait for its answer.
+
+    Args:
+        world: where.
+        what: in words.
+        volume: whose service is asked.
+        work: what is done with its manager.
+
+    Returns:
+        the request; None if it is lost.
+    """
+    lost = world.scheduler.step(f"rpc: {what}", ("lost",))
+    if lost or not world.is_reachable(volume):
+        return None
+    request = _request(world, what, work)
+    world.backend_of(volume).ask(request)
+    return request
 
 
 def reconcile(world: World, backend: Backend) -> bool:

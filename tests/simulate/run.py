@@ -169,6 +169,9 @@ _WEIGHTS = {
     "change_prefix": 0.1,
     "extend": 0.2,
     "retype": 0.4,
+    "migrate_volume": 1.5,
+    "retype_elsewhere": 0.3,
+    "delete_source": 0.5,
     "rename": 0.2,
     "move_volumes": 2.0,
 }

@@ -15,7 +15,7 @@ objects.register_all()
 from cinder import rpc  # noqa: E402
 from cinder.common import config  # noqa: E402, F401 - registers Cinder's options
 from cinder.volume import configuration as volume_configuration  # noqa: E402
-from cinder.volume import driver, manager  # noqa: E402
+from cinder.volume import driver, manager, volume_utils  # noqa: E402
 from cinder.volume.drivers import lvm  # noqa: E402
 from cinder.volume.targets import lio  # noqa: E402
 from oslo_config import cfg  # noqa: E402
@@ -26,7 +26,7 @@ from taikun_cinder.cinder_db import models  # noqa: E402
 from taikun_cinder.targets.lio.target import LioTarget  # noqa: E402
 from taikun_cinder.volume_groups import Group  # noqa: E402
 from tests.contract.memory import MemoryKernel  # noqa: E402
-from tests.simulate import backends, patches  # noqa: E402
+from tests.simulate import backends, copies, patches, remote  # noqa: E402
 from tests.unit.memory import InTreeTarget  # noqa: E402
 
 #: What each back end is configured with.
@@ -50,6 +50,9 @@ def ready() -> patches.SecretsSeen:
         _configure()
         _make_managers()
         _secrets.append(patches.install())
+        vars(manager)["volume_rpcapi"] = SimpleNamespace(VolumeAPI=remote.VolumeApi)
+        vars(volume_utils).update(copies.ANSWERS)
+        vars(lvm)["lvm"] = SimpleNamespace(LVM=copies.group)
     return _secrets[0]
 
 
@@ -96,4 +99,5 @@ def _make_managers() -> None:
         made.publish_service_capabilities = lambda *args: None
         made.message_api = SimpleNamespace(create=lambda *args, **kwargs: None)
         made.stats = {"pools": {}}
+        copies.watch(made)
         backends.Backend.managers[name] = made

@@ -12,6 +12,7 @@ from tests.simulate.changing import Changing
 from tests.simulate.databases import Databases
 from tests.simulate.decisions import Op
 from tests.simulate.hosts import Hosts
+from tests.simulate.migrating import Migrating
 from tests.simulate.model import Use
 from tests.simulate.moves import Moves
 from tests.simulate.old_attaching import OldAttaching
@@ -38,15 +39,18 @@ class Stories:
         self.attaching = attaching = Attaching(world, uses)
         self.old_attaching = OldAttaching(world, uses, attaching)
         self.databases = Databases(world, uses)
+        own = OwnConnections(world, uses, attaching)
+        self.migrating = Migrating(world, uses, attaching, own)
         self._parts = (
             attaching,
             self.old_attaching,
-            OwnConnections(world, uses, attaching),
+            own,
             Moves(world, uses, attaching),
             Hosts(world, uses),
             Operators(world, uses),
             Services(world),
             Changing(world, uses),
+            self.migrating,
             self.databases,
         )
         self.done = 0

@@ -32,13 +32,16 @@ class Database:
         volumes: by id, also those that are deleted.
         attachments: the same of attachments, oldest first.
         services: by their host.
+        migrations: by the volume that a migration has made, the one that migrates.
     """
 
     scheduler: Scheduler
     volumes: dict[str, Values] = dataclasses.field(default_factory=dict)
     attachments: dict[str, Values] = dataclasses.field(default_factory=dict)
     services: dict[str, Values] = dataclasses.field(default_factory=dict)
+    migrations: dict[str, str] = dataclasses.field(default_factory=dict)
     _made: int = 0
+    _migrated: int = 0
 
     def add_attachment(self, volume: str, server: str | None, status: str) -> str:
         """Make the row of an attachment that has no connector; give its id."""
@@ -57,6 +60,15 @@ class Database:
             "deleted": False,
         }
         return id_
+
+    def add_volume(self, values: Values) -> Values:
+        """Make the row of a volume that another one is migrated by; give it."""
+        self._migrated += 1
+        id_ = made_id(f"migration {self._migrated}")
+        self.volumes[id_] = {**values, "id": id_}
+        status = str(values["migration_status"])
+        self.migrations[id_] = status.removeprefix("target:")
+        return self.volumes[id_]
 
     def read(self, what: str, work: Callable[[], R]) -> R:
         """Make a transaction that reads."""

@@ -55,6 +55,7 @@ def _difference(_context: Any, before: str | None, after: str) -> tuple[Any, boo
 #: What stands for cinder.volume.volume_types.
 volume_types = SimpleNamespace(
     volume_types_diff=_difference,
+    volume_types_encryption_changed=lambda context, before, after: False,
     get_volume_type_qos_specs=lambda id_: {"qos_specs": None},
     get_volume_type_extra_specs=lambda id_: SPECS[id_],
 )

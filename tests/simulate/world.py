@@ -3,12 +3,13 @@
 
 import math
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
 from taikun_cinder.targets.lio.target import LioTarget
 from tests.simulate.actors import Process
-from tests.simulate.backends import Backend
+from tests.simulate.backends import Backend, Content, SimVolumeGroup
 from tests.simulate.decisions import Decisions
 from tests.simulate.disk import Disk, Folder, SimPath
 from tests.simulate.expected import Expected
@@ -17,9 +18,9 @@ from tests.simulate.kernel import SimKernel
 from tests.simulate.kernels import MakeKernel, SimulatedKernel
 from tests.simulate.model import Host, Use
 from tests.simulate.patches import Run
-from tests.simulate.rows import Row
+from tests.simulate.rows import CinderDb, Row
 from tests.simulate.schedule import Scheduler
-from tests.simulate.tables import Database, Values, made_id
+from tests.simulate.tables import Values, made_id
 
 #: In how many passes a row must be missing, and how many live hosts a pass may cut off
 #: for it (taikun_max_revocations).
@@ -64,7 +65,7 @@ class World:
         # The driver's start has made it.
         for names in (self.disk.root.names, self.disk.root.synced):
             names["state"] = folder
-        self.database = Row.database = Database(self.scheduler)
+        self.database = Row.database = CinderDb(self.scheduler)
         self.kernel: SimulatedKernel = kernel()
         self.api = Process("api")
         self.hosts = {name: Host(name) for name in ("h1", "h2", "h3", "h4")}
@@ -80,6 +81,8 @@ class World:
         self._types: dict[str, set[str]] = {}
         self.lost: dict[str, Values] = {}
         self.lost_services: dict[str, Values] = {}
+        #: How often each volume was written to by a server.
+        self._writes: dict[str, int] = {}
         #: How many requests of Cinder's API there were that have an id.
         self.requests = 0
 
@@ -153,6 +156,20 @@ class World:
         """Say whether a volume has, or may have had, a rule for second attachments."""
         return self.rule != ("rw", 0) or bool(self.types_of(volume) - {"shared"})
 
+    def places_of(self, use: Use) -> set[str]:
+        """Give where a use's host may have its volume.
+
+        That is where it was when it was asked for, or is now: what was not ended there
+        is the volume's, in its record. What a migration has made is another's now.
+        """
+        if use.volume in self.database.migrations:
+            return use.places
+        return {*use.places, self.place_of(use.volume)}
+
+    def names_of(self, use: Use) -> set[str]:
+        """Give the names that a use's host may have been told its volume by."""
+        return {place.rpartition("/")[2] for place in self.places_of(use)}
+
     def name_of(self, volume: str) -> str:
         """Give the name of a volume's logical volume."""
         row = self.database.volumes[volume]
@@ -184,10 +201,53 @@ class World:
             "shared_targets": True,
             "service_uuid": "service",
             "bootable": False,
+            "replication_status": None,
+            "availability_zone": "nova",
+            "cluster_name": None,
+            "snapshot_id": None,
+            "source_volid": None,
+            "use_quota": False,
             "deleted": False,
         }
         self.database.volumes[id_] = {**row, **values}
+        self.backends[backend].group.put(self.name_of(id_), (id_, 0))
         return id_
+
+    def place_of(self, volume: str) -> str:
+        """Give the path of a volume's logical volume, as its row says."""
+        return self.backend_of(volume).group.path(self.name_of(volume))
+
+    def begin_use(self, use: Use) -> None:
+        """Take note that somebody asks to let a use's host in."""
+        use.places.add(self.place_of(use.volume))
+        self.expected.begin_use(use)
+
+    def content(self, path: str) -> Content:
+        """Give what is on a logical volume, by one of the paths that it has."""
+        group, name = self.volume_at(path)
+        return group.contents.get(name)
+
+    def volume_at(self, path: str) -> tuple[SimVolumeGroup, str]:
+        """Give a logical volume by one of its paths: its group, and its name there."""
+        _, _, group, name = path.split("/")
+        if group == "mapper":
+            found = re.split("(?<!-)-(?!-)", name)
+            group, name = (part.replace("--", "-") for part in found)
+        groups = (one.group for one in self.backends.values())
+        return next(one for one in groups if one.vg_name == group), name
+
+    def latest(self, volume: str) -> Content:
+        """Give what must be on a volume."""
+        return volume, self._writes.get(volume, 0)
+
+    def write(self, use: Use) -> None:
+        """Let a use's server write to its disk, if it can."""
+        if use.session is None or not self.kernel.can(use.session, write=True):
+            return
+        group, name = self.volume_at(self.kernel.device(use.session.name))
+        if group.contents.get(name) == self.latest(use.volume):
+            self._writes[use.volume] = self._writes.get(use.volume, 0) + 1
+            group.contents[name] = self.latest(use.volume)
 
     def backend_of(self, volume: str) -> Backend:
         """Give the back end of a volume."""
