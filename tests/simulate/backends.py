@@ -136,6 +136,7 @@ class Backend:
         host: its name in the database.
         process: the one that runs, or ran last.
         passes: how many passes of its reconcile have begun.
+        under_way: how many of those that were asked for have not ended.
     """
 
     #: The managers, by back end. They hold nothing that a run leaves behind.
@@ -154,7 +155,7 @@ class Backend:
         self.group = SimVolumeGroup(world, f"group-{name}")
         self.queue: list[Request] = []
         self.is_ready = False
-        self.passes = 0
+        self.passes = self.under_way = 0
         world.database.services[self.host] = _service(self.host, name)
 
     def rename(self) -> None:

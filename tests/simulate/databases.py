@@ -59,8 +59,7 @@ class Databases:
             row = world.database.attachments.pop(use.attachment, None)
             if row is not None:
                 world.lost[use.attachment] = row
-                # A pass may be under way, and see it.
-                use.missing_since = world.passes_of(use) - 1
+                use.missing_since = world.passes_before(use)
                 is_in = use.session is not None and use.session.alive
                 # Nothing else speaks for one that is not logged in.
                 use.may_be_cut_off |= use.is_guessed or not is_in

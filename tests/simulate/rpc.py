@@ -106,7 +106,9 @@ def reconcile(world: World, backend: Backend) -> bool:
     backend.passes += 1
     request = _request(world, "reconcile", lambda manager: _pass(manager.driver))
     backend.ask(request)
+    backend.under_way += 1
     world.scheduler.block(lambda: not request.is_pending)
+    backend.under_way -= 1
     if not request.done or request.error or request.answer:
         return False
     for use in over:

@@ -92,9 +92,13 @@ class World:
     def _watch(self) -> None:
         self.watch()
 
-    def passes_of(self, use: Use) -> int:
-        """Give how many passes of its back end's reconcile have begun."""
-        return self.backend_of(use.volume).passes
+    def passes_before(self, use: Use) -> int:
+        """Give how many passes of its back end's reconcile can see nothing new of it.
+
+        That is all that have begun but the last ones, which may be under way.
+        """
+        backend = self.backend_of(use.volume)
+        return backend.passes - max(1, backend.under_way)
 
     def find_rows(self) -> None:
         """Bring back the rows that the database has lost."""
