@@ -4,7 +4,7 @@
 import signal
 from collections.abc import Collection
 
-from lab.cluster import VOLUME_SERVICE, Cluster
+from lab.cluster import BACKUP_SERVICE, VOLUME_SERVICE, Cluster
 from lab.plan import CLUSTER, SECOND_GROUP, STORAGE_NODE, THIRD_HOST
 from lab.services.cinder_conf import BACKEND, add_backends, backend
 
@@ -60,4 +60,16 @@ class ChaosCluster(Cluster):
         """Start what ran on the storage node before it lost its power."""
         self.start_volume_service()
         if self.backs_up:
+            self.start_backup_service(STORAGE_NODE.name)
+
+    def start_what_ended(self) -> None:
+        """Start what has ended by itself, as systemd does (Restart=on-failure).
+
+        Cinder's services end where there is no database at their start.
+        """
+        storage = self.nodes[STORAGE_NODE.name]
+        alive = ("lab.guest.daemons", "alive")
+        if not storage.call(*alive, VOLUME_SERVICE):
+            self.start_volume_service()
+        if self.backs_up and not storage.call(*alive, BACKUP_SERVICE):
             self.start_backup_service(STORAGE_NODE.name)

@@ -63,6 +63,7 @@ class Nemesis:
             with self._book.during(LANE, name), FAULTS[name](self):
                 stop.wait(self._chance.uniform(*_LASTS))
             self.done[name] = self.done.get(name, 0) + 1
+            self._cluster.start_what_ended()
 
     @property
     def _storage(self) -> Node:
@@ -74,15 +75,20 @@ class Nemesis:
 
     @contextlib.contextmanager
     def _service_killed(self) -> Iterator[None]:
-        self._storage.call("lab.guest.daemons", "end", VOLUME_SERVICE, signal.SIGKILL)
+        self._end_service(signal.SIGKILL)
         yield
         self._cluster.start_volume_service()
 
     @contextlib.contextmanager
     def _service_restarted(self) -> Iterator[None]:
-        self._cluster.end_volume_service()
+        self._end_service(signal.SIGTERM)
         yield
         self._cluster.start_volume_service()
+
+    def _end_service(self, number: int) -> None:
+        self._storage.call(
+            "tests.chaos.guest.harm", "end_service", VOLUME_SERVICE, number
+        )
 
     @contextlib.contextmanager
     def _privileged_killed(self) -> Iterator[None]:

@@ -107,10 +107,14 @@ class Run:
         crowd = self._crowd()
         people = [*crowd.sharers, *crowd.keepers, *crowd.movers]
         begun = time.monotonic()
-        self._disturb(people, seconds)
+        broken_off = failure(functools.partial(self._disturb, people, seconds))
         lasted = time.monotonic() - begun
-        self._progress("all is whole again; waiting until it is at rest")
-        unsettled = self._settle(crowd)
+        if broken_off is None:
+            self._progress("all is whole again; waiting until it is at rest")
+            unsettled = self._settle(crowd)
+        else:
+            # What the hosts saw until then is looked at all the same.
+            unsettled = [f"the run was broken off: {broken_off}"]
         history = self.book.history(PATIENCE)
         self._progress(f"checking {len(history.operations)} reads and writes")
         deeds: dict[str, int] = {}

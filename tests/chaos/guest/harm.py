@@ -8,6 +8,7 @@ import time
 
 from rtslib_fb import RTSRoot
 
+from lab.guest import daemons
 from tests.lab.guest import processes
 
 
@@ -18,6 +19,12 @@ def kill_privileged() -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(folder.name), signal.SIGKILL)
     return len(found)
+
+
+def end_service(name: str, number: int) -> None:
+    """End a service by a signal. One that could not start has ended by itself."""
+    with contextlib.suppress(ProcessLookupError):
+        daemons.end(name, number)
 
 
 def step_clock(seconds: float) -> None:
