@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Cinder volume driver."""
 
+import contextlib
 import functools
 import threading
 import time
@@ -363,8 +364,22 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             MigrationGivenUp: somebody is about to have it.
             VolumeHeld: somebody has it.
         """
-        with self._exports.kept_to_itself(volume):
+        with contextlib.ExitStack() as alone:
+            if self._copies(volume, host):
+                alone.enter_context(self._exports.kept_to_itself(volume))
             return super().migrate_volume(ctxt, volume, host)
+
+    def _copies(self, volume: Any, host: Any) -> bool:
+        """Say whether the LVM driver may copy a volume itself (its migrate_volume).
+
+        It leaves all others to a host, and one that is in use to Nova.
+        """
+        where = str(host["capabilities"].get("location_info")).split(":")
+        return (
+            volume["status"] in ("available", "retyping")
+            and where[:2] == ["LVMVolumeDriver", self.hostname]
+            and where[2:3] != [self.vg.vg_name]
+        )
 
     def before_volume_copy(
         self, context: Any, src_vol: Any, dest_vol: Any, remote: str | None = None

@@ -6,6 +6,8 @@ says that the volume is available, and deletes the source behind that. Both back
 export by the same LIO.
 """
 
+from typing import Any
+
 import pytest
 from cinder import objects
 from cinder.exception import VolumeBackendAPIException
@@ -172,7 +174,7 @@ def test_late_detach_of_a_server_takes_no_connection_of_another(cloud):
 @pytest.fixture
 def copied(monkeypatch):
     """Give what happens while the LVM driver copies, and where it is told of."""
-    meanwhile = []
+    meanwhile: list[Any] = []
 
     def migrate(driver, context, volume, host):
         for one in meanwhile:
@@ -181,6 +183,26 @@ def copied(monkeypatch):
 
     monkeypatch.setattr(lvm.LVMVolumeDriver, "migrate_volume", migrate)
     return meanwhile
+
+
+def _to(cloud, group="another"):
+    """Give a back end of this node as Cinder's scheduler describes it."""
+    where = f"LVMVolumeDriver:{cloud.driver.hostname}:{group}:default:0"
+    return {"host": f"node@{group}#{group}", "capabilities": {"location_info": where}}
+
+
+@pytest.mark.parametrize("of", ["another node", "no LVM", "a volume in use"])
+def test_migration_that_the_driver_leaves_to_others_is_not_its_to_refuse(cloud, of):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A)
+    row, to = cloud.load(volume), _to(cloud)
+    if of == "a volume in use":
+        row.status = "in-use"
+    else:
+        where = {"another node": "LVMVolumeDriver:x:y:default:0", "no LVM": "Other:z"}
+        to["capabilities"]["location_info"] = where[of]
+    assert cloud.driver.migrate_volume(cloud.context, row, to) == (False, None)
+    assert attached.session.alive
 
 
 def test_nobody_is_let_in_while_the_driver_copies(cloud, copied):
@@ -192,7 +214,7 @@ def test_nobody_is_let_in_while_the_driver_copies(cloud, copied):
 
     copied.append(attach)
     row = cloud.load(volume)
-    assert cloud.driver.migrate_volume(cloud.context, row, {}) == (True, None)
+    assert cloud.driver.migrate_volume(cloud.context, row, _to(cloud)) == (True, None)
     assert cloud.acls(volume) is None
     assert cloud.connect(volume, A, cloud.reserve(volume)).session.alive
 
@@ -202,14 +224,15 @@ def test_a_volume_that_a_server_waits_for_is_not_copied(cloud, copied):
     row = cloud.load(volume)
     reserved = cloud.reserve(volume)
     with pytest.raises(MigrationGivenUp, match="it is reserved"):
-        cloud.driver.migrate_volume(cloud.context, row, {})
+        cloud.driver.migrate_volume(cloud.context, row, _to(cloud))
     assert cloud.connect(volume, A, reserved).session.alive
 
 
 def test_export_that_nobody_uses_does_not_keep_the_driver_from_its_copy(cloud, copied):
     volume = cloud.volume()
     cloud.driver.initialize_connection(cloud.load(volume), dict(A))
-    cloud.driver.migrate_volume(cloud.context, cloud.load(volume), {})
+    row = cloud.load(volume)
+    cloud.driver.migrate_volume(cloud.context, row, _to(cloud))
     assert cloud.acls(volume) is None
 
 

@@ -10,12 +10,25 @@ _COUNT = (
     "it counts the attachments of a volume that is in no database; this driver goes by "
     "the rows, under the volume's lock"
 )
+_COPY = (
+    "it migrates a volume that is in no database; this driver sees by its row and its "
+    "attachments that nobody has it"
+)
 
 #: The reasons by the test, as ``CLASS::NAME``.
 CANNOT_HOLD = {
     "LVMVolumeDriverTestCase::test_retype_volume": (
         "its new type is a text; this driver reads the extra specs of the type"
     ),
+    **{
+        f"LVMVolumeDriverTestCase::test_lvm_{name}": _COPY
+        for name in (
+            "migrate_volume_proceed",
+            "migrate_volume_proceed_with_thin",
+            "migrate_volume_volume_copy_error",
+            "volume_group_missing",
+        )
+    },
     "LVMISCSITestCase::test_multiattach_terminate_connection": _COUNT,
     "LVMISCSITestCase::"
     "test_multiattach_terminate_connection_with_differing_mountpoints": _COUNT,

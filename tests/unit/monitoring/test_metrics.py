@@ -114,6 +114,7 @@ def test_every_error_is_an_outcome_of_a_request_or_of_none():
         taikun_cinder.exception.BackendRefused,
         taikun_cinder.exception.DatabaseUnknown,
         taikun_cinder.exception.ExtendRefused,
+        taikun_cinder.exception.MigrationGivenUp,
         taikun_cinder.exception.RecordUnreadable,
         taikun_cinder.exception.VolumeHeld,
     }
