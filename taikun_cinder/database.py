@@ -114,6 +114,12 @@ class VolumeRow:
     migration_status: str | None = None
 
     @property
+    def is_left_over(self) -> bool:
+        """Whether nobody is to have it: a migration's copy, or on its way out."""
+        copied_to = str(self.migration_status).startswith("target:")
+        return copied_to or self.status in ("deleting", "error_deleting")
+
+    @property
     def name(self) -> str:
         """The name of its logical volume."""
         return str(cfg.CONF.volume_name_template % self.name_id)

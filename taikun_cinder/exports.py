@@ -415,8 +415,8 @@ class Exports:
             VolumeHeld: somebody has it, or it is another volume's; nothing is changed.
         """
         with self._present(volume) as known:
-            if others := self._others(volume, self.backend):
-                cause = f"volume {others[0]} has the same logical volume"
+            if sharers := self._sharers(volume):
+                cause = f"volume {sharers[0].id} has the same logical volume"
                 raise VolumeHeld(volume=volume["id"], holders=cause)
             if self.shows_another(volume, known):
                 return
@@ -469,16 +469,22 @@ class Exports:
                 self._records.forget(volume["name_id"])
 
     @staticmethod
-    def _others(volume: Any, backend: str | None = None) -> Sequence[str]:
-        """Give the ids of other volumes of a back end, or of any, by the same name.
+    def _others(volume: Any) -> Sequence[VolumeRow]:
+        """Give the other volumes of any back end by the same name."""
+        rows = database.owners_of(volume["name_id"])
+        return [row for row in rows if row.id != volume["id"]]
 
-        Two of one back end have one logical volume. A migration leaves that behind
-        where it ends between the rows that it changes (Volume.finish_volume_migration).
+    def _sharers(self, volume: Any) -> Sequence[VolumeRow]:
+        """Give the other volumes that have the same logical volume, and are to stay.
+
+        A migration leaves that behind where it ends between the rows that it changes
+        (Volume.finish_volume_migration), or cannot delete the row of its source, whose
+        volume comes back.
         """
         return [
-            row.id
-            for row in database.owners_of(volume["name_id"])
-            if row.id != volume["id"] and backend in (None, row.host)
+            row
+            for row in self._others(volume)
+            if row.host == self.backend and not row.is_left_over
         ]
 
     @contextlib.contextmanager

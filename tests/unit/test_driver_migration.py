@@ -129,11 +129,25 @@ def test_what_is_left_of_a_migration_is_not_deleted_if_it_is_the_volume(cloud):
     """Cinder was killed when it had given one of both rows the other's name."""
     worker = cloud.volume(migration_status="target:x")
     volume = cloud.volume(_name_id=worker)
-    for row in (worker, volume):
-        with pytest.raises(VolumeHeld, match="has the same logical volume"):
-            cloud.driver.delete_volume(cloud.load(row))
-    cloud.load(worker).destroy()
+    with pytest.raises(VolumeHeld, match=f"{volume} has the same logical volume"):
+        cloud.driver.delete_volume(cloud.load(worker))
     cloud.driver.delete_volume(cloud.load(volume))
+    cloud.load(volume).destroy()
+    cloud.driver.delete_volume(cloud.load(worker))
+
+
+@pytest.mark.parametrize("status", ["deleting", "error_deleting"])
+def test_volume_that_came_back_to_where_its_source_was_left_is_not_deleted_by_that(
+    cloud, status
+):
+    """The logical volume of the source was deleted, and its row could not be."""
+    volume = cloud.volume()
+    left = cloud.volume(_name_id=volume, status=status)
+    with pytest.raises(VolumeHeld, match=f"{volume} has the same logical volume"):
+        cloud.driver.delete_volume(cloud.load(left))
+    cloud.driver.delete_volume(cloud.load(volume))
+    cloud.load(volume).destroy()
+    cloud.driver.delete_volume(cloud.load(left))
 
 
 def test_both_volumes_of_a_migration_are_disconnected_by_the_one_connector(
