@@ -141,8 +141,9 @@ class Exports:
         with self.locked(volume) as known:
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
-            initiators = {request.initiator for request in requests}
-            self.migrations.admit(volume, known.row, initiators, known.let_in)
+            come = [request.initiator for request in requests]
+            self.migrations.admit(volume, known.row, come, known.let_in)
+            initiators = set(come)
             admissions, ledger = [], taken_up(known, initiators)
             for request in requests:
                 admission, ledger = self._admit(request, known, ledger)

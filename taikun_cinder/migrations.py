@@ -14,7 +14,7 @@ the source in the end. Its API calls such a migration one that can be aborted
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from taikun_cinder.access.model import Initiator
@@ -53,7 +53,7 @@ class Migrations:
         self,
         volume: Any,
         row: VolumeRow | None,
-        initiators: Collection[Initiator],
+        initiators: Sequence[Initiator],
         let_in: Collection[Initiator],
     ) -> None:
         """Take note that some are about to be let in; who calls has the lock.
@@ -61,7 +61,8 @@ class Migrations:
         Args:
             volume: Cinder's.
             row: its row as it is now.
-            initiators: who they are.
+            initiators: who they are, each as often as it asks: Cinder itself and a
+                server may be on one host.
             let_in: who was let in before.
 
         Raises:
@@ -73,7 +74,7 @@ class Migrations:
             if name_id in self._held or (completes and set(initiators) - set(let_in)):
                 raise VolumeMigrates(volume=volume["id"])
             if name_id in self._let_in:
-                self._let_in[name_id] += 1
+                self._let_in[name_id] += len(initiators)
 
     def begin_copy(self, volume: Any) -> None:
         """Count from now on who is let in to a volume."""

@@ -6,6 +6,7 @@ says that the volume is available, and deletes the source behind that. Both back
 export by the same LIO.
 """
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -186,6 +187,25 @@ def test_late_detach_of_a_server_takes_no_connection_of_another(cloud):
 
 
 @pytest.fixture
+def together(cloud, monkeypatch):
+    """Return a function that lets the driver do some requests in one batch."""
+    exports = cloud.driver._exports
+
+    def together(*requests):
+        batch = []
+        with monkeypatch.context() as patch:
+            # Each is only collected, and so has no answer.
+            patch.setattr(exports._attaches, "do", lambda _key, one: batch.append(one))
+            for request in requests:
+                with contextlib.suppress(TypeError):
+                    request()
+        assert len(batch) == len(requests)
+        exports._attach(batch)
+
+    return together
+
+
+@pytest.fixture
 def copied(monkeypatch):
     """Give what happens while the LVM driver copies, and where it is told of."""
     meanwhile: list[Any] = []
@@ -257,6 +277,21 @@ def test_copy_by_a_host_is_given_up_if_a_server_came_and_went(cloud, source):
     cloud.connect_only(row, B)
     attached = cloud.attach(volume, A)
     cloud.detach(volume, attached)
+    with pytest.raises(MigrationGivenUp, match="connected while it was copied"):
+        cloud.driver.after_volume_copy(cloud.context, row, worker)
+
+
+def test_copy_by_a_host_is_given_up_if_a_server_came_together_with_cinder(
+    cloud, source, together
+):
+    """Requests that wait for one lock are done together, here on one host."""
+    volume = cloud.volume()
+    row, worker = cloud.load(volume), source.load(source.volume())
+    cloud.driver.before_volume_copy(cloud.context, row, worker)
+    together(
+        lambda: cloud.driver.initialize_connection(cloud.load(volume), dict(A)),
+        lambda: cloud.driver.initialize_connection(cloud.load(volume), dict(A)),
+    )
     with pytest.raises(MigrationGivenUp, match="connected while it was copied"):
         cloud.driver.after_volume_copy(cloud.context, row, worker)
 
