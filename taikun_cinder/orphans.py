@@ -179,15 +179,17 @@ class Orphans:
 
     def _is_ours(self, export: Export, name_id: str) -> bool:
         name = self._layout.name(name_id)
-        device = f"/dev/{self._layout.group}/{name}"
-        return export.device == device and export.target.endswith(name)
+        return export.device == self._device(name_id) and export.target.endswith(name)
+
+    def _device(self, name_id: str) -> str:
+        return f"/dev/{self._layout.group}/{self._layout.name(name_id)}"
 
     def _shown(self, name_id: str) -> Export | None:
         """Give what the kernel has under a volume's name, without a record.
 
         It may be from before target_prefix was changed.
         """
-        device = f"/dev/{self._layout.group}/{self._layout.name(name_id)}"
+        device = self._device(name_id)
         for name in self._names(name_id):
             state = self._target.read(name)
             if state.device == device:
