@@ -141,9 +141,8 @@ class Exports:
         with self.locked(volume) as known:
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
-            come = [request.initiator for request in requests]
-            self.migrations.admit(volume, known.row, come, known.let_in)
-            initiators = set(come)
+            initiators = {request.initiator for request in requests}
+            self.migrations.refuse(volume, known.row, initiators, known.let_in)
             admissions, ledger = [], taken_up(known, initiators)
             for request in requests:
                 admission, ledger = self._admit(request, known, ledger)
@@ -151,6 +150,9 @@ class Exports:
             enforced = self._enforce(
                 volume, known, ledger, initiators, undone=known.ledger
             )
+            # Each: Cinder itself and a server may be on one host. And not before: who
+            # is refused, or has to look first, comes here again.
+            self.migrations.count(volume, len(requests))
             granted = [
                 enforced.grant_of(
                     volume, request.initiator, readers_disk=admission.readers_disk

@@ -14,7 +14,7 @@ the source in the end. Its API calls such a migration one that can be aborted
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from taikun_cinder.access.model import Initiator
@@ -49,32 +49,36 @@ class Migrations:
             with self._guard:
                 self._held.discard(volume["name_id"])
 
-    def admit(
+    def refuse(
         self,
         volume: Any,
         row: VolumeRow | None,
-        initiators: Sequence[Initiator],
+        initiators: Collection[Initiator],
         let_in: Collection[Initiator],
     ) -> None:
-        """Take note that some are about to be let in; who calls has the lock.
+        """Refuse those who must not be let in now.
 
         Args:
             volume: Cinder's.
             row: its row as it is now.
-            initiators: who they are, each as often as it asks: Cinder itself and a
-                server may be on one host.
+            initiators: who they are.
             let_in: who was let in before.
 
         Raises:
             VolumeMigrates: they must not be.
         """
-        name_id = volume["name_id"]
         completes = row is not None and row.migration_status == _COMPLETING
         with self._guard:
-            if name_id in self._held or (completes and set(initiators) - set(let_in)):
-                raise VolumeMigrates(volume=volume["id"])
+            held = volume["name_id"] in self._held
+        if held or (completes and set(initiators) - set(let_in)):
+            raise VolumeMigrates(volume=volume["id"])
+
+    def count(self, volume: Any, number: int) -> None:
+        """Take note that as many requests let somebody in."""
+        name_id = volume["name_id"]
+        with self._guard:
             if name_id in self._let_in:
-                self._let_in[name_id] += len(initiators)
+                self._let_in[name_id] += number
 
     def begin_copy(self, volume: Any) -> None:
         """Count from now on who is let in to a volume."""
