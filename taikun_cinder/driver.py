@@ -346,6 +346,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
         Raises:
             VolumeHeld: somebody has it. Nothing was erased.
+            VolumeShared: it is another volume's, too. Nothing was erased.
         """
         self._exports.release(volume)
         if self._group.is_open(volume["name"]):
@@ -420,6 +421,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
         Raises:
             VolumeHeld: somebody has it.
+            VolumeShared: it is another volume's, too.
         """
         self._exports.release(volume)
         super().unmanage(volume)

@@ -257,6 +257,17 @@ class VolumeHeld(exception.VolumeIsBusy):
     )
 
 
+class VolumeShared(exception.VolumeIsBusy):
+    """A volume that is to be deleted or let go, and that is another one's, too."""
+
+    message = (
+        "Volume %(volume)s cannot be deleted, nor let go, since it has the same "
+        "logical volume as volume %(other)s: a migration that broke off has left "
+        "volume %(volume)s behind. Leave it until volume %(other)s is deleted or "
+        "migrated, and delete it then. Nothing was erased."
+    )
+
+
 class RecordUnreadable(exception.VolumeDriverException):
     """The record of a volume cannot be used."""
 

@@ -36,7 +36,7 @@ from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.enforcement import Enforced, Enforcement
-from taikun_cinder.exception import HostFenced, VolumeHeld, VolumeMoved
+from taikun_cinder.exception import HostFenced, VolumeHeld, VolumeMoved, VolumeShared
 from taikun_cinder.known import Known, look, without_rows
 from taikun_cinder.layout import Layout
 from taikun_cinder.leftovers import (
@@ -415,12 +415,12 @@ class Exports:
         in by: one that it failed to write would keep the volume for ever.
 
         Raises:
-            VolumeHeld: somebody has it, or it is another volume's; nothing is changed.
+            VolumeHeld: somebody has it; nothing is changed.
+            VolumeShared: it is another volume's, too; nothing is changed.
         """
         with self._present(volume) as known:
             if sharers := self._sharers(volume):
-                cause = f"volume {sharers[0].id} has the same logical volume"
-                raise VolumeHeld(volume=volume["id"], holders=cause)
+                raise VolumeShared(volume=volume["id"], other=sharers[0].id)
             if self.shows_another(volume, known):
                 return
             if found := list(holders(known, self.target)):

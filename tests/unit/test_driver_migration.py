@@ -11,10 +11,17 @@ from typing import Any
 
 import pytest
 from cinder import objects
-from cinder.exception import VolumeBackendAPIException
+from cinder.exception import CinderException, VolumeBackendAPIException
 from cinder.volume.drivers import lvm
 
-from taikun_cinder.exception import MigrationGivenUp, VolumeHeld, VolumeMigrates
+from taikun_cinder.access.guard import LookFirst
+from taikun_cinder.exception import (
+    AttachmentRefused,
+    MigrationGivenUp,
+    VolumeHeld,
+    VolumeMigrates,
+    VolumeShared,
+)
 from taikun_cinder.targets.lio.states import LioState
 from tests.unit.cloud import A, B, Cloud
 from tests.unit.memory import name_of
@@ -130,7 +137,7 @@ def test_what_is_left_of_a_migration_is_not_deleted_if_it_is_the_volume(cloud):
     """Cinder was killed when it had given one of both rows the other's name."""
     worker = cloud.volume(migration_status="target:x")
     volume = cloud.volume(_name_id=worker)
-    with pytest.raises(VolumeHeld, match=f"{volume} has the same logical volume"):
+    with pytest.raises(VolumeShared, match=f"same logical volume as volume {volume}"):
         cloud.driver.delete_volume(cloud.load(worker))
     cloud.driver.delete_volume(cloud.load(volume))
     cloud.load(volume).destroy()
@@ -144,7 +151,7 @@ def test_volume_that_came_back_to_where_its_source_was_left_is_not_deleted_by_th
     """The logical volume of the source was deleted, and its row could not be."""
     volume = cloud.volume()
     left = cloud.volume(_name_id=volume, status=status)
-    with pytest.raises(VolumeHeld, match=f"{volume} has the same logical volume"):
+    with pytest.raises(VolumeShared, match=f"same logical volume as volume {volume}"):
         cloud.driver.delete_volume(cloud.load(left))
     cloud.driver.delete_volume(cloud.load(volume))
     cloud.load(volume).destroy()
@@ -301,6 +308,33 @@ def test_copy_by_a_host_is_done_if_only_cinder_was_there(cloud, source):
     row, worker = cloud.load(volume), source.load(source.volume())
     cloud.driver.before_volume_copy(cloud.context, row, worker)
     cloud.connect_only(row, A)
+    cloud.driver.after_volume_copy(cloud.context, row, worker)
+
+
+@pytest.mark.parametrize(
+    "first", [LookFirst(), AttachmentRefused(volume="it", host="A", cause="a rule")]
+)
+def test_request_that_lets_nobody_in_gives_no_copy_up(
+    cloud, source, monkeypatch, first
+):
+    volume = cloud.volume()
+    row, worker = cloud.load(volume), source.load(source.volume())
+    exports = cloud.driver._exports
+    cloud.driver.before_volume_copy(cloud.context, row, worker)
+    admit, ends = exports._admit, [first]
+
+    def end_once(*arguments):
+        if ends:
+            raise ends.pop()
+        return admit(*arguments)
+
+    monkeypatch.setattr(exports, "_admit", end_once)
+    monkeypatch.setattr(exports, "contents_of", lambda volume: None)
+    with contextlib.suppress(CinderException):
+        cloud.connect_only(row, B)
+    if not cloud.acls(volume):
+        cloud.connect_only(row, B)
+    assert not ends
     cloud.driver.after_volume_copy(cloud.context, row, worker)
 
 

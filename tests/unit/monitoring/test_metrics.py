@@ -117,6 +117,7 @@ def test_every_error_is_an_outcome_of_a_request_or_of_none():
         taikun_cinder.exception.MigrationGivenUp,
         taikun_cinder.exception.RecordUnreadable,
         taikun_cinder.exception.VolumeHeld,
+        taikun_cinder.exception.VolumeShared,
     }
     assert _errors() == {*ATTACH_ERRORS, *DETACH_ERRORS} | elsewhere
 
