@@ -115,9 +115,16 @@ class VolumeRow:
 
     @property
     def is_left_over(self) -> bool:
-        """Whether nobody is to have it: a migration's copy, or on its way out."""
-        copied_to = str(self.migration_status).startswith("target:")
-        return copied_to or self.status in ("deleting", "error_deleting")
+        """Whether nobody is to have it: it is a migration's copy or source, or goes.
+
+        A source keeps its migration status, whatever becomes of its status.
+        """
+        migration = str(self.migration_status)
+        return (
+            migration == "deleting"
+            or migration.startswith("target:")
+            or self.status in ("deleting", "error_deleting")
+        )
 
     @property
     def name(self) -> str:

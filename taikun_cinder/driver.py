@@ -411,7 +411,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             MigrationGivenUp: somebody came to the volume since it was copied.
         """
         if original_volume_status == "available":
-            self._exports.refuse_busy(volume)
+            self._exports.refuse_late(volume, new_volume)
         return super().update_migrated_volume(
             ctxt, volume, new_volume, original_volume_status
         )

@@ -72,7 +72,9 @@ class VolumeMigrates(exception.VolumeDriverException):
         "Volume %(volume)s cannot be attached now, since it is being migrated to "
         "another back end, and what is written to it now would be lost. Repeat the "
         "request when that has ended (openstack volume show, as an administrator, "
-        "tells its migration_status). Nothing was changed."
+        "tells its migration_status). If cinder-volume was killed meanwhile, it never "
+        "does: run cinder reset-state --reset-migration-status %(volume)s then. "
+        "Nothing was changed."
     )
 
 
@@ -257,8 +259,11 @@ class VolumeHeld(exception.VolumeIsBusy):
     )
 
 
-class VolumeShared(exception.VolumeIsBusy):
-    """A volume that is to be deleted or let go, and that is another one's, too."""
+class VolumeShared(exception.VolumeDriverException):
+    """A volume that is to be deleted or let go, and that is another one's, too.
+
+    It is no VolumeIsBusy: Cinder would take the volume for one that can be attached.
+    """
 
     message = (
         "Volume %(volume)s cannot be deleted, nor let go, since it has the same "

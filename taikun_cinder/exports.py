@@ -452,6 +452,23 @@ class Exports:
         """
         refuse_busy(volume, database.rows_of(volume, self.target).volume)
 
+    def refuse_late(self, volume: Any, copy: Any) -> None:
+        """Do the same when the volume is about to get its copy.
+
+        Unless the copy is in use: then Nova has moved the servers to it.
+
+        Args:
+            volume: Cinder's.
+            copy: the same, of the volume's copy. Cinder does not delete it by then.
+
+        Raises:
+            MigrationGivenUp: somebody is.
+        """
+        if not database.rows_of(copy, self.target).attachments:
+            row = database.rows_of(volume, self.target).volume
+            left = f"; its copy is left as volume {copy['id']}, to be deleted"
+            refuse_busy(volume, row, left)
+
     def expects(self, volume: Any) -> bool:
         """Say whether the volume was left exported, whatever the target has now."""
         record = self._records.of(volume)

@@ -91,11 +91,16 @@ class Migrations:
             return self._let_in.pop(volume["name_id"], 0)
 
 
-def refuse_busy(volume: Any, row: VolumeRow | None) -> None:
+def refuse_busy(volume: Any, row: VolumeRow | None, left: str = "") -> None:
     """Give a migration up if somebody has the volume, or is about to.
+
+    Args:
+        volume: Cinder's.
+        row: its row as it is now.
+        left: what that leaves behind, in words.
 
     Raises:
         MigrationGivenUp: somebody is.
     """
     if row is not None and row.status not in _IDLE:
-        raise MigrationGivenUp(volume=volume["id"], cause=f"it is {row.status}")
+        raise MigrationGivenUp(volume=volume["id"], cause=f"it is {row.status}{left}")

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 from cinder import objects
-from cinder.exception import CinderException, VolumeBackendAPIException
+from cinder.exception import (
+    CinderException,
+    VolumeBackendAPIException,
+    VolumeNotFound,
+)
 from cinder.volume.drivers import lvm
 
 from taikun_cinder.access.guard import LookFirst
@@ -156,6 +160,26 @@ def test_volume_that_came_back_to_where_its_source_was_left_is_not_deleted_by_th
     cloud.driver.delete_volume(cloud.load(volume))
     cloud.load(volume).destroy()
     cloud.driver.delete_volume(cloud.load(left))
+
+
+@pytest.mark.parametrize("status", ["deleting", "error_deleting", "available"])
+def test_source_that_is_left_is_deleted_by_cinder_when_the_volume_is_gone(
+    cloud, status
+):
+    """By Cinder's manager, which gives the rows of what fails another status."""
+    volume = cloud.volume()
+    left = cloud.volume(_name_id=volume, status=status, migration_status="deleting")
+    for _ in range(2):
+        with pytest.raises(VolumeShared):
+            cloud.manager.delete_volume(cloud.context, cloud.load(left))
+        assert cloud.load(left).status == "error_deleting"
+    for one in volume, left:
+        row = cloud.load(one)
+        row.status = "deleting"
+        row.save()
+        cloud.manager.delete_volume(cloud.context, row)
+        with pytest.raises(VolumeNotFound):
+            cloud.load(one)
 
 
 def test_both_volumes_of_a_migration_are_disconnected_by_the_one_connector(
@@ -376,5 +400,8 @@ def test_a_volume_that_a_server_came_to_gets_no_copy(
     if renames:
         assert cloud.driver.update_migrated_volume(*arguments) == {}
         return
-    with pytest.raises(MigrationGivenUp, match="it is reserved"):
+    told = f"it is reserved; its copy is left as volume {worker.id}"
+    with pytest.raises(MigrationGivenUp, match=told):
         cloud.driver.update_migrated_volume(*arguments)
+    cloud.attach(worker.id, A)  # as Nova, which had a server to move to it
+    assert cloud.driver.update_migrated_volume(*arguments) == {}
