@@ -41,6 +41,14 @@ def _options() -> argparse.Namespace:
         help="only this one; may be given several times (all)",
     )
     parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=tuple(FAULTS),
+        metavar="FAULT",
+        help="not this one; may be given several times",
+    )
+    parser.add_argument(
         "--deed",
         action="append",
         default=[],
@@ -51,7 +59,12 @@ def _options() -> argparse.Namespace:
         "--thin", action="store_true", help="keep the shared volumes in a thin pool"
     )
     parser.add_argument("--keep", action="store_true", help="leave the lab up")
-    return parser.parse_args()
+    options = parser.parse_args()
+    chosen = options.fault or tuple(FAULTS)
+    options.faults = [name for name in chosen if name not in options.without]
+    if not options.faults:
+        parser.error("--without leaves no fault")
+    return options
 
 
 def _tell(outcome: Outcome, run: Run, about: dict[str, str], where: Terminal) -> None:
@@ -113,7 +126,7 @@ def _run(
     deeds = options.deed or DEEDS
     cluster.prepare(deeds, thin=options.thin)
     up = progress.elapsed()
-    run = Run(cluster, seed, options.volumes, options.fault, deeds, progress)
+    run = Run(cluster, seed, options.volumes, options.faults, deeds, progress)
     outcome = run.live(60 * options.minutes)
     rest = progress.elapsed() - up - outcome.lasted
     about = {

@@ -78,7 +78,7 @@ class Run:
         cluster: where; nobody else uses it.
         seed: what it does follows from it, but for the time that each thing takes.
         volumes: how many are shared.
-        faults: the names of those to choose from; all of them if it is empty.
+        faults: the names of those to choose from, at least one.
         deeds: what is done to volumes meanwhile, see ``DEEDS``.
         progress: is told what it is at.
     """
