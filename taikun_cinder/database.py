@@ -23,6 +23,7 @@ from taikun_cinder import attachment_rows, words
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.cinder_db import api as db
 from taikun_cinder.cinder_db import models
+from taikun_cinder.exception import VolumeRowDamaged
 from taikun_cinder.targets.base import Target
 
 LOG = logging.getLogger(__name__)
@@ -289,6 +290,8 @@ def tell(error: Exception, what: str) -> None:
         # What follows is the query, its values, and where SQLAlchemy explains itself.
         cause = _BESIDE.split(words.cause(error))[0]
         LOG.error("%s. Cinder's database cannot be read or written: %s", what, cause)
+    elif isinstance(error, VolumeRowDamaged):
+        LOG.error("%s. %s", what, error.msg)
     else:
         LOG.error(what, exc_info=error)
 

@@ -65,6 +65,17 @@ class VolumeMoved(exception.VolumeDriverException):
     )
 
 
+class VolumeRowDamaged(exception.VolumeDriverException):
+    """A volume's row says nothing of which logical volume is its own."""
+
+    message = (
+        "Nothing was done about volume %(volume)s, since its row in the table volumes "
+        "of Cinder's database has name_id='%(name_id)s', and that is the id of no "
+        "volume. Find its logical volume (lvs: volume-ID), set name_id to that ID, or "
+        "to NULL where it is the volume's own, and repeat the request."
+    )
+
+
 class VolumeMigrates(exception.VolumeDriverException):
     """A volume is to be attached while it must stay as it is."""
 

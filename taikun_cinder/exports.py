@@ -483,7 +483,7 @@ class Exports:
 
     def forget(self, volume: Any) -> None:
         """Forget a volume that is gone."""
-        with locks.held(volume["name_id"]):
+        with locks.held_for(volume):
             # The source of a migration has, in the end, the name of the volume.
             if not self._others(volume):
                 self._records.forget(volume["name_id"])
@@ -510,7 +510,7 @@ class Exports:
     @contextlib.contextmanager
     def locked(self, volume: Any) -> Iterator[Known]:
         """Have the volume's lock meanwhile, and all that is known about it."""
-        with locks.held(volume["name_id"]):
+        with locks.held_for(volume):
             yield self._settled(volume, self.look(volume))
 
     def look(self, volume: Any) -> Known:

@@ -18,6 +18,14 @@ from taikun_cinder.access.model import Export, Grant, Portal
 _ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
+def is_name_id(name_id: object) -> bool:
+    """Say whether it can be the ``name_id`` of a volume: Cinder makes no others.
+
+    All that is named by it (a file, a lock, a device, a target) would be another's.
+    """
+    return isinstance(name_id, str) and re.fullmatch(_ID, name_id) is not None
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """The layout of a back end's exports, by its options.

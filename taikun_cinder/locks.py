@@ -18,7 +18,8 @@ from tooz.coordination import (
 )
 
 from taikun_cinder import waits
-from taikun_cinder.exception import LocksDown
+from taikun_cinder.exception import LocksDown, VolumeRowDamaged
+from taikun_cinder.layout import is_name_id
 
 LOG = logging.getLogger(__name__)
 
@@ -27,14 +28,40 @@ _PAUSE = 1.0
 
 
 def of_volume(volume: Any) -> Any:
-    """Give the lock of a volume of Cinder's."""
-    # By name_id, which two rows may share for a while.
-    return of(volume["name_id"])
+    """Give the lock of a volume of Cinder's.
+
+    Raises:
+        VolumeRowDamaged: see ``name_id_of``.
+    """
+    return of(name_id_of(volume))
+
+
+def name_id_of(volume: Any) -> str:
+    """Give the ``name_id`` of a volume of Cinder's, by which all of it is named.
+
+    Two rows may share it for a while.
+
+    Raises:
+        VolumeRowDamaged: it cannot be one.
+    """
+    name_id = volume["name_id"]
+    if not is_name_id(name_id):
+        raise VolumeRowDamaged(volume=volume["id"], name_id=name_id)
+    return str(name_id)
 
 
 def of(name_id: str) -> Any:
     """Give the lock of what is named by a ``name_id``."""
     return coordination.COORDINATOR.get_lock(name(name_id))
+
+
+def held_for(volume: Any) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of a volume of Cinder's during the block, as ``held``.
+
+    Raises:
+        VolumeRowDamaged: see ``name_id_of``.
+    """
+    return held(name_id_of(volume))
 
 
 @contextlib.contextmanager
@@ -70,6 +97,9 @@ def tried(volume: Any, patience: float) -> Iterator[bool]:
 
     Returns:
         whether it is held.
+
+    Raises:
+        VolumeRowDamaged: see ``name_id_of``.
     """
     lock = of_volume(volume)
     try:

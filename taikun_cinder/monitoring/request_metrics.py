@@ -33,6 +33,7 @@ ATTACH_ERRORS = (
     exception.TargetUnreadable,
     exception.VolumeMigrates,
     exception.VolumeMoved,
+    exception.VolumeRowDamaged,
 )
 
 #: What a detach can fail with.
@@ -46,6 +47,7 @@ DETACH_ERRORS = (
     exception.TargetUnreadable,
     exception.UnknownInitiator,
     exception.VolumeMoved,
+    exception.VolumeRowDamaged,
 )
 
 #: The durations that are told apart, by their upper bounds in seconds. A call of the

@@ -61,10 +61,10 @@ def lose(*attached, table=models.VolumeAttachment):
             session.query(table).filter_by(id=lost.id).delete()
 
 
-def spoil(attached, **columns):
+def spoil(row, table=models.VolumeAttachment, **columns):
     """Write into a row what Cinder does not write."""
     with db.main_context_manager.writer.using(context.get_admin_context()) as session:
-        session.query(models.VolumeAttachment).filter_by(id=attached.id).update(columns)
+        session.query(table).filter_by(id=row.id).update(columns)
 
 
 def move(attached, volume):

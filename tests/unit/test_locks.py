@@ -13,7 +13,8 @@ from tooz.coordination import ToozConnectionError
 from taikun_cinder import locks
 from taikun_cinder.exception import LocksDown
 
-VOLUME = {"name_id": "v"}
+ID = "c0ffee00-0000-4000-8000-000000000001"
+VOLUME = {"id": ID, "name_id": ID}
 
 
 class _Lock:

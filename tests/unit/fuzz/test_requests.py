@@ -2,6 +2,7 @@
 """Requests that say anything at all, beside a host that must not notice."""
 
 import json
+from pathlib import Path
 
 import pytest
 from cinder.exception import CinderException
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taikun_cinder import extra_specs
-from tests.unit.cloud import A, B, lose, spoil
+from taikun_cinder.cinder_db import models
+from taikun_cinder.exception import VolumeRowDamaged
+from tests.unit.cloud import A, Attached, B, lose, spoil
 from tests.unit.fuzz.strategies import (
     DATABASE_TEXT,
     EVIL,
@@ -110,6 +113,66 @@ def test_any_row_of_an_attachment_lets_nobody_in_and_takes_no_disk(
     assert host.writes()
     lose(other)
     cloud.pass_often()
+    _untouched(cloud, volume, host)
+
+
+@SAME_CLOUD
+@given(
+    column=st.sampled_from(
+        [
+            "_name_id",
+            "availability_zone",
+            "display_name",
+            "migration_status",
+            "provider_auth",
+            "provider_id",
+            "provider_location",
+            "status",
+        ]
+    ),
+    value=DATABASE_TEXT,
+)
+def test_any_row_of_a_volume_lets_nobody_in_and_takes_no_disk(
+    cloud, shared, column, value
+):
+    volume, host = shared
+    usual = getattr(cloud.load(volume), column)
+    spoil(Attached(volume), models.Volume, **{column: value})
+    reserved = cloud.reserve(volume)
+    _answer(cloud.driver.initialize_connection, cloud.load(volume), dict(A))
+    cloud.pass_often()
+    assert host.session.alive
+    assert host.writes()
+    cloud.forget(volume, reserved)
+    spoil(Attached(volume), models.Volume, **{column: usual})
+    cloud.pass_often()
+    _untouched(cloud, volume, host)
+
+
+@pytest.mark.parametrize("name_id", ["../../x", "..", "a/b", "x", "\0", "\u00e9"])
+def test_a_row_with_the_name_of_no_volume_is_told_and_nothing_changed(
+    cloud, shared, name_id, caplog
+):
+    volume, host = shared
+    folder = Path(cloud.driver.configuration.taikun_state_path)
+    before = sorted(folder.parent.rglob("*"))
+    spoil(Attached(volume), models.Volume, _name_id=name_id)
+    reserved = cloud.reserve(volume)
+    for call in (
+        cloud.driver.initialize_connection,
+        cloud.driver.terminate_connection,
+    ):
+        with pytest.raises(VolumeRowDamaged, match=f"(?s){volume}.*name_id"):
+            call(cloud.load(volume), dict(A))
+    caplog.clear()
+    cloud.reconcile()
+    assert "is the id of no volume" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert host.session.alive
+    assert sorted(folder.parent.rglob("*")) == before
+    cloud.forget(volume, reserved)
+    spoil(Attached(volume), models.Volume, _name_id=None)
+    cloud.reconcile()
     _untouched(cloud, volume, host)
 
 
