@@ -170,7 +170,7 @@ def create_acl(target: str, initiator: str) -> None:
 
 @_change(checks.folder)
 def remove_acl(target: str, initiator: str) -> None:
-    """Remove an ACL, in whatever case it is written. Its session ends at once."""
+    """Remove an ACL, in whatever case it is written. Its session ends first."""
     if initiator in state.dynamic_sessions(_tpg(target)):
         # The ACL that the kernel made by itself becomes one that can be removed
         # (core_tpg_add_initiator_node_acl() in target_core_tpg.c).
@@ -291,9 +291,28 @@ def _remove_tpg(tpg: str) -> None:
 
 
 def _remove_acl(acl: str) -> None:
+    _end_session(acl)
     for name in files.entries(acl, "lun_"):
         _remove_lun(f"{acl}/{name}")
     files.remove(acl)
+
+
+def _end_session(acl: str) -> None:
+    """End the session of an ACL, and let no other begin.
+
+    Who is logged in while his LUN 0 is taken away reads from a LUN of the kernel's own:
+    the first sectors are what the node's memory had by chance, without any error
+    (transport_lookup_cmd_lun(), core_dev_setup_virtual_lun0(), rd_execute_rw()).
+
+    A queue of another depth ends the sessions of an ACL, and waits for their commands
+    (core_tpg_set_initiator_node_queue_depth()). Without a password nobody can log in by
+    it (chap_server_open()), so the host is not back at once.
+    """
+    depth = files.get(f"{acl}/cmdsn_depth")
+    if depth is None:
+        return  # somebody else has removed it
+    files.put(f"{acl}/auth/password", "NULL")
+    files.put(f"{acl}/cmdsn_depth", "1" if depth != "1" else "2")
 
 
 def _remove_lun(lun: str) -> None:

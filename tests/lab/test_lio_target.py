@@ -145,6 +145,31 @@ def test_revocation_ends_the_session_at_once(node: SingleNode, lab: NodeLab) -> 
     lab.refused(grant(B))
 
 
+def test_who_loses_the_volume_reads_nothing_else_meanwhile(lab: NodeLab) -> None:
+    """Without its LUN 0, a session would be answered with the kernel's memory."""
+    lab.ensure(lab.export(grant(A)))
+    session = lab.login(grant(A))
+    session.write(b"the volume's")
+    remove = steps.RemoveAcl(A)
+    seen = lab.world.guest("take_and_read", lab.name, remove, session.path)
+    assert not session.alive
+    assert {read.rstrip(b"\0") for read in seen} == {b"the volume's"}
+    session.forget()
+
+
+def test_a_session_without_its_lun_is_answered_with_the_kernels_memory(
+    lab: NodeLab,
+) -> None:
+    """Why the driver takes no LUN 0 from a session: LIO answers without an error."""
+    lab.ensure(lab.export(grant(A)))
+    session = lab.login(grant(A))
+    session.write(b"the volume's")
+    unmap = steps.UnmapLun(A, 0)
+    seen = lab.world.guest("take_and_read", lab.name, unmap, session.path)
+    assert session.alive
+    assert {read.rstrip(b"\0") for read in seen} > {b"the volume's"}
+
+
 def test_a_volume_is_the_same_device_after_a_new_export(lab: NodeLab) -> None:
     lab.ensure(lab.export(grant(A)))
     first = lab.login(grant(A))

@@ -3,11 +3,13 @@
 
 import contextlib
 import errno
+import functools
+import mmap
 import os
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from lab.guest import initiators
 from lab.guest.system import run
 from lab.plan import VOLUME_GROUP
 from taikun_cinder import privsep
+from taikun_cinder.privsep import files
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.targets.lio import steps
 from taikun_cinder.targets.lio.kernel import NodesKernel
@@ -63,6 +66,54 @@ def together(calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
     for thread in threads:
         thread.join()
     return results
+
+
+def take_and_read(name: str, step: steps.Step, path: str) -> list[bytes]:
+    """Take a step, and read a disk's first sector after each change of configfs.
+
+    Returns:
+        each content that was read without an error, the first one before the step.
+    """
+    found = [_first_sector(path)]
+    reads: list[threading.Thread] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            found.append(_first_sector(path))
+
+    def then_read(change: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(change)
+        def changed(*arguments: str) -> None:
+            change(*arguments)
+            # Without its session, the host waits for longer than this test.
+            if not any(thread.is_alive() for thread in reads):
+                reads.append(threading.Thread(target=read, daemon=True))
+                reads[-1].start()
+                reads[-1].join(0.5)
+
+        return changed
+
+    names = ("put", "make", "remove", "link", "unlink")
+    before = {change: getattr(files, change) for change in names}
+    try:
+        for change, real in before.items():
+            setattr(files, change, then_read(real))
+        prepare()
+        privileged.apply(name, [step.call])
+    finally:
+        for change, real in before.items():
+            setattr(files, change, real)
+    return found
+
+
+def _first_sector(path: str) -> bytes:
+    with mmap.mmap(-1, mmap.PAGESIZE) as page, memoryview(page)[:512] as view:
+        device = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        try:
+            os.preadv(device, [view], 0)
+        finally:
+            os.close(device)
+        return bytes(view)
 
 
 def take(name: str, step: steps.Step) -> None:

@@ -30,6 +30,9 @@ class Acl(Folder):
         super().__init__()
         self.tpg, self.node = tpg, node
         self.attributes["info"] = Attribute(self._info)
+        self.attributes["cmdsn_depth"] = Attribute(
+            lambda: f"{node.depth}\n", self._put_depth
+        )
         self.add_default("param")
         self.add_default("fabric_statistics")
         self.add_default("auth").attributes |= node.auth.attributes()
@@ -53,6 +56,13 @@ class Acl(Folder):
             "CID: 0  Connection State: TARG_CONN_STATE_LOGGED_IN\n"
             "   Address 192.0.2.200 TCP  StatSN: 0x00000001\n"
         )
+
+    def _put_depth(self, text: str) -> None:
+        """Do core_tpg_set_initiator_node_queue_depth()."""
+        wanted = number(text, *range(1, 513))
+        if wanted != self.node.depth:
+            self.node.depth = wanted
+            self.tpg.end_session(self.node)
 
     def _put_authentication(self, text: str) -> None:
         self.node.authentication = number(text, -1, 0, 1)

@@ -15,6 +15,9 @@ from tests.contract.world import LoginRefused
 from tests.unit.privsep.target_core import Device
 from tests.unit.privsep.tpg import Entry, Node, Tpg
 
+#: What the kernel answers who reads from its virtual LUN 0: what is in its memory.
+CHANCE = b"\x00of the node's memory\xfe"
+
 
 @dataclasses.dataclass(frozen=True)
 class Access:
@@ -88,7 +91,12 @@ class ImitatedSession:
         self._disk().content = content
 
     def read(self) -> bytes:
-        """Read from the disk what was written last."""
+        """Read from the disk what was written last.
+
+        What a LUN 0 that is not there answers is not the disk's: ``CHANCE``.
+        """
+        if self.alive and self._index == LUN and LUN not in self._node.entries:
+            return CHANCE
         return self._disk().content
 
     def logout(self) -> None:

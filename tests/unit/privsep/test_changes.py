@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each change does what it is asked for, whatever it finds, and can be repeated."""
 
+import contextlib
 import errno
 
 import pytest
@@ -264,6 +265,24 @@ def test_nobody_gets_in_while_a_target_is_removed(shared):
     change(shared, "remove_target")
     assert len(tries) > 5
     assert not any(tries)
+
+
+@pytest.mark.parametrize("how", [("remove_acl", str(A)), ("remove_target",)])
+def test_who_loses_the_volume_reads_nothing_else_meanwhile(shared, how):
+    session = shared.login(grant(A))
+    session.write(b"the volume's")
+    seen = set()
+
+    def read():
+        with contextlib.suppress(OSError):
+            seen.add(session.read())
+        if not session.alive:
+            shared.refused(grant(A))
+
+    shared.node.mount.changed = read
+    change(shared, *how)
+    assert not session.alive
+    assert seen <= {b"the volume's"}
 
 
 def test_another_tpg_is_removed_with_all_that_is_in_it(shared):

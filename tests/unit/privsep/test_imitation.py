@@ -11,6 +11,7 @@ import pytest
 from taikun_cinder.access.model import Credentials, Portal
 from tests.contract.suite import A, B
 from tests.contract.world import LoginRefused
+from tests.unit.privsep import sessions
 from tests.unit.privsep.configfs import number
 
 TARGET = "iscsi/iqn.2010-10.org.openstack:volume-1"
@@ -109,6 +110,29 @@ def test_initiator_that_came_in_uninvited_keeps_its_luns_when_it_gets_an_acl(nod
     rmdir(node, f"{TPG}/acls/{B}/lun_0")
     rmdir(node, f"{TPG}/acls/{B}")
     assert not session.alive
+
+
+def test_who_has_no_lun_0_reads_what_is_in_the_kernels_memory(node):
+    """transport_lookup_cmd_lun(), and rd_execute_rw() of a device with rd_nullio."""
+    session = login(node)
+    node.unlink(f"{TPG}/acls/{A}/lun_0/y")
+    assert session.alive
+    assert session.read() == sessions.CHANCE
+    with pytest.raises(OSError, match="disk"):
+        session.other(1).read()
+    node.link(f"{TPG}/acls/{A}/lun_0/y", f"{TPG}/lun/lun_0")
+    assert session.read() != sessions.CHANCE
+
+
+def test_session_ends_when_its_acl_gets_another_depth(node):
+    """core_tpg_set_initiator_node_queue_depth()."""
+    session, depth = login(node), f"{TPG}/acls/{A}/cmdsn_depth"
+    node.put(depth, node.get(depth))
+    assert session.alive
+    node.put(depth, "65")
+    assert not session.alive
+    assert login(node).alive
+    refused(errno.EINVAL, node.put, depth, "0")
 
 
 @pytest.mark.parametrize(("path", "text"), [("enable", "0"), (f"acls/{A}", None)])

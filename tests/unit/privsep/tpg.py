@@ -48,6 +48,7 @@ class Node:
         dynamic: whether a login made it, so that it is in no folder.
         entries: its LUNs, by the index that it sees.
         session: whatever stands for the session that it has.
+        depth: how many commands it may have under way.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Node:
     auth: chap.Auth = dataclasses.field(default_factory=chap.Auth)
     authentication: int = _INHERITED
     session: object = None
+    depth: int = 64
 
 
 class Tpg(Folder):

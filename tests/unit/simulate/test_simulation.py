@@ -26,7 +26,7 @@ HELPS = {
         "weights": {"migrate_volume": 9, "reconcile": 4},
     },
     "copies-beside-servers": {"weights": {"migrate_volume": 9}},
-    "comes-late-and-goes-on": {"rates": {"switch": 0.1, "fault": 0.05}},
+    "comes-late-and-goes-on": {"rates": {"switch": 0.1, "fault": 0.08}},
 }
 
 KERNELS = ("memory", "configfs")
