@@ -267,6 +267,9 @@ class Target(Protocol):
     ) -> Result:
         """Make it so, and change nothing else.
 
+        A host that is logged in, and that is to have the readers' disk only from now
+        on, may keep its main disk to read until it logs out.
+
         Args:
             name: the target's.
             desired: None to remove everything.

@@ -10,7 +10,7 @@ import itertools
 
 import pytest
 
-from taikun_cinder.access.model import Credentials, Export, Initiator, Mode
+from taikun_cinder.access.model import Credentials, Export, Grant, Initiator, Mode
 from taikun_cinder.targets.base import Result
 from taikun_cinder.targets.lio import disk_steps, steps
 from taikun_cinder.targets.lio.plan import personal, plan
@@ -152,6 +152,26 @@ class LioContract(TargetContract):
         assert (session.alive, reading.alive) == (True, True)
         lab.login(grant(B)).read()
         assert lab.login(reader(C)).read() == b"undisturbed"
+
+    @pytest.mark.parametrize("before", [grant(B), reader(B, Mode.RW)], ids=repr)
+    def test_who_may_only_read_from_now_on_reads_the_volume_by_each_of_its_disks(
+        self, lab: LioLab, before: Grant
+    ) -> None:
+        lab.ensure(lab.export(before))
+        main = lab.login(before)
+        main.write(b"the volume's")
+        lab.ensure(lab.export(reader(B)))
+        with pytest.raises(OSError, match=r".*"):
+            main.write(b"of who may only read")
+        # Not what the kernel answers where there is no LUN 0: its memory.
+        assert main.read() == b"the volume's"
+        assert main.alive
+        assert main.other(1).read() == b"the volume's"
+        assert lab.ensure(lab.export(reader(B))) == Result()
+        main.logout()
+        unmap = steps.UnmapLun(B, 0)
+        assert str(unmap) in lab.ensure(lab.export(reader(B))).changes
+        assert lab.login(reader(B)).read() == b"the volume's"
 
     def test_foreign_portal_goes_when_nobody_is_logged_in(self, lab: LioLab) -> None:
         desired = lab.export(grant(A))

@@ -13,6 +13,9 @@ from taikun_cinder.targets.lio.states import LUN, AclState, BackstoreState, LioS
 from taikun_cinder.targets.lio.steps import AddPortal, Step, after
 from taikun_cinder.targets.lio.target import LioTarget
 
+#: What a LUN of the kernel's own answers who reads: what is in the node's memory.
+CHANCE = b"\x00of the node's memory\xfe"
+
 
 class LoginRefusedError(Exception):
     """The target does not let this host in."""
@@ -166,6 +169,15 @@ class MemoryKernel:
             raise OSError("write protected")
         return backstore.device
 
+    def is_virtual(self, session: "Session") -> bool:
+        """Say whether a session's disk is a LUN of the kernel's own.
+
+        LIO shows it under 0 where an ACL has nothing there (``tpg_virt_lun0``).
+        """
+        acl = self.read(session.name).acls.get(session.initiator)
+        current = acl is not None and self.is_current(session)
+        return bool(current and acl and session.lun == LUN and LUN not in acl.mapped)
+
     def content(self, device: str) -> bytes:
         """Give what is on a device."""
         return self._devices.get(device, b"")
@@ -238,6 +250,8 @@ class Session:
         Raises:
             OSError: the target refuses it.
         """
+        if self.kernel.is_virtual(self):
+            return CHANCE
         return self.kernel.content(self.kernel.device_of(self, writing=False))
 
     def logout(self) -> None:

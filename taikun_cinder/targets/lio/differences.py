@@ -42,7 +42,7 @@ def differences(observed: LioState, desired: Export | None) -> Iterator[Differen
     if desired is None:
         yield from _unwanted(observed)
         return
-    desired = _servable(observed, desired)
+    desired = _with_held_disks(observed, _servable(observed, desired))
     view = View(observed, desired)
     yield from _logins(view)
     yield from parts.passable(view)
@@ -71,6 +71,27 @@ def _servable(observed: LioState, desired: Export) -> Export:
     if not left_out:
         return desired
     return dataclasses.replace(desired, grants=desired.grants - left_out)
+
+
+def _with_held_disks(observed: LioState, desired: Export) -> Export:
+    """Leave hosts that are logged in the main disk to read, where they may read at all.
+
+    Such a host is to see the readers' disk only. From a LUN 0 that is not there any
+    more it would read what the node's memory has by chance (``changes._end_session``
+    says why), and its session cannot be ended: the readers' disk is in it.
+    """
+    view = View(observed, desired)
+    held = {
+        grant: dataclasses.replace(grant, mode=Mode.RO)
+        for grant in desired.grants
+        if grant.mode is None and (acl := observed.acls.get(grant.initiator))
+        if acl.session and (mapped := acl.mapped.get(LUN))
+        if view.is_right(view.main, mapped)
+    }
+    if not held:
+        return desired
+    grants = frozenset(held.get(grant, grant) for grant in desired.grants)
+    return dataclasses.replace(desired, grants=grants)
 
 
 def _foreign(initiator: Initiator) -> Difference:
