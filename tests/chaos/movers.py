@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whoever moves a volume from one back end to the other, and deletes it."""
 
+import concurrent.futures
 import functools
 import threading
 import time
@@ -36,6 +37,9 @@ _GONE = 40
 
 #: How often a host comes to the volume before it is moved.
 _VISITS = 2
+
+#: When a host comes after a migration has begun, in seconds.
+_COMES = (0, 10)
 
 
 class Mover(Person):
@@ -83,7 +87,8 @@ class Mover(Person):
     def _use(self, stop: threading.Event) -> None:
         """Create a volume, use it, move it, use it again, and delete it."""
         visit = functools.partial(self._visit, stop)
-        for deed in (self._create, visit, self._move, visit, self.tidy):
+        move = functools.partial(self._move, stop)
+        for deed in (self._create, visit, move, visit, self.tidy):
             if stop.is_set():
                 return  # with what is left for the end
             deed()
@@ -103,21 +108,29 @@ class Mover(Person):
     def _visit(self, stop: threading.Event) -> None:
         """Let hosts come and go, one after the other, and look at what they left."""
         for _ in range(_VISITS):
-            sharer = Sharer(
-                self._cluster,
-                self._book,
-                self._volume,
-                self._blocks,
-                str(self._chance.random()),
-                self._chance.choice(self._hosts),
-            )
-            self.sharers.append(sharer)
+            sharer = self._sharer()
             sharer.visit(stop)
-            for name, times in sharer.done.items():
-                self.done[name] = self.done.get(name, 0) + times
-            if sharer.left:
-                raise LabError(f"a host has volume {self._volume} still")
+            self._take_leave(sharer)
         self._look()
+
+    def _sharer(self) -> Sharer:
+        """Give somebody on any host who is to use the volume."""
+        sharer = Sharer(
+            self._cluster,
+            self._book,
+            self._volume,
+            self._blocks,
+            str(self._chance.random()),
+            self._chance.choice(self._hosts),
+        )
+        self.sharers.append(sharer)
+        return sharer
+
+    def _take_leave(self, sharer: Sharer) -> None:
+        for name, times in sharer.done.items():
+            self.done[name] = self.done.get(name, 0) + times
+        if sharer.left:
+            raise LabError(f"a host has volume {self._volume} still")
 
     def _look(self) -> None:
         begun = self._book.now()
@@ -126,39 +139,77 @@ class Mover(Person):
         name = f"look {begun:.1f} at {self._volume}"
         self._book.looked(name, self._volume, values, begun, self._book.now())
 
-    def _move(self) -> None:
+    def _move(self, stop: threading.Event) -> None:
         """Move it in one of the ways that there are, and look at it there."""
         volumes = self._cinder().volumes
         await_status(volumes, self._volume, "available", _MAKES)
         way = "retype to another back end" if self._by_type else "migration"
+        if not self._by_type and self._chance.random() < 0.5:
+            way = "migration while a host comes"
         with self._book.during(self._lane, way):
             if self._by_type:
                 other = self._types[SECOND_BACKEND]
                 volumes.retype(self._volume, other, "on-demand")
                 await_retype(volumes, self._volume, other, _MOVES)
+            elif way == "migration":
+                here, there = self._begin_migration()
+                if self._end_migration() != there:
+                    raise LabError(f"volume {self._volume} is not moved from {here}")
             else:
-                self._migrate()
+                self._migrate_beside_a_host(stop)
+            await_status(volumes, self._volume, "available", _MAKES)
         self._look()
         self._count(way)
 
-    def _migrate(self) -> None:
+    def _migrate_beside_a_host(self, stop: threading.Event) -> None:
+        """Let a host come meanwhile. It may be refused, or the migration given up.
+
+        Whichever it is, what the host wrote has to be on the volume then.
+        """
+        sharer, late = self._sharer(), self._chance.uniform(*_COMES)
+
+        def visit() -> None:
+            self._cluster.sandbox.join_network()
+            stop.wait(late)
+            sharer.visit(stop)
+
+        here, _ = self._begin_migration()
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            visited = executor.submit(visit)
+            ended = self._end_migration()
+            visited.result()
+        self._take_leave(sharer)
+        # An attachment that is deleted meanwhile leaves the volume's status as it was
+        # (volume_detached in cinder.db); an operator resets it.
+        admin = self._cluster.clients.volume("admin").volumes
+        admin.reset_state(self._volume, "available", "detached")
+        self._count("migration given up" if ended == here else "migration done beside")
+
+    def _begin_migration(self) -> tuple[str, str]:
+        """Ask for it; give the pools that the volume leaves, and that it goes to."""
         admin = self._cluster.clients.volume("admin").volumes
         here = admin.get(self._volume).to_dict()["os-vol-host-attr:host"]
-        (pool,) = (name for name in self._cluster.pools() if name != here)
+        (there,) = (name for name in self._cluster.pools() if name != here)
         # By a host's copy: over iSCSI, as if the back ends were on two nodes.
-        admin.migrate_volume(self._volume, pool, self._chance.random() < 0.5, False)
+        admin.migrate_volume(self._volume, there, self._chance.random() < 0.5, False)
+        return here, there
+
+    def _end_migration(self) -> str:
+        """Wait for its end; give the pool that the volume is in then.
+
+        Raises:
+            LabError: it does not end in time.
+        """
+        admin = self._cluster.clients.volume("admin").volumes
         deadline = time.monotonic() + _MOVES
         while True:
             found = admin.get(self._volume).to_dict()
             state = found["os-vol-mig-status-attr:migstat"]
             if state in ("success", "error"):
-                break
+                return str(found["os-vol-host-attr:host"])
             if time.monotonic() > deadline:
                 raise LabError(f"volume {self._volume} is still {state}")
             threading.Event().wait(0.5)
-        if state == "error" or found["os-vol-host-attr:host"] != pool:
-            raise LabError(f"volume {self._volume} is not moved to {pool}")
-        await_status(admin, self._volume, "available", _MAKES)
 
     def tidy(self) -> None:
         """Delete the volume, if there is one.
