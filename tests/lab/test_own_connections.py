@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's own connections, which no attachment shows: backup, restore, migration."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cinderclient import exceptions
 
 from lab import attachments
 from lab.attachments import Attached
@@ -155,6 +157,78 @@ def _await_move(cluster: Cluster, volume: str, backend: str) -> None:
 def _identity(attached: Attached) -> tuple[str, str]:
     seen = attached.node.call("lab.guest.blocks", "identity", attached.path)
     return seen["serial"], seen["wwn"]
+
+
+@contextlib.contextmanager
+def _migrating(cluster: Cluster, volume: str, *, by_host: bool) -> Iterator[None]:
+    """Begin to move a volume, and let its copy stand still during the block."""
+    here, _ = _where(cluster, volume)
+    pool = next(name for name in cluster.pools() if f"@{here}#" not in name)
+    admin = cluster.clients.volume("admin").volumes
+    admin.migrate_volume(volume, pool, by_host, False)
+    storage = cluster.nodes[STORAGE_NODE.name]
+    _wait_for(lambda: bool(storage.run("pgrep -x dd || true")), True, 90)
+    storage.run("pkill -STOP -x dd")
+    try:
+        yield
+    finally:
+        storage.run("pkill -CONT -x dd")
+
+
+@pytest.mark.thorough  # a minute
+@pytest.mark.usefixtures("paths_service")
+def test_what_a_host_writes_while_another_copies_its_volume_is_kept(
+    cluster: Cluster,
+) -> None:
+    with shared.volume(cluster, None) as volume:
+        before, _ = _where(cluster, volume.id)
+        with _migrating(cluster, volume.id, by_host=True):
+            host = volume.attach("compute1")
+            host.write(7, "written meanwhile")
+            volume.detach(host)
+        _wait_for(lambda: _where(cluster, volume.id), (before, "error"))
+        _make_available(cluster, volume.id)
+        host = volume.attach("compute2")
+        assert host.read(7) == "written meanwhile"
+        volume.detach(host)
+        assert not volume.is_exported()
+
+
+@pytest.mark.thorough  # a minute
+@pytest.mark.usefixtures("paths_service")
+def test_nobody_comes_to_a_volume_while_the_driver_copies_it(cluster: Cluster) -> None:
+    with shared.volume(cluster, None) as volume:
+        before, _ = _where(cluster, volume.id)
+        with _migrating(cluster, volume.id, by_host=False):
+            with pytest.raises(exceptions.ClientException, match="being migrated"):
+                volume.attach("compute1")
+            (refused,) = _attachments(cluster, volume.id)
+            volume.end(refused)
+            assert not volume.is_exported()
+        after = BACKEND if before == PATHS_BACKEND else PATHS_BACKEND
+        _wait_for(lambda: _where(cluster, volume.id), (after, "success"))
+        _make_available(cluster, volume.id)
+        host = volume.attach("compute1")
+        host.write(7, "written in time")
+        volume.detach(host)
+
+
+def _make_available(cluster: Cluster, volume: str) -> None:
+    """Reset a volume's status, as an operator does.
+
+    An attachment that is deleted while the volume migrates leaves the status as it was
+    (volume_detached in cinder.db).
+    """
+    assert not _attachments(cluster, volume)
+    admin = cluster.clients.volume("admin")
+    admin.volumes.reset_state(volume, "available", "detached")
+    attachments.wait_for_status(admin, volume, "available")
+
+
+def _attachments(cluster: Cluster, volume: str) -> list[str]:
+    cinder = cluster.clients.volume(USER)
+    found = cinder.attachments.list(search_opts={"volume_id": volume})
+    return [str(one.id) for one in found]
 
 
 @pytest.mark.usefixtures("paths_service")
