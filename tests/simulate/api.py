@@ -13,8 +13,7 @@ from oslo_db import exception as db_exception
 from oslo_messaging import MessagingTimeout
 
 from tests.simulate import rpc
-from tests.simulate.model import Context, Use
-from tests.simulate.rows import Volume, VolumeAttachment
+from tests.simulate.model import Use
 from tests.simulate.world import World
 
 #: What a request can end with.
@@ -25,8 +24,6 @@ FAILURES = (
     processutils.ProcessExecutionError,
 )
 
-CONTEXT = Context()
-
 
 class Api:
     """The requests.
@@ -36,7 +33,7 @@ class Api:
     """
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        self._world, self._database = world, world.database
 
     def reserve(self, volume: str, server: str) -> str:
         """POST /attachments without a connector, but for the mode; give the row's id.
@@ -46,26 +43,22 @@ class Api:
         Raises:
             InvalidVolume: the volume's status does not let it.
         """
-        world, instance = self._world, self._world.servers[server]
-        row = Volume.get_by_id(CONTEXT, volume)
+        instance, database = self._world.servers[server], self._database
+        row = database.volume(volume)
         statuses = ("available", "in-use") if row.multiattach else "available"
         several = {"multiattach": row.multiattach, "deleted": False}
         wanted = {"status": statuses, **several}
         if not row.conditional_update({"status": "reserved"}, wanted):
-            row = Volume.get_by_id(CONTEXT, volume)
+            row = database.volume(volume)
             own = [one.instance_uuid for one in row.volume_attachment]
             if row.status not in ("in-use", "reserved") or instance not in own:
                 raise exception.InvalidVolume(reason="its status")
-        database = world.database
-        return database.write(
-            "attachment", lambda: database.add_attachment(volume, instance, "reserved")
-        )
+        return database.reserve(volume, instance)
 
-    @staticmethod
-    def set_mode(attachment: str, mode: str | None) -> None:
+    def set_mode(self, attachment: str, mode: str | None) -> None:
         """Write down the mode, the last thing that POST /attachments does."""
-        row = VolumeAttachment.get_by_id(CONTEXT, attachment)
-        row.update({"attach_mode": _mode(row.volume_id, mode or "null")})
+        row = self._database.attachment(attachment)
+        row.update({"attach_mode": self._mode(row.volume_id, mode or "null")})
         row.save()
 
     def update(self, use: Use, late: str = "") -> dict[str, Any]:
@@ -76,8 +69,8 @@ class Api:
             late: the mode, if this is a part of POST /attachments: the driver is not
                 told, and the row has it with the connection_info.
         """
-        row = VolumeAttachment.get_by_id(CONTEXT, use.attachment)
-        volume = Volume.get_by_id(CONTEXT, use.volume)
+        row = self._database.attachment(use.attachment)
+        volume = self._database.volume(use.volume)
         self._world.begin_use(use)
         use.type = volume.volume_type_id
         # What the page Limitations calls a lifted flag.
@@ -89,22 +82,21 @@ class Api:
             connector = use.host.connector()
             if late:
                 connector["mode"] = None
-            own = Volume(volume._values)
-            return manager.attachment_update(CONTEXT, own, connector, use.attachment)
+            own, context = self._database.sent(volume), self._database.request()
+            return manager.attachment_update(context, own, connector, use.attachment)
 
         what = f"attach {use.server} on {use.host.name}"
         found: dict[str, Any] = rpc.call(self._world, what, use.volume, update, use)
         row.update({"connection_info": found})
         if late:
-            row.update({"attach_mode": _mode(use.volume, late)})
+            row.update({"attach_mode": self._mode(use.volume, late)})
         row.save()
         return found
 
-    @staticmethod
-    def complete(use: Use) -> None:
+    def complete(self, use: Use) -> None:
         """POST /attachments/ID/action, os-complete (AttachmentsController.complete)."""
-        row = VolumeAttachment.get_by_id(CONTEXT, use.attachment)
-        volume = Volume.get_by_id(CONTEXT, use.volume)
+        row = self._database.attachment(use.attachment)
+        volume = self._database.volume(use.volume)
         row.update({"attach_status": "attached"})
         row.save()
         volume.update({"status": "in-use", "attach_status": "attached"})
@@ -112,20 +104,19 @@ class Api:
 
     def delete(self, use: Use) -> None:
         """DELETE /attachments/ID (API.attachment_delete)."""
-        row = VolumeAttachment.get_by_id(CONTEXT, use.attachment)
-        volume = Volume.get_by_id(CONTEXT, use.volume)
+        row = self._database.attachment(use.attachment)
+        volume = self._database.volume(use.volume)
         if row.attach_status != "reserved":
 
             def delete(manager: Any) -> None:
-                own = Volume(volume._values)
-                manager.attachment_delete(CONTEXT, use.attachment, own)
+                own, context = self._database.sent(volume), self._database.request()
+                manager.attachment_delete(context, use.attachment, own)
 
             what = f"detach {use.server} on {use.host.name}"
             rpc.call(self._world, what, use.volume, delete)
         volume.finish_detach(use.attachment)
 
-
-def _mode(volume: str, mode: str) -> str:
-    """Give what Cinder's API writes for a mode: any flag is ``ro`` to it."""
-    flag = Volume.get_by_id(CONTEXT, volume).admin_metadata.get("readonly")
-    return "ro" if flag else mode
+    def _mode(self, volume: str, mode: str) -> str:
+        """Give what Cinder's API writes for a mode: any flag is ``ro`` to it."""
+        flag = self._database.volume(volume).admin_metadata.get("readonly")
+        return "ro" if flag else mode

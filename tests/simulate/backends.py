@@ -11,7 +11,6 @@ from oslo_db import exception as db_exception
 from taikun_cinder import targets
 from taikun_cinder.driver import MultiattachLVMDriver
 from tests.simulate.actors import Process
-from tests.simulate.rows import Volume
 from tests.unit.memory import MemoryVolumeGroup
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ class Backend:
     def __init__(self, name: str, world: "World") -> None:
         self.name, self._world = name, world
         self.manager = self.managers[name]
-        self.manager.db = world.database
+        self.manager.db = world.database.api
         self.host = f"node@{name}"
         self.manager.host = self.host
         #: All names that it had.
@@ -156,7 +155,7 @@ class Backend:
         self.queue: list[Request] = []
         self.is_ready = False
         self.passes = self.under_way = 0
-        world.database.services[self.host] = _service(self.host, name)
+        world.database.add_service(self.host, name)
 
     def rename(self) -> None:
         """Give it another name, as with another backend_host; it is not running."""
@@ -164,8 +163,7 @@ class Backend:
         self.manager.host = self.host
         self.hosts.append(self.host)
         self.queue.clear()  # what waits there waits for the former name
-        services = self._world.database.services
-        services[self.host] = _service(self.host, self.host)
+        self._world.database.add_service(self.host, self.host)
 
     @property
     def driver(self) -> MultiattachLVMDriver:
@@ -207,7 +205,7 @@ class Backend:
         for row in list(self._world.database.volumes.values()):
             own = str(row["host"]).partition("#")[0] == self.host
             if own and not row["deleted"] and row["status"] == "in-use":
-                volume = Volume(row)
+                volume = self._world.database.seen(row["id"])
                 volume.update(self.driver.ensure_export(None, volume))
                 try:
                     volume.save()
@@ -232,7 +230,3 @@ class Backend:
                 self._world.expected.touch()
 
         self._world.scheduler.spawn(request.what, self.process, serve)
-
-
-def _service(host: str, uuid: str) -> dict[str, str]:
-    return {"host": host, "uuid": uuid, "availability_zone": "nova"}

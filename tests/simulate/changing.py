@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.simulate import rpc
-from tests.simulate.api import CONTEXT, FAILURES
+from tests.simulate.api import FAILURES
 from tests.simulate.broken import BrokenError
 from tests.simulate.decisions import Op
-from tests.simulate.rows import Volume
 from tests.simulate.tables import Values
 from tests.simulate.types import SPECS, is_multiattach
 from tests.simulate.uses import Uses
@@ -61,8 +60,9 @@ class Changing:
             group.with_snapshot.add(name)
 
         def extend(manager: Any) -> None:
-            own = Volume.get_by_id(CONTEXT, id_)
-            manager.extend_volume(CONTEXT, own, own.size + 1, None)
+            own = self._world.database.volume(id_)
+            context = self._world.database.request()
+            manager.extend_volume(context, own, own.size + 1, None)
 
         process = self._world.backend_of(id_).process
         self._extended[id_] = began = self._world.scheduler.now
@@ -91,20 +91,20 @@ class Changing:
         self._write(id_, {"multiattach": is_multiattach(to)})
 
         def retype(manager: Any) -> None:
-            own = Volume.get_by_id(CONTEXT, id_)
+            own = self._world.database.volume(id_)
             host = {"host": own.host, "cluster_name": None}
-            manager.retype(CONTEXT, own, to, host)
+            manager.retype(self._world.database.request(), own, to, host)
 
         self._cast(f"retype {volume}", id_, retype)
         # As the page Limitations says, Cinder leaves it so where it was refused.
         now = row["volume_type_id"]
-        self._write(id_, {"multiattach": is_multiattach(now) if now else True})
+        self._write(id_, {"multiattach": is_multiattach(now)})
         self._give_back(id_, ("retyping",), before)
 
     def _begin(self, volume: str, status: str) -> str | None:
         """Let a volume have another status; give the one that it had, or None."""
         try:
-            row = Volume.get_by_id(CONTEXT, volume)
+            row = self._world.database.volume(volume)
             before = str(row.status)
             wanted = {
                 "status": before,

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.simulate import rpc
-from tests.simulate.api import CONTEXT, FAILURES
+from tests.simulate.api import FAILURES
 from tests.simulate.broken import BrokenError
 from tests.simulate.changing import NOT_MIGRATING
 from tests.simulate.decisions import Op
-from tests.simulate.rows import Volume
 from tests.simulate.uses import Uses
 from tests.simulate.world import World
 
@@ -56,7 +55,7 @@ class Databases:
             return
         number = {"one": 1, "half": (len(attached) + 1) // 2, "all": len(attached)}
         for use in attached[: number[share]]:
-            row = world.database.attachments.pop(use.attachment, None)
+            row = world.database.lose_attachment(use.attachment)
             if row is not None:
                 world.lost[use.attachment] = row
                 use.missing_since = world.passes_before(use)
@@ -65,8 +64,7 @@ class Databases:
                 use.may_be_cut_off |= use.is_guessed or not is_in
                 self._uses.keep(use)
         if service == "too":
-            world.lost_services = dict(world.database.services)
-            world.database.services.clear()
+            world.lost_services = world.database.lose_services()
         world.expected.touch()
 
     def find_rows(self) -> None:
@@ -99,13 +97,10 @@ class Databases:
         row["status"] = "deleting"
 
         def delete(manager: Any) -> None:
-            manager.driver.remove_export(CONTEXT, Volume(row))
-            manager.driver.delete_volume(Volume(row))
-
-            def gone() -> None:
-                row["deleted"] = True
-
-            self._world.database.write("deleted", gone)
+            database = self._world.database
+            manager.driver.remove_export(database.request(), database.seen(id_))
+            manager.driver.delete_volume(database.seen(id_))
+            database.destroy(id_)
 
         try:
             rpc.call(self._world, f"delete {volume}", id_, delete)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.simulate import rpc
-from tests.simulate.api import CONTEXT, FAILURES
+from tests.simulate.api import FAILURES
 from tests.simulate.attaching import Attaching
 from tests.simulate.backends import Backend, Request
 from tests.simulate.broken import BrokenError
@@ -18,7 +18,6 @@ from tests.simulate.changing import NOT_MIGRATING
 from tests.simulate.copies import Copying
 from tests.simulate.decisions import Op
 from tests.simulate.own_connections import OwnConnections
-from tests.simulate.rows import Volume
 from tests.simulate.tables import Values
 from tests.simulate.types import SPECS, is_multiattach
 from tests.simulate.uses import Uses
@@ -29,7 +28,7 @@ from tests.simulate.world import World
 _PATIENCE = 400.0
 
 #: What migrates a volume, of its back end's manager.
-_Work = Callable[[Any, Volume, Values], None]
+_Work = Callable[[Any, Any, Values], None]
 
 
 class Migrating:
@@ -90,9 +89,9 @@ class Migrating:
         """
         status = {"status": "maintenance"} if lock == "yes" else {}
 
-        def migrate(manager: Any, row: Volume, place: Values) -> None:
-            copies = by == "host"
-            manager.migrate_volume(CONTEXT, row, place, force_host_copy=copies)
+        def migrate(manager: Any, row: Any, place: Values) -> None:
+            context, copies = self._world.database.request(), by == "host"
+            manager.migrate_volume(context, row, place, force_host_copy=copies)
 
         self._move(volume, host, {"migration_status": "starting", **status}, migrate)
 
@@ -103,9 +102,9 @@ class Migrating:
         if id_ is None or row is None or to == row["volume_type_id"]:
             return
 
-        def retype(manager: Any, row: Volume, place: Values) -> None:
-            policy = {"migration_policy": "on-demand"}
-            manager.retype(CONTEXT, row, to, place, **policy)
+        def retype(manager: Any, row: Any, place: Values) -> None:
+            context, policy = self._world.database.request(), "on-demand"
+            manager.retype(context, row, to, place, migration_policy=policy)
 
         self._world.types_of(id_).add(to)
         self._move(volume, host, {"status": "retyping"}, retype)
@@ -141,10 +140,10 @@ class Migrating:
         self._moving.discard(id_)
         self._own.copied.discard((id_, host))
 
-    def _begin(self, volume: str, values: Values) -> Volume | None:
+    def _begin(self, volume: str, values: Values) -> Any:
         """Write what Cinder's API writes; None if it refuses."""
         try:
-            row = Volume.get_by_id(CONTEXT, volume)
+            row = self._world.database.volume(volume)
             wanted = {"status": "available", "migration_status": NOT_MIGRATING}
             values = {"previous_status": "available", **values}
             done = row.conditional_update(values, wanted)
@@ -153,7 +152,7 @@ class Migrating:
         return row if done else None
 
     def _ask(
-        self, what: str, row: Volume, copying: Copying, work: _Work, to: Backend
+        self, what: str, row: Any, copying: Copying, work: _Work, to: Backend
     ) -> None:
         """Ask the volume's back end to migrate it, and wait until it does no more."""
         driver, group = to.driver, to.group.vg_name
@@ -166,7 +165,7 @@ class Migrating:
 
         def migrate(manager: Any) -> None:
             copying.serve()
-            work(manager, row.copy(), place)
+            work(manager, self._world.database.sent(row), place)
 
         request = rpc.cast(self._world, what, row.id, migrate)
         if request is None:
@@ -269,7 +268,8 @@ class Migrating:
         row.update(status="deleting", migration_status=None, attach_status="detached")
 
         def delete(manager: Any) -> None:
-            manager.delete_volume(CONTEXT, Volume.get_by_id(CONTEXT, left))
+            database = self._world.database
+            manager.delete_volume(database.request(), database.volume(left))
 
         with contextlib.suppress(*FAILURES):
             rpc.call(self._world, f"delete {left[:8]}", left, delete)

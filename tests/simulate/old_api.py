@@ -10,9 +10,7 @@ from typing import Any
 from cinder import exception
 
 from tests.simulate import rpc
-from tests.simulate.api import CONTEXT
-from tests.simulate.model import Context, Use
-from tests.simulate.rows import Volume
+from tests.simulate.model import Use
 from tests.simulate.tables import Values
 from tests.simulate.world import World
 
@@ -25,16 +23,15 @@ class OldApi:
     """
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        self._world, self._database = world, world.database
 
-    @staticmethod
-    def reserve(volume: str) -> None:
+    def reserve(self, volume: str) -> None:
         """Action os-reserve (API.reserve_volume).
 
         Raises:
             InvalidVolume: the volume's status does not let it.
         """
-        row = Volume.get_by_id(CONTEXT, volume)
+        row = self._database.volume(volume)
         statuses = ("available", "in-use") if row.multiattach else "available"
         several = {"multiattach": row.multiattach, "deleted": False}
         wanted = {"status": statuses, **several}
@@ -43,32 +40,22 @@ class OldApi:
 
     def unreserve(self, volume: str) -> None:
         """Action os-unreserve (API.unreserve_volume)."""
-        database = self._world.database
+        self._database.unreserve(volume)
 
-        def work() -> None:
-            row = database.volume(volume)
-            if row["status"] == "attaching":
-                has = database.attachments_of(volume)
-                row["status"] = "in-use" if has else "available"
-
-        database.write("unreserve", work)
-
-    @staticmethod
-    def begin_detaching(volume: str) -> None:
+    def begin_detaching(self, volume: str) -> None:
         """Action os-begin_detaching (API.begin_detaching).
 
         Raises:
             InvalidVolume: the volume's status does not let it.
         """
-        row = Volume.get_by_id(CONTEXT, volume)
+        row = self._database.volume(volume)
         wanted = {"status": "in-use", "attach_status": "attached"}
         if not row.conditional_update({"status": "detaching"}, wanted):
             raise exception.InvalidVolume(reason="its status")
 
-    @staticmethod
-    def roll_detaching(volume: str) -> None:
+    def roll_detaching(self, volume: str) -> None:
         """Action os-roll_detaching (API.roll_detaching)."""
-        row = Volume.get_by_id(CONTEXT, volume)
+        row = self._database.volume(volume)
         row.conditional_update({"status": "in-use"}, {"status": "detaching"})
 
     def connect(self, use: Use, *, own: bool = False) -> dict[str, Any]:
@@ -78,13 +65,14 @@ class OldApi:
             use: whose host is to be let in.
             own: whether Cinder itself asks, by RPC.
         """
-        volume = Volume.get_by_id(CONTEXT, use.volume)
+        volume = self._database.volume(use.volume)
         self._world.begin_use(use)
         use.is_unknown |= use.is_old and volume.status == "available"
 
         def connect(manager: Any) -> Any:
-            row, connector = Volume(volume._values), use.host.connector(own=own)
-            return manager.initialize_connection(CONTEXT, row, connector)
+            row, connector = self._database.sent(volume), use.host.connector(own=own)
+            context = self._database.request()
+            return manager.initialize_connection(context, row, connector)
 
         what = f"connect {use.host.name}"
         found = rpc.call(self._world, what, use.volume, connect, use)
@@ -93,15 +81,15 @@ class OldApi:
 
     def attach(self, use: Use) -> None:
         """Action os-attach, of a connection that is there (API.attach)."""
-        volume = Volume.get_by_id(CONTEXT, use.volume)
+        volume = self._database.volume(use.volume)
         if "readonly" not in volume.admin_metadata:
             volume.admin_metadata_update({"readonly": "False"}, delete=False)
         server = self._world.servers[use.server]
 
         def attach(manager: Any) -> None:
-            own = Volume(volume._values)
+            own = self._database.sent(volume)
             row = use.volume, server, None, "/dev/sdb", use.wish, own
-            manager.attach_volume(CONTEXT, *row)
+            manager.attach_volume(self._database.request(), *row)
 
         try:
             rpc.call(self._world, f"os-attach {use.server}", use.volume, attach)
@@ -110,7 +98,7 @@ class OldApi:
 
     def _attachment_of(self, volume: str, server: str) -> str:
         """Give the id of a server's attachment, as the volume shows it."""
-        rows = self._world.database.attachments_of(volume)
+        rows = self._database.attachments_of(volume)
         own = (row["id"] for row in rows if row["instance_uuid"] == server)
         return next(own, "")
 
@@ -119,7 +107,7 @@ class OldApi:
         volume: str,
         what: str,
         connector: Values | None,
-        request: Context | None = None,
+        request: Any = None,
     ) -> None:
         """Action os-terminate_connection (API.terminate_connection).
 
@@ -142,18 +130,18 @@ class OldApi:
         """End a connection of Cinder's own, which is made by RPC, by force."""
 
         def terminate(manager: Any) -> None:
-            connector = use.host.connector(own=True)
-            manager.terminate_connection(CONTEXT, use.volume, connector, force=True)
+            row = use.volume, use.host.connector(own=True)
+            manager.terminate_connection(self._database.request(), *row, force=True)
 
         rpc.call(self._world, f"disconnect {use.host.name}", use.volume, terminate)
 
-    def detach(self, use: Use, request: Context | None = None) -> None:
+    def detach(self, use: Use, request: Any = None) -> None:
         """Action os-detach (API.detach); for the arguments, see :meth:`terminate`."""
         request = request or self._request()
-        volume = Volume.get_by_id(CONTEXT, use.volume)
+        volume = self._database.volume(use.volume)
 
         def detach(manager: Any) -> None:
-            own = Volume(volume._values)
+            own = self._database.sent(volume)
             manager.detach_volume(request.serve(), use.volume, use.attachment, own)
 
         rpc.call(self._world, f"os-detach {use.server}", use.volume, detach)
@@ -171,6 +159,6 @@ class OldApi:
         self.terminate(use.volume, what, connector, request)
         self.detach(use, request)
 
-    def _request(self) -> Context:
+    def _request(self) -> Any:
         self._world.requests += 1
-        return Context(f"req-{self._world.requests}")
+        return self._database.request(f"req-{self._world.requests}")

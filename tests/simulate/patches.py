@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the run's clock, threads, locks, disk and rows below the driver's real code."""
+"""Puts the run's clock, threads, locks and disk below the driver's real code."""
 
 import hashlib
 import logging
@@ -11,18 +11,16 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from cinder import coordination, exception
-from cinder.volume import driver as cinder_driver
 from cinder.volume import manager
 
 import taikun_cinder.driver
-from taikun_cinder import current, database, durable, fences, records
+from taikun_cinder import current, durable, fences, records
 from taikun_cinder.access import attachment, identity
-from tests.simulate import queries, types
+from tests.simulate import types
 from tests.simulate.actors import Actor
 from tests.simulate.disk import SimOs, SimPath, SimShutil
 from tests.simulate.locks import Lock
 from tests.simulate.model import REQUEST
-from tests.simulate.rows import VolumeAttachmentList, objects
 from tests.simulate.schedule import Scheduler
 
 #: What every password of a run begins with behind its first letter.
@@ -198,15 +196,9 @@ def install() -> SecretsSeen:
         vars(module)["Path"] = SimPath
     vars(fences)["shutil"] = SimShutil()
     vars(current)["request_id"] = REQUEST.get
-    vars(database).update(queries.ANSWERS)
-    vars(database)["objects"] = objects
-    vars(manager)["objects"] = objects
-    vars(manager)["VA_LIST"] = VolumeAttachmentList
-    vars(manager)["volume_types"] = types.volume_types
     vars(manager)["QUOTAS"] = types.QUOTAS
     vars(manager)["compute"] = SimpleNamespace(API=_Nova)
     vars(manager)["time"] = TIME
-    vars(cinder_driver)["objects"] = objects
     vars(coordination.COORDINATOR)["get_lock"] = lock
     vars(coordination.COORDINATOR)["started"] = True
     vars(coordination)["synchronized_remove"] = lambda name: None

@@ -6,40 +6,49 @@ from typing import Any
 from oslo_messaging import MessagingTimeout
 
 from tests.simulate import rpc
-from tests.simulate.api import CONTEXT
 from tests.simulate.copies import COPYING
-from tests.simulate.rows import Volume
 
 
 class VolumeApi:
     """See :class:`cinder.volume.rpcapi.VolumeAPI`; what a migration needs of it."""
 
     def create_volume(
-        self, _context: Any, volume: Volume, *_request: Any, allow_reschedule: bool
+        self, _context: Any, volume: Any, *_request: Any, allow_reschedule: bool
     ) -> None:
-        self._cast("create", volume, lambda manager: _create(manager, volume.copy()))
+        database = COPYING.get().world.database
+        self._cast(
+            "create",
+            volume,
+            lambda manager: _create(manager, database.sent(volume)),
+        )
 
-    def delete_volume(self, _context: Any, volume: Volume) -> None:
+    def delete_volume(self, _context: Any, volume: Any) -> None:
+        database = COPYING.get().world.database
         self._cast(
             "delete",
             volume,
-            lambda manager: manager.delete_volume(CONTEXT, volume.copy()),
+            lambda manager: manager.delete_volume(
+                database.request(), database.sent(volume)
+            ),
         )
 
-    def remove_export(self, _context: Any, volume: Volume) -> None:
+    def remove_export(self, _context: Any, volume: Any) -> None:
+        database = COPYING.get().world.database
         self._cast(
             "remove the export of",
             volume,
-            lambda manager: manager.remove_export(CONTEXT, volume.id),
+            lambda manager: manager.remove_export(database.request(), volume.id),
         )
 
     def initialize_connection(
-        self, _context: Any, volume: Volume, connector: dict[str, Any]
+        self, _context: Any, volume: Any, connector: dict[str, Any]
     ) -> Any:
         copying, given = COPYING.get(), dict(connector)
+        database = copying.world.database
 
         def connect(manager: Any) -> Any:
-            return manager.initialize_connection(CONTEXT, volume.copy(), dict(given))
+            sent = database.request(), database.sent(volume)
+            return manager.initialize_connection(*sent, dict(given))
 
         use = copying.of(volume.id)
         what = f"connect {copying.host.name}"
@@ -48,16 +57,16 @@ class VolumeApi:
     def terminate_connection(
         self,
         _context: Any,
-        volume: Volume,
+        volume: Any,
         connector: dict[str, Any],
         force: bool = False,
     ) -> None:
-        given = dict(connector)
+        given, database = dict(connector), COPYING.get().world.database
         self._call(
             "disconnect",
             volume,
             lambda manager: manager.terminate_connection(
-                CONTEXT, volume.id, dict(given), force=force
+                database.request(), volume.id, dict(given), force=force
             ),
         )
 
@@ -68,30 +77,34 @@ class VolumeApi:
         return {"sparse_copy_volume": False}
 
     def update_migrated_volume(
-        self, _context: Any, volume: Volume, new_volume: Volume, status: str
+        self, _context: Any, volume: Any, new_volume: Any, status: str
     ) -> None:
+        database = COPYING.get().world.database
         self._call(
             "finish",
             new_volume,
             lambda manager: manager.update_migrated_volume(
-                CONTEXT, volume.copy(), new_volume.copy(), status
+                database.request(),
+                database.sent(volume),
+                database.sent(new_volume),
+                status,
             ),
         )
 
     @staticmethod
-    def _call(what: str, volume: Volume, work: Any) -> Any:
+    def _call(what: str, volume: Any, work: Any) -> Any:
         copying, words = COPYING.get(), f"{what} {volume.id[:8]}"
         asked = copying.requests
         return rpc.call(copying.world, words, volume.id, work, asked=asked)
 
     @staticmethod
-    def _cast(what: str, volume: Volume, work: Any) -> None:
+    def _cast(what: str, volume: Any, work: Any) -> None:
         copying, words = COPYING.get(), f"{what} {volume.id[:8]}"
         request = rpc.cast(copying.world, words, volume.id, work)
         copying.casts.extend(filter(None, [request]))
 
 
-def _create(manager: Any, volume: Volume) -> None:
+def _create(manager: Any, volume: Any) -> None:
     """Do what the flow of manager.create_volume does for an empty volume."""
     try:
         manager.driver.create_volume(volume)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must hold when the faults have stopped: the two sides agree, nothing leaks."""
 
+import json
 from collections.abc import Callable
 
 from taikun_cinder.access.model import Initiator
 from tests.simulate import rpc
 from tests.simulate.broken import BrokenError
 from tests.simulate.decisions import Replay
-from tests.simulate.model import Context, Use
+from tests.simulate.model import Use
 from tests.simulate.patches import Run
-from tests.simulate.rows import Volume, VolumeAttachment
 from tests.simulate.stories import Stories
 from tests.simulate.tables import Values
 from tests.simulate.world import World
@@ -118,7 +118,7 @@ class Rest:
     def _rows(self) -> list[Values]:
         database = self._world.database
         return [
-            row
+            dict(row)
             for row in database.attachments.values()
             if not (row["deleted"] or database.volumes[row["volume_id"]]["deleted"])
         ]
@@ -158,7 +158,7 @@ class Rest:
     def _delete_all(self) -> None:
         rows = self._world.database.volumes
         for id_ in [one for one, row in rows.items() if not row["deleted"]]:
-            volume = Volume.get_by_id(Context(), id_)
+            volume = self._world.database.volume(id_)
             self._world.backend_of(id_).driver.delete_volume(volume)
             self._world.database.volumes[id_]["deleted"] = True
 
@@ -171,5 +171,5 @@ class Rest:
 
 
 def _initiator(row: Values) -> Initiator | None:
-    name = VolumeAttachment(row).connector.get("initiator")
+    name = json.loads(row["connector"] or "{}").get("initiator")
     return Initiator(name) if name else None

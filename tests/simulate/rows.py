@@ -281,14 +281,6 @@ class Service(Row):
         return cls(cls.database.read("service", work))
 
 
-class CinderDb(Database):
-    """What gives objects of Cinder's, of what cinder.db has."""
-
-    def volume_get(self, _context: Any, id_: str) -> Volume:
-        """Give a volume."""
-        return Volume.get_by_id(None, id_)
-
-
 #: What stands for cinder.objects.
 objects = SimpleNamespace(
     Volume=Volume,

@@ -39,9 +39,9 @@ def check(world: World, use: Use, information: Values, since: float) -> None:
 
 def _rule(world: World, type_: str | None) -> tuple[str, int]:
     """Give what second servers get, and the number of hosts; 0 for any."""
-    if type_ is None:
+    specs, (secondary, at_most) = SPECS.get(type_ or ""), world.rule
+    if specs is None:
         return world.rule
-    specs, (secondary, at_most) = SPECS[type_], world.rule
     return (
         specs.get("taikun:secondary_mode", secondary),
         int(specs.get("taikun:max_hosts", at_most)),

@@ -38,9 +38,10 @@ class VolumeType:
         return getattr(self, name)
 
 
-def is_multiattach(type_: str) -> bool:
-    """Say whether a type's volumes are for several servers."""
-    return SPECS[type_].get("multiattach") == "<is> True"
+def is_multiattach(type_: str | None) -> bool:
+    """Say whether a type's volumes are for several servers; all without one are."""
+    specs = SPECS.get(type_ or "")
+    return specs is None or specs.get("multiattach") == "<is> True"
 
 
 def _difference(_context: Any, before: str | None, after: str) -> tuple[Any, bool]:

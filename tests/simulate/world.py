@@ -5,7 +5,6 @@ import math
 import random
 import re
 from collections.abc import Callable
-from typing import Any
 
 from taikun_cinder.targets.lio.target import LioTarget
 from tests.simulate.actors import Process
@@ -16,10 +15,11 @@ from tests.simulate.expected import Expected
 from tests.simulate.fabric import Fabric
 from tests.simulate.kernel import SimKernel
 from tests.simulate.kernels import MakeKernel, SimulatedKernel
+from tests.simulate.memory_store import MemoryStore
 from tests.simulate.model import Host, Use
 from tests.simulate.patches import Run
-from tests.simulate.rows import CinderDb, Row
 from tests.simulate.schedule import Scheduler
+from tests.simulate.stores import MakeStore
 from tests.simulate.tables import Values, made_id
 
 #: In how many passes a row must be missing, and how many live hosts a pass may cut off
@@ -34,6 +34,7 @@ class World:
         decisions: on all that is left to chance.
         shape: decides what there is.
         kernel: makes the LIO of the storage node.
+        database: makes Cinder's database.
 
     Attributes:
         begin: begins the next operation; says whether there was one.
@@ -56,6 +57,7 @@ class World:
         decisions: Decisions,
         shape: random.Random,
         kernel: MakeKernel = SimKernel,
+        database: MakeStore = MemoryStore,
     ) -> None:
         self.begin, self.watch = lambda: False, lambda: None
         self.scheduler = Scheduler(decisions, self._begin, self._watch, self._boot)
@@ -65,7 +67,7 @@ class World:
         # The driver's start has made it.
         for names in (self.disk.root.names, self.disk.root.synced):
             names["state"] = folder
-        self.database = Row.database = CinderDb(self.scheduler)
+        self.database = database(self.scheduler)
         self.kernel: SimulatedKernel = kernel()
         self.api = Process("api")
         self.hosts = {name: Host(name) for name in ("h1", "h2", "h3", "h4")}
@@ -102,13 +104,8 @@ class World:
 
     def find_rows(self) -> None:
         """Bring back the rows that the database has lost."""
-        rows = {**self.database.attachments, **self.lost}
-        # As they came to be, which is the order of their names here.
-        self.database.attachments = dict(
-            sorted(rows.items(), key=lambda row: str(row[1]["created_at"]))
-        )
+        self.database.find(self.lost.values(), self.lost_services.values())
         self.lost.clear()
-        self.database.services.update(self.lost_services)
         self.lost_services.clear()
 
     def must_reach(self, use: Use) -> bool:
@@ -183,37 +180,11 @@ class World:
         """Give what exports."""
         return LioTarget(self.kernel.asked())
 
-    def add_volume(self, name: str, backend: str, **values: Any) -> str:
+    def add_volume(self, name: str, backend: str) -> str:
         """Make a volume; give its id."""
         id_ = made_id(name)
         self.volumes[name] = id_
-        row: Values = {
-            "id": id_,
-            "_name_id": None,
-            "size": 1,
-            "host": f"{self.backends[backend].host}#pool",
-            "status": "available",
-            "attach_status": "detached",
-            "previous_status": None,
-            "migration_status": None,
-            "project_id": "project",
-            "volume_type_id": None,
-            "multiattach": True,
-            "admin_metadata": {},
-            "encryption_key_id": None,
-            "provider_location": None,
-            "shared_targets": True,
-            "service_uuid": "service",
-            "bootable": False,
-            "replication_status": None,
-            "availability_zone": "nova",
-            "cluster_name": None,
-            "snapshot_id": None,
-            "source_volid": None,
-            "use_quota": False,
-            "deleted": False,
-        }
-        self.database.volumes[id_] = {**row, **values}
+        self.database.make_volume(id_, f"{self.backends[backend].host}#pool")
         self.backends[backend].group.put(self.name_of(id_), (id_, 0))
         return id_
 
