@@ -22,6 +22,14 @@ _KERNELS = {
 }
 
 
+#: By the word for them, see ``run.DATABASES``.
+_DATABASES = {
+    "memory": ("memory",),
+    "cinder": ("cinder",),
+    "both": ("memory", "cinder"),
+}
+
+
 def main() -> int:
     """Make runs until the time is over or one fails; give the exit status."""
     options = _options()
@@ -52,6 +60,7 @@ def _go(hunt: Any, options: argparse.Namespace) -> Any:
         go_on=options.go_on,
         without=options.without,
         kernels=_KERNELS[options.kernel],
+        databases=_DATABASES[options.database],
     )
 
 
@@ -82,6 +91,13 @@ def _options() -> argparse.Namespace:
         default="memory",
         help="what the driver is over: the steps in memory, the privileged process's "
         "own steps on files (configfs), or both in turn",
+    )
+    parser.add_argument(
+        "--database",
+        choices=sorted(_DATABASES),
+        default="memory",
+        help="what Cinder's database is: rows in memory, Cinder's own code over SQLite "
+        "(cinder), or both in turn",
     )
     parser.add_argument("--replay", type=Path, help="the file of a run that failed")
     parser.add_argument(

@@ -75,6 +75,7 @@ def hunt(
     go_on: bool,
     without: Collection[str] = (),
     kernels: Sequence[str] = (run.USUAL,),
+    databases: Sequence[str] = (run.USUAL_DATABASE,),
 ) -> int:
     """Make runs; give 1 if one failed, and 0 if none did.
 
@@ -85,12 +86,19 @@ def hunt(
         go_on: whether to go on after one that fails.
         without: kinds of operations that there are none of.
         kernels: which of ``run.KERNELS`` there are, in turn.
+        databases: which of ``run.DATABASES`` there are, each for a turn of kernels.
     """
     weights = dict.fromkeys(without, 0.0)
     progress, failed = Progress(seed), 0
     for number in runs:
         kernel = kernels[number % len(kernels)]
-        outcome = run.by_chance(f"{seed}:{number}", weights=weights, kernel=kernel)
+        turn = number // len(kernels)
+        outcome = run.by_chance(
+            f"{seed}:{number}",
+            weights=weights,
+            kernel=kernel,
+            database=databases[turn % len(databases)],
+        )
         progress.add(outcome)
         if outcome.broken:
             failed += 1

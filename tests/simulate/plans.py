@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.simulate.run import USUAL, Outcome, Plan
+from tests.simulate.run import USUAL, USUAL_DATABASE, Outcome, Plan
 
 #: What a line begins with that a reader has to know (``Scheduler.tell``).
 _TOLD = "* "
@@ -17,6 +17,7 @@ def write(path: Path, plan: Plan, broken: str) -> None:
         "broken": broken,
         "shape": plan.shape,
         "kernel": plan.kernel,
+        "database": plan.database,
         "ops": [[number, *op] for number, op in sorted(plan.ops.items())],
         "decisions": plan.decisions,
     }
@@ -33,7 +34,9 @@ def read(path: Path) -> Plan:
     """
     found = json.loads(path.read_text())
     ops = {number: (kind, arguments) for number, kind, arguments in found["ops"]}
-    return Plan(found["shape"], ops, found["decisions"], found.get("kernel", USUAL))
+    kernel = found.get("kernel", USUAL)
+    database = found.get("database", USUAL_DATABASE)
+    return Plan(found["shape"], ops, found["decisions"], kernel, database)
 
 
 def story(outcome: Outcome) -> Iterator[str]:

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from tests.simulate import setup
 from tests.simulate.broken import BrokenError
+from tests.simulate.cinder_store import CinderStore
 from tests.simulate.decisions import Decisions, Op, Random, Rates, Replay
 from tests.simulate.kernel import SimKernel
 from tests.simulate.kernels import MakeKernel
 from tests.simulate.laws import Laws
+from tests.simulate.memory_store import MemoryStore
 from tests.simulate.node_kernel import NodeKernel
 from tests.simulate.rest import Rest
 from tests.simulate.schedule import StuckError
+from tests.simulate.stores import MakeStore
 from tests.simulate.stories import Stories
 from tests.simulate.uses import Uses
 from tests.simulate.world import World
@@ -25,8 +28,11 @@ LENGTH = 60
 #: one whose steps are those of the privileged process on files.
 KERNELS: Mapping[str, MakeKernel] = {"memory": SimKernel, "configfs": NodeKernel}
 
-#: The one of most runs.
-USUAL = "memory"
+#: What makes Cinder's database of a run, by its name: rows in memory, and Cinder's own.
+DATABASES: Mapping[str, MakeStore] = {"memory": MemoryStore, "cinder": CinderStore}
+
+#: The ones of most runs.
+USUAL = USUAL_DATABASE = "memory"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +44,14 @@ class Plan:
         ops: the operations, by their numbers.
         decisions: see ``decisions``.
         kernel: of ``KERNELS``.
+        database: of ``DATABASES``.
     """
 
     shape: str
     ops: dict[int, Op]
     decisions: dict[str, str]
     kernel: str = USUAL
+    database: str = USUAL_DATABASE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +85,7 @@ def by_chance(
     rates: Rates | None = None,
     weights: Mapping[str, float] | None = None,
     kernel: str = USUAL,
+    database: str = USUAL_DATABASE,
 ) -> Outcome:
     """Make a new run; all of it follows from what is given.
 
@@ -87,6 +96,7 @@ def by_chance(
         rates: how often what happens; None for what the seed says.
         weights: how often kinds of operations come, for those that are not usual.
         kernel: of ``KERNELS``.
+        database: of ``DATABASES``.
     """
     source = _chances(seed)
     usual = Rates(
@@ -97,7 +107,8 @@ def by_chance(
     )
     decisions = Random(_chances(f"{seed} steps"), rates or usual)
     chosen = _Chosen(source, length, {**_WEIGHTS, **(weights or {})})
-    return _Run(seed, decisions, kernel, tell=tell).go(chosen)
+    plan = Plan(seed, chosen.made, decisions.taken, kernel, database)
+    return _Run(plan, decisions, tell=tell).go(chosen)
 
 
 def again(plan: Plan, *, tell: bool = False) -> Outcome:
@@ -108,7 +119,8 @@ def again(plan: Plan, *, tell: bool = False) -> Outcome:
         tell: whether to keep what happens.
     """
     decisions = Replay(plan.decisions)
-    return _Run(plan.shape, decisions, plan.kernel, tell=tell).go(_Planned(plan.ops))
+    made = dataclasses.replace(plan, decisions=decisions.taken)
+    return _Run(made, decisions, tell=tell).go(_Planned(plan.ops))
 
 
 def _chances(seed: str) -> random.Random:
@@ -190,13 +202,20 @@ class _Planned:
 
 
 class _Run:
-    def __init__(
-        self, shape: str, decisions: Decisions, kernel: str, *, tell: bool = False
-    ) -> None:
+    """A run under way.
+
+    Args:
+        plan: of the run, as far as it has come.
+        decisions: on all that is left to chance.
+        tell: whether to keep what happens.
+    """
+
+    def __init__(self, plan: Plan, decisions: Decisions, *, tell: bool) -> None:
         secrets = setup.ready()
-        self._shape, self._decisions, self._kernel = shape, decisions, kernel
-        source = _chances(f"{shape} world")
-        self.world = World(decisions, source, KERNELS[kernel])
+        self._plan = plan
+        source = _chances(f"{plan.shape} world")
+        kernel, database = KERNELS[plan.kernel], DATABASES[plan.database]
+        self.world = World(decisions, source, kernel, database)
         if tell:
             self.world.scheduler.lines = []
         secondary = source.choice(("rw", "rw", "rw", "ro", "deny"))
@@ -243,12 +262,8 @@ class _Run:
         world.watch = lambda: None
         scheduler.close()
         return Outcome(
-            Plan(
-                self._shape,
-                dict(ops.made),
-                dict(self._decisions.taken),
-                self._kernel,
-            ),
+            # Nothing of it changes any more.
+            self._plan,
             broken,
             scheduler.digest,
             self.stories.done,
