@@ -49,7 +49,8 @@ class _Clock:
 
     def pop(self, _index: int) -> datetime.datetime:
         moment = datetime.datetime.fromtimestamp(patches.TIME.time(), datetime.UTC)
-        return moment.replace(tzinfo=None)
+        # As MariaDB keeps it: more than one row may be of the same second.
+        return moment.replace(tzinfo=None, microsecond=0)
 
 
 class CinderStore:
