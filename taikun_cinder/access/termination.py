@@ -150,7 +150,8 @@ def meant(
     elif found is None:
         found = _made_alike(termination, connections, own, nameless, ended)
         found = found or _made_unknown(termination, own, ended)
-        found = found or _all_there_is(termination, rows, own, ended)
+        present = {row.id for row in attachments}
+        found = found or _all_there_is(termination, rows, own, ended, present)
     return found or Meant()
 
 
@@ -175,11 +176,12 @@ def settled(
     for row in attachments:
         if row.connected and row.initiator is not None:
             rows.setdefault(row.initiator, []).append(row)
+    present = {row.id for row in attachments}
     hosts = [host for host in rows if (ASKED, asked(request, host)) in ended]
     for host in hosts or _opened(rows, ended, now):
         own = _of(connections, str(host))
         waits = any(row.key in ended for row in rows[host])
-        if len(rows[host]) == 1 and not waits and not _loose(own):
+        if len(rows[host]) == 1 and not waits and not _standing(own, present):
             return Meant(rows[host], own)
     return Meant()
 
@@ -302,8 +304,9 @@ def _all_there_is(
     rows: list[Attachment],
     own: list[Connection],
     ended: Noted,
+    present: Collection[str],
 ) -> Meant:
-    """Give what the host has, if it is one thing alone."""
+    """Give what the host has, if it is one thing alone; ``present`` are ids of rows."""
     if _is_noted(EXACT, termination, ended):
         return Meant()
     live = [row for row in rows if row.key not in ended]
@@ -313,7 +316,7 @@ def _all_there_is(
         # One was ended and its row is still there: it is what this call is about.
         # So no remove_export tells more, when that row is gone and another is alone.
         return Meant(note=OTHER, is_clear=True)
-    alone = len(live) + len(_loose(own)) == 1
+    alone = len(live) + len(_standing(own, present) or _loose(own)[: not live]) == 1
     if not alone or _is_noted(OTHER, termination, ended):
         return Meant(note=OTHER)
     return Meant(live, own, OTHER)
@@ -321,6 +324,18 @@ def _all_there_is(
 
 def _loose(connections: Collection[Connection]) -> list[Connection]:
     return [connection for connection in connections if connection.loose]
+
+
+def _standing(
+    connections: Collection[Connection], present: Collection[str]
+) -> list[Connection]:
+    """Give those that may be an attachment's still, or Cinder's own.
+
+    Of others the answer was lost, and all rows that they may be for are gone: deleted,
+    or not in the database that came back from an earlier time.
+    """
+    loose = _loose(connections)
+    return [one for one in loose if not (one.rows and one.rows.isdisjoint(present))]
 
 
 def is_repeated(termination: Termination, ended: Noted) -> bool:

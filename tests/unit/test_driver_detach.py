@@ -6,7 +6,7 @@ import uuid
 import pytest
 from cinder import exception
 
-from tests.unit.cloud import A, B, Host
+from tests.unit.cloud import A, B, Host, lose
 
 C = Host("compute3").connector
 
@@ -227,6 +227,21 @@ def test_host_that_is_force_detached_after_a_backup_is_out_at_once(cloud):
     cloud.manager.terminate_connection(cloud.context, volume, dict(A))
     attached = cloud.attach(volume, A)
     cloud.force_detach(volume, attached, A)
+    assert not attached.session.alive
+
+
+@pytest.mark.parametrize("how", ["deleted", "not in the database"])
+def test_host_is_out_at_once_though_the_answer_to_another_attach_was_lost(cloud, how):
+    volume = cloud.volume()
+    lost = cloud.reserve(volume)
+    cloud.driver.initialize_connection(cloud.load(volume), dict(A))
+    if how == "deleted":
+        cloud.forget(volume, lost)
+    else:  # one of an earlier time has come back
+        lose(lost)
+    attached = cloud.attach(volume, A)
+    by_hand = {"initiator": A["initiator"]}
+    cloud.force_detach(volume, attached, by_hand)
     assert not attached.session.alive
 
 

@@ -41,6 +41,10 @@ def _with_connection(rows=(), connector=BACKUP, ledger=None, number=1):
     )
 
 
+def _with_lost_answer(rows, server):
+    return Ledger().attach(rows, A, "mark", Mode.RW, 0, server=server, connector="c")
+
+
 def _end(ledger, rows, identity, now=1, **how):
     how = {"connector": identity, "marked": False, **how}
     return ledger.prune(rows).detach(rows, A, identity, now, **how)
@@ -80,6 +84,22 @@ def test_repeated_around_the_deletion_of_one_of_two_rows():
     assert _lets_in(ledger, rows)
     ledger = _end(ledger, rows[1:], BY_HAND, 2)
     assert _lets_in(ledger, rows[1:])
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_answer_that_was_lost_keeps_a_host_in_as_long_as_its_row_is_there(waits):
+    rows, reserved = [_row(1)], _reserved(2)
+    ledger = _with_lost_answer([*rows, reserved], reserved.server)
+    rows += [reserved] if waits else []
+    ledger = _end(ledger, rows, BY_HAND)
+    assert _has_connection(ledger) is waits
+    assert _lets_in(ledger, rows) is waits
+
+
+def test_answer_that_was_lost_with_its_row_is_all_that_a_call_can_mean():
+    reserved = _reserved(2)
+    ledger = _with_lost_answer([reserved], reserved.server)
+    assert not _has_connection(_end(ledger, [], BY_HAND))
 
 
 def test_row_and_connection_of_one_host_are_not_guessed_between():
