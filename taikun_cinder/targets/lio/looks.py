@@ -53,6 +53,27 @@ def _readers_disk(place: Place) -> Iterator[Problem]:
         )
 
 
+def _memory(place: Place) -> Iterator[Problem]:
+    release = place.node.release
+    cleared = memory.is_cleared(place.node.root, place.node.proc)
+    cure = "Boot with the parameter init_on_alloc=1"
+    if cleared is None:
+        raise Unseen(
+            f"Whether the running kernel, {release}, clears the memory that it "
+            "allocates cannot be seen from here",
+            f"Let the node's /boot/config-{release} be seen here. {cure} if it does "
+            "not say CONFIG_INIT_ON_ALLOC_DEFAULT_ON=y.",
+        )
+    if not cleared:
+        yield Problem(
+            f"The running kernel, {release}, does not clear the memory that it "
+            "allocates, and LIO shows a little of it to the root user of a host that "
+            "may only read, who asks for LUN 0",
+            f"{cure}.",
+            tolerable=True,
+        )
+
+
 def _without_readers_disk(cause: str) -> Problem:
     return Problem(
         f"{cause}. So hosts that may only read get the main disk, write-protected, and "
@@ -114,6 +135,13 @@ LOOKS: Sequence[Look] = (
         "The kernel can show read-only hosts a disk of their own (:doc:`modes`).",
         "The kernel can show read-only hosts a disk of their own",
         _readers_disk,
+    ),
+    Look(
+        "cleared-memory",
+        "The kernel clears the memory that it allocates (``init_on_alloc``), so hosts "
+        "that may only read can read nothing of it (:doc:`limitations`).",
+        "The kernel clears the memory that it allocates",
+        _memory,
     ),
     Look(
         "configfs",

@@ -79,6 +79,22 @@ def test_kernel_that_does_not_clear_memory_is_told(
         assert "init_on_alloc=1" in cure
 
 
+@pytest.mark.parametrize("release", ["5.14.0-570.el9", "7.2.7"])
+def test_kernel_that_may_show_its_memory_is_told(only, backend, node, release):
+    _release(node, release, "init_on_alloc=0")
+    outcome, text, cure = only("cleared-memory", backend())
+    assert outcome is Outcome.WARNING
+    assert "LUN 0" in text
+    assert "init_on_alloc=1" in cure
+    _release(node, release)
+    assert only("cleared-memory", backend())[0] is Outcome.OK
+    _release(node, release, "quiet")
+    with pytest.raises(Unseen) as told:
+        only("cleared-memory", backend())
+    assert "/boot" in told.value.cure
+    assert "init_on_alloc=1" in told.value.cure
+
+
 @pytest.mark.parametrize("release", ["6.1.0-47-amd64", "7.0.9"])
 def test_readers_disk_that_may_take_the_node_along_is_told(
     found, only, backend, node, release
