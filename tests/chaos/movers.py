@@ -233,4 +233,15 @@ class Mover(Person):
                 threading.Event().wait(0.5)
         except exceptions.NotFound:
             return
+        self._log_out()
         raise LabError(f"volume {self._volume} is still there")
+
+    def _log_out(self) -> None:
+        """Log the node out that copied the volume, as an operator does.
+
+        A copy that broke off leaves its session behind, and who is logged in keeps the
+        volume from its deletion.
+        """
+        mine = f"iscsiadm -m session 2>/dev/null | grep -o 'iqn[^ ]*{self._volume}'"
+        storage = self._cluster.nodes["storage"]
+        storage.run(f"for name in $({mine}); do iscsiadm -m node -T $name -u; done")
