@@ -5,6 +5,7 @@ The fabric's folders and their rules are the kernel's target_core_fabric_configf
 iscsi_target_configfs.c.
 """
 
+import contextlib
 import errno
 from collections.abc import Callable
 from typing import Any
@@ -177,7 +178,9 @@ def remove_acl(target: str, initiator: str) -> None:
         files.make(_acl(target, initiator))
     for name in files.entries(f"{_tpg(target)}/acls"):
         if name.lower() == initiator.lower():
-            _remove_acl(_acl(target, name))
+            acl = _acl(target, name)
+            _end_session(acl)
+            _remove_acl(acl)
 
 
 @_change(checks.initiator, checks.secret, checks.secret)
@@ -291,7 +294,6 @@ def _remove_tpg(tpg: str) -> None:
 
 
 def _remove_acl(acl: str) -> None:
-    _end_session(acl)
     for name in files.entries(acl, "lun_"):
         _remove_lun(f"{acl}/{name}")
     files.remove(acl)
@@ -308,11 +310,11 @@ def _end_session(acl: str) -> None:
     (core_tpg_set_initiator_node_queue_depth()). Without a password nobody can log in by
     it (chap_server_open()), so the host is not back at once.
     """
-    depth = files.get(f"{acl}/cmdsn_depth")
-    if depth is None:
-        return  # somebody else has removed it
-    files.put(f"{acl}/auth/password", "NULL")
-    files.put(f"{acl}/cmdsn_depth", "1" if depth != "1" else "2")
+    # That its access ends, as it does with its ACL, matters more than what it reads.
+    with contextlib.suppress(OSError):
+        files.put(f"{acl}/auth/password", "NULL")
+        depth = files.get(f"{acl}/cmdsn_depth")
+        files.put(f"{acl}/cmdsn_depth", "1" if depth != "1" else "2")
 
 
 def _remove_lun(lun: str) -> None:

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from taikun_cinder.access.model import Credentials, Grant, Mode, Portal
-from taikun_cinder.privsep import lio
+from taikun_cinder.privsep import files, lio
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio import disk_steps, steps
 from taikun_cinder.targets.lio.states import ATTRIBUTES, LUN
@@ -283,6 +283,24 @@ def test_who_loses_the_volume_reads_nothing_else_meanwhile(shared, how):
     change(shared, *how)
     assert not session.alive
     assert seen <= {b"the volume's"}
+
+
+@pytest.mark.parametrize("attribute", ["auth/password", "cmdsn_depth"])
+def test_access_ends_though_the_kernel_does_not_end_the_session_first(
+    shared, attribute, monkeypatch
+):
+    session, put = shared.login(grant(A)), files.put
+
+    def refuse(path, value):
+        if path.endswith(f"acls/{A}/{attribute}"):
+            raise OSError(errno.EIO, "", path)
+        put(path, value)
+
+    monkeypatch.setattr(files, "put", refuse)
+    change(shared, "remove_acl", str(A))
+    assert not session.alive
+    assert A not in shared.kernel.read(shared.name).acls
+    shared.refused(grant(A))
 
 
 def test_another_tpg_is_removed_with_all_that_is_in_it(shared):
