@@ -316,7 +316,8 @@ def _all_there_is(
         # One was ended and its row is still there: it is what this call is about.
         # So no remove_export tells more, when that row is gone and another is alone.
         return Meant(note=OTHER, is_clear=True)
-    alone = len(live) + len(_standing(own, present) or _loose(own)[: not live]) == 1
+    left = len(live) + len(_standing(own, present))
+    alone = left == 1 or (left == 0 and bool(_loose(own)))
     if not alone or _is_noted(OTHER, termination, ended):
         return Meant(note=OTHER)
     return Meant(live, own, OTHER)
