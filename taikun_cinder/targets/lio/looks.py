@@ -38,40 +38,50 @@ def _readers_disk(place: Place) -> Iterator[Problem]:
         return
     for problem in missing_modules(place.node, (_FOR_FILES,)):
         yield _without_readers_disk(problem.fault)
-    cleared = memory.is_cleared(place.node.root, place.node.proc)
-    if cleared is None:
-        raise Unseen(
-            f"Whether the running kernel, {release}, clears the memory that it "
-            "allocates, as LIO's fileio needs, cannot be seen from here",
-            f"Let the node's /boot/config-{release} be seen here. Without that, no new "
-            "host is given a readers' disk, unless LIO can share a device here.",
-        )
-    if not cleared:
-        yield _without_readers_disk(
-            f"The running kernel, {release}, does not clear the memory that it "
-            "allocates, as LIO's fileio needs"
-        )
+    uncleared = _uncleared_memory(
+        place,
+        "Without that, no new host is given a readers' disk, unless LIO can share a "
+        "device here.",
+    )
+    if uncleared:
+        yield _without_readers_disk(f"{uncleared}, as LIO's fileio needs")
 
 
 def _memory(place: Place) -> Iterator[Problem]:
+    cure = "Boot Linux 5.3 or later with the parameter init_on_alloc=1"
+    uncleared = _uncleared_memory(
+        place, f"{cure} if it does not say CONFIG_INIT_ON_ALLOC_DEFAULT_ON=y."
+    )
+    if uncleared:
+        yield Problem(
+            f"{uncleared}, and LIO shows a little of it to the root user of a host "
+            "that may only read, who asks for LUN 0",
+            f"{cure}.",
+            tolerable=True,
+        )
+
+
+def _uncleared_memory(place: Place, otherwise: str) -> str:
+    """Say that the kernel does not clear its memory; nothing if it does.
+
+    Args:
+        place: what is looked at.
+        otherwise: what to do, or what follows, where that stays unseen.
+
+    Raises:
+        Unseen: it cannot be told.
+    """
     release = place.node.release
     cleared = memory.is_cleared(place.node.root, place.node.proc)
-    cure = "Boot with the parameter init_on_alloc=1"
     if cleared is None:
         raise Unseen(
             f"Whether the running kernel, {release}, clears the memory that it "
             "allocates cannot be seen from here",
-            f"Let the node's /boot/config-{release} be seen here. {cure} if it does "
-            "not say CONFIG_INIT_ON_ALLOC_DEFAULT_ON=y.",
+            f"Let the node's /boot/config-{release} be seen here. {otherwise}",
         )
-    if not cleared:
-        yield Problem(
-            f"The running kernel, {release}, does not clear the memory that it "
-            "allocates, and LIO shows a little of it to the root user of a host that "
-            "may only read, who asks for LUN 0",
-            f"{cure}.",
-            tolerable=True,
-        )
+    if cleared:
+        return ""
+    return f"The running kernel, {release}, does not clear the memory that it allocates"
 
 
 def _without_readers_disk(cause: str) -> Problem:
