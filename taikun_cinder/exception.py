@@ -70,9 +70,10 @@ class VolumeRowDamaged(exception.VolumeDriverException):
 
     message = (
         "Nothing was done about volume %(volume)s, since its row in the table volumes "
-        "of Cinder's database has name_id='%(name_id)s', and that is the id of no "
-        "volume. Find its logical volume (lvs: volume-ID), set name_id to that ID, or "
-        "to NULL where it is the volume's own, and repeat the request."
+        "of Cinder's database has name_id=%(name_id)r, which is the id of no volume. "
+        "If lvs shows its logical volume as volume-%(volume)s, set name_id to NULL. "
+        "After a migration it may have another id in its name: set name_id to that "
+        "one. Then repeat the request."
     )
 
 
