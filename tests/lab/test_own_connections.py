@@ -159,18 +159,34 @@ def _identity(attached: Attached) -> tuple[str, str]:
     return seen["serial"], seen["wwn"]
 
 
-@contextlib.contextmanager
-def _migrating(cluster: Cluster, volume: str, *, by_host: bool) -> Iterator[None]:
-    """Begin to move a volume, and let its copy stand still during the block."""
+def _migrate(cluster: Cluster, volume: str, *, by_host: bool) -> tuple[str, str]:
+    """Begin to move a volume; give the back ends that it leaves, and that it goes to.
+
+    Args:
+        cluster: where.
+        volume: its id.
+        by_host: whether Cinder copies, for which it connects the old and the new
+            volume, and not the driver.
+    """
     here, _ = _where(cluster, volume)
-    pool = next(name for name in cluster.pools() if f"@{here}#" not in name)
+    there = BACKEND if here == PATHS_BACKEND else PATHS_BACKEND
+    pool = next(name for name in cluster.pools() if f"@{there}#" in name)
     admin = cluster.clients.volume("admin").volumes
     admin.migrate_volume(volume, pool, by_host, False)
+    return here, there
+
+
+@contextlib.contextmanager
+def _migrating(
+    cluster: Cluster, volume: str, *, by_host: bool
+) -> Iterator[tuple[str, str]]:
+    """Do the same, and let the copy stand still during the block."""
+    backends = _migrate(cluster, volume, by_host=by_host)
     storage = cluster.nodes[STORAGE_NODE.name]
     _wait_for(lambda: bool(storage.run("pgrep -x dd || true")), True, 90)
     storage.run("pkill -STOP -x dd")
     try:
-        yield
+        yield backends
     finally:
         storage.run("pkill -CONT -x dd")
 
@@ -181,8 +197,7 @@ def test_what_a_host_writes_while_another_copies_its_volume_is_kept(
     cluster: Cluster,
 ) -> None:
     with shared.volume(cluster, None) as volume:
-        before, _ = _where(cluster, volume.id)
-        with _migrating(cluster, volume.id, by_host=True):
+        with _migrating(cluster, volume.id, by_host=True) as (before, _):
             host = volume.attach("compute1")
             host.write(7, "written meanwhile")
             volume.detach(host)
@@ -198,14 +213,12 @@ def test_what_a_host_writes_while_another_copies_its_volume_is_kept(
 @pytest.mark.usefixtures("paths_service")
 def test_nobody_comes_to_a_volume_while_the_driver_copies_it(cluster: Cluster) -> None:
     with shared.volume(cluster, None) as volume:
-        before, _ = _where(cluster, volume.id)
-        with _migrating(cluster, volume.id, by_host=False):
+        with _migrating(cluster, volume.id, by_host=False) as (_, after):
             with pytest.raises(exceptions.ClientException, match="being migrated"):
                 volume.attach("compute1")
             (refused,) = _attachments(cluster, volume.id)
             volume.end(refused)
             assert not volume.is_exported()
-        after = BACKEND if before == PATHS_BACKEND else PATHS_BACKEND
         _wait_for(lambda: _where(cluster, volume.id), (after, "success"))
         _make_available(cluster, volume.id)
         host = volume.attach("compute1")
@@ -235,20 +248,15 @@ def _attachments(cluster: Cluster, volume: str) -> list[str]:
 def test_a_migrated_volume_is_the_same_disk_with_the_same_contents(
     cluster: Cluster,
 ) -> None:
-    admin = cluster.clients.volume("admin").volumes
     with shared.volume(cluster, None) as volume:
         host = volume.attach("compute1")
         host.write(7, "before the migration")
         before = _identity(host)
         volume.detach(host)
         digest = _digest(cluster, volume.id)
-        first, _ = _where(cluster, volume.id)
-        second = BACKEND if first == PATHS_BACKEND else PATHS_BACKEND
 
-        # Cinder's own copy, for which it connects the old and the new volume.
-        pool = next(name for name in cluster.pools() if f"@{second}#" in name)
-        admin.migrate_volume(volume.id, pool, True, False)
-        _await_move(cluster, volume.id, second)
+        _, after = _migrate(cluster, volume.id, by_host=True)
+        _await_move(cluster, volume.id, after)
         assert not volume.is_exported()
 
         assert _digest(cluster, volume.id) == digest
