@@ -273,6 +273,7 @@ class Exports:
                 force=force,
                 connector=unmarked(connector),
                 request=request,
+                gone=known.gone,
             )
             export = self._ensure(volume, known, ledger, {initiator})
             stays = export is not None and initiator in export.grant_of
@@ -335,7 +336,9 @@ class Exports:
                 return ()
             ledger = known.ledger
             if settle:
-                ledger = ledger.settle(known.attachments, self._clock(), request)
+                ledger = ledger.settle(
+                    known.attachments, self._clock(), request, known.gone
+                )
             ledger = self.swept(known, ledger, sweep)
             enforced = self._enforce(volume, known, ledger, hold=hold, search=search)
             export = enforced.export

@@ -33,6 +33,9 @@ class Known:
         record: as it is on disk, None if there is none.
         deleted: the ids of attachments that Cinder has marked as deleted, of those that
             hosts had, or that an answer of the driver's may have been for.
+        gone: the ids of all that are not there, of the same ones: also those that are
+            missing in a database of an earlier time. None where an answer may be for an
+            attachment of Cinder's old API, whose row it was not told.
         fences: those that are set. The ledger has no connection, and has ended each
             attachment, that they keep out.
     """
@@ -44,6 +47,7 @@ class Known:
     record: Record | None
     deleted: frozenset[str] = frozenset()
     fences: tuple[Fence, ...] = ()
+    gone: frozenset[str] = frozenset()
 
     @property
     def present(self) -> frozenset[str]:
@@ -143,13 +147,16 @@ def look(
     let_in = export.grant_of if export else ()
     ledger = ledger.prune(rows.attachments, let_in)
     fences = records.fences.of(volume["name_id"])
-    deleted = _deleted(rows.attachments, ledger, fences)
-    if not _may_be_old_apis(rows):
+    gone = _gone(rows.attachments, ledger, fences)
+    deleted = database.deleted(gone) if gone else frozenset()
+    if _may_be_old_apis(rows):
+        gone = frozenset()
+    else:
         ledger = ledger.without_deleted(deleted)
     for fence in fences:
         ledger = fence.applied(rows.attachments, ledger)
     attachments = kept(ledger.disks, rows.attachments)
-    return Known(name, rows.volume, attachments, ledger, record, deleted, fences)
+    return Known(name, rows.volume, attachments, ledger, record, deleted, fences, gone)
 
 
 def without_rows(
@@ -180,14 +187,13 @@ def _ledger(record: Record, now: float) -> Ledger:
     return ledger.not_after(now) if record.was_written_here else ledger.as_of(now)
 
 
-def _deleted(
+def _gone(
     attachments: Collection[Attachment], ledger: Ledger, fences: Collection[Fence]
 ) -> frozenset[str]:
     there = {attachment.id for attachment in attachments}
     meant = (one.rows for one in ledger.connections)
     fenced = (fence.attachments for fence in fences)
-    gone = frozenset().union(*meant, *ledger.attachments.values(), *fenced) - there
-    return database.deleted(gone) if gone else frozenset()
+    return frozenset().union(*meant, *ledger.attachments.values(), *fenced) - there
 
 
 def _may_be_old_apis(rows: Rows) -> bool:

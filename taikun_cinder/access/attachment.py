@@ -170,9 +170,9 @@ class Connection:
             not self.rows or attachment.id in self.rows
         )
 
-    def lost_rows(self, deleted: Collection[str]) -> bool:
-        """Say whether Cinder has deleted all attachments that it may be for."""
-        return bool(self.rows) and self.rows.issubset(deleted)
+    def lost_rows(self, gone: Collection[str]) -> bool:
+        """Say whether all attachments that it may be for are gone."""
+        return bool(self.rows) and self.rows.issubset(gone)
 
     @property
     def servers(self) -> frozenset[str | None]:

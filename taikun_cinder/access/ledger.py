@@ -364,10 +364,11 @@ class Ledger:
         force: bool = False,
         connector: str = "",
         request: str = "",
+        gone: Collection[str] = (),
     ) -> "Ledger":
         """End what a termination means, see ``access.termination``. Can be repeated."""
         termination = Termination(initiator, identity, now, marked, force, connector)
-        found = meant(termination, attachments, self.connections, self.ended)
+        found = meant(termination, attachments, self.connections, self.ended, gone)
         ends = bool(found.attachments or found.connections)
         is_open = not (ends or found.is_clear)
         repeats = is_repeated(termination, self.ended)
@@ -384,13 +385,17 @@ class Ledger:
         return ledger
 
     def settle(
-        self, attachments: Sequence[Attachment], now: float, request: str = ""
+        self,
+        attachments: Sequence[Attachment],
+        now: float,
+        request: str = "",
+        gone: Collection[str] = (),
     ) -> "Ledger":
         """End what a termination meant that could not be told from others then.
 
         Called where Cinder is about to delete a row, see ``termination.settled``.
         """
-        found = settled(attachments, self.connections, self.ended, now, request)
+        found = settled(attachments, self.connections, self.ended, now, request, gone)
         ledger = self._without_open()
         return ledger._ending(found.attachments, now)._without(found.connections)
 

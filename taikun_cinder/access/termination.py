@@ -124,6 +124,7 @@ def meant(
     attachments: Collection[Attachment],
     connections: Collection[Connection],
     ended: Noted,
+    gone: Collection[str] = (),
 ) -> Meant:
     """Tell what a termination ends.
 
@@ -132,6 +133,8 @@ def meant(
         attachments: all of the volume's.
         connections: those that no attachment shows.
         ended: see ``Ledger.ended``.
+        gone: the ids of attachments that are not there, of those that connections may
+            be for. A connection of which all are gone keeps nobody in.
     """
     rows = [
         attachment
@@ -150,8 +153,7 @@ def meant(
     elif found is None:
         found = _made_alike(termination, connections, own, nameless, ended)
         found = found or _made_unknown(termination, own, ended)
-        present = {row.id for row in attachments}
-        found = found or _all_there_is(termination, rows, own, ended, present)
+        found = found or _all_there_is(termination, rows, own, ended, gone)
     return found or Meant()
 
 
@@ -161,6 +163,7 @@ def settled(
     ended: Noted,
     now: float,
     request: str,
+    gone: Collection[str] = (),
 ) -> Meant:
     """Tell what the termination before a remove_export meant.
 
@@ -171,17 +174,17 @@ def settled(
         now: by the clock of the ledger.
         request: the id of Cinder's request that the remove_export is a part of; empty
             if it is not known. A request that somebody repeats has another id.
+        gone: see ``meant``.
     """
     rows: dict[Initiator, list[Attachment]] = {}
     for row in attachments:
         if row.connected and row.initiator is not None:
             rows.setdefault(row.initiator, []).append(row)
-    present = {row.id for row in attachments}
     hosts = [host for host in rows if (ASKED, asked(request, host)) in ended]
     for host in hosts or _opened(rows, ended, now):
         own = _of(connections, str(host))
         waits = any(row.key in ended for row in rows[host])
-        if len(rows[host]) == 1 and not waits and not _standing(own, present):
+        if len(rows[host]) == 1 and not waits and not _standing(own, gone):
             return Meant(rows[host], own)
     return Meant()
 
@@ -304,9 +307,9 @@ def _all_there_is(
     rows: list[Attachment],
     own: list[Connection],
     ended: Noted,
-    present: Collection[str],
+    gone: Collection[str],
 ) -> Meant:
-    """Give what the host has, if it is one thing alone; ``present`` are ids of rows."""
+    """Give what the host has, if it is one thing alone."""
     if _is_noted(EXACT, termination, ended):
         return Meant()
     live = [row for row in rows if row.key not in ended]
@@ -316,7 +319,7 @@ def _all_there_is(
         # One was ended and its row is still there: it is what this call is about.
         # So no remove_export tells more, when that row is gone and another is alone.
         return Meant(note=OTHER, is_clear=True)
-    left = len(live) + len(_standing(own, present))
+    left = len(live) + len(_standing(own, gone))
     alone = left == 1 or (left == 0 and bool(_loose(own)))
     if not alone or _is_noted(OTHER, termination, ended):
         return Meant(note=OTHER)
@@ -328,15 +331,10 @@ def _loose(connections: Collection[Connection]) -> list[Connection]:
 
 
 def _standing(
-    connections: Collection[Connection], present: Collection[str]
+    connections: Collection[Connection], gone: Collection[str]
 ) -> list[Connection]:
-    """Give those that may be an attachment's still, or Cinder's own.
-
-    Of others the answer was lost, and all rows that they may be for are gone: deleted,
-    or not in the database that came back from an earlier time.
-    """
-    loose = _loose(connections)
-    return [one for one in loose if not (one.rows and one.rows.isdisjoint(present))]
+    """Give those that may be an attachment's still, or Cinder's own."""
+    return [one for one in _loose(connections) if not one.lost_rows(gone)]
 
 
 def is_repeated(termination: Termination, ended: Noted) -> bool:

@@ -235,14 +235,70 @@ def test_host_is_out_at_once_though_the_answer_to_another_attach_was_lost(cloud,
     volume = cloud.volume()
     lost = cloud.reserve(volume)
     cloud.driver.initialize_connection(cloud.load(volume), dict(A))
-    if how == "deleted":
-        cloud.forget(volume, lost)
-    else:  # one of an earlier time has come back
-        lose(lost)
+    _lose_waiting(cloud, volume, lost, how)
     attached = cloud.attach(volume, A)
-    by_hand = {"initiator": A["initiator"]}
-    cloud.force_detach(volume, attached, by_hand)
+    _set_status(cloud, volume, "in-use")  # as os-complete
+    cloud.force_detach(volume, attached, dict(FENCE))
     assert not attached.session.alive
+
+
+def _lose_waiting(cloud, volume, waiting, how):
+    """Take away the row of an attachment that waited for its host."""
+    if how == "deleted":
+        cloud.manager.attachment_delete(cloud.context, waiting.id, cloud.load(volume))
+        cloud.forget(volume, waiting)
+    else:
+        lose(waiting)
+
+
+@pytest.mark.parametrize("how", ["deleted", "not in the database"])
+@pytest.mark.parametrize("mode", ["rw", "ro"])
+def test_force_detach_beside_a_server_of_the_old_api_keeps_that(cloud, how, mode):
+    """Its connection may be noted for another's row, which waited then."""
+    volume = cloud.volume()
+    waiting = cloud.reserve(volume)
+    old = cloud.os_attach(volume, A)
+    cloud.watch(1)
+    _lose_waiting(cloud, volume, waiting, how)
+    cloud.pass_often()
+    server = cloud.attach(volume, A, mode)
+    cloud.watch(1)
+    cloud.force_detach(volume, server, dict(FENCE))
+    assert old.session.alive
+    cloud.pass_often()
+    assert old.session.alive
+    assert old.writes()
+
+
+def test_force_detach_of_one_of_two_of_the_old_api_keeps_the_other(cloud):
+    volume = cloud.volume()
+    waiting = [cloud.reserve(volume) for _ in range(2)]
+    one, two = (cloud.os_attach(volume, A) for _ in range(2))
+    for row in waiting:
+        _lose_waiting(cloud, volume, row, "deleted")
+    cloud.force_detach(volume, one, dict(FENCE))
+    assert two.session.alive
+    cloud.pass_often()
+    assert two.session.alive
+
+
+def test_termination_beside_who_is_being_attached_by_the_old_api_keeps_that(cloud):
+    volume = cloud.volume()
+    cloud.attach(volume, A)
+    cloud.watch()
+    waiting = cloud.reserve(volume)
+    _set_status(cloud, volume, "attaching")
+    session = cloud.connect_only(cloud.load(volume), A)
+    _lose_waiting(cloud, volume, waiting, "deleted")
+    _set_status(cloud, volume, "attaching")
+    cloud.driver.terminate_connection(cloud.load(volume), dict(FENCE))
+    assert session.alive
+
+
+def _set_status(cloud, volume, status):
+    loaded = cloud.load(volume)
+    loaded.status = status
+    loaded.save()
 
 
 def test_force_detach_that_is_repeated_keeps_the_next_server(cloud):

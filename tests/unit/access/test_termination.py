@@ -91,7 +91,7 @@ def test_answer_that_was_lost_keeps_a_host_in_as_long_as_its_row_is_there(waits)
     rows, reserved = [_row(1)], _reserved(2)
     ledger = _with_lost_answer([*rows, reserved], reserved.server)
     rows += [reserved] if waits else []
-    ledger = _end(ledger, rows, BY_HAND)
+    ledger = _end(ledger, rows, BY_HAND, gone=() if waits else {reserved.id})
     assert _has_connection(ledger) is waits
     assert _lets_in(ledger, rows) is waits
 
@@ -99,7 +99,15 @@ def test_answer_that_was_lost_keeps_a_host_in_as_long_as_its_row_is_there(waits)
 def test_answer_that_was_lost_with_its_row_is_all_that_a_call_can_mean():
     reserved = _reserved(2)
     ledger = _with_lost_answer([reserved], reserved.server)
-    assert not _has_connection(_end(ledger, [], BY_HAND))
+    assert not _has_connection(_end(ledger, [], BY_HAND, gone={reserved.id}))
+
+
+def test_row_that_is_not_known_to_be_gone_may_be_an_answers():
+    rows, reserved = [_row(1)], _reserved(2)
+    ledger = _with_lost_answer([*rows, reserved], reserved.server)
+    ledger = _end(ledger, rows, BY_HAND)
+    assert _has_connection(ledger)
+    assert _lets_in(ledger, rows)
 
 
 def test_row_and_connection_of_one_host_are_not_guessed_between():
