@@ -313,8 +313,11 @@ def _end_session(acl: str) -> None:
     # That its access ends, as it does with its ACL, matters more than what it reads.
     with contextlib.suppress(OSError):
         files.put(f"{acl}/auth/password", "NULL")
+        if files.get(f"{acl}/attrib/authentication") is not None:
+            files.put(f"{acl}/attrib/authentication", "1")
+        # The host may get its ACL back, if what follows comes too late.
         depth = files.get(f"{acl}/cmdsn_depth")
-        files.put(f"{acl}/cmdsn_depth", "1" if depth != "1" else "2")
+        files.put(f"{acl}/cmdsn_depth", "64" if depth != "64" else "63")
 
 
 def _remove_lun(lun: str) -> None:

@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from taikun_cinder.privsep import backstores, checks, cipher, files, names, readers
 
@@ -158,9 +158,14 @@ def _credentials(folder: str, name: str, key: bytes) -> tuple[str, bytes] | None
     open_to_all = files.get(f"{folder}/attrib/authentication") == "0"
     # A host that is asked for no proof of the target's refuses to log in.
     mutual = files.get(f"{folder}/auth/authenticate_target") == "1"
-    if not username or not password or open_to_all or mutual:
+    if not (_is_set(username) and _is_set(password)) or open_to_all or mutual:
         return None
     return username, cipher.digest(password, key, name)
+
+
+def _is_set(value: str | None) -> TypeGuard[str]:
+    """Say whether the kernel has it: NULL takes it away, and the text stays."""
+    return bool(value) and not str(value).startswith("NULL")
 
 
 def _mapped(acl: str) -> dict[int, tuple[int | None, bool]]:

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from taikun_cinder.access.model import Credentials, Grant, Mode, Portal
-from taikun_cinder.privsep import files, lio
+from taikun_cinder.privsep import deadline, files, lio
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio import disk_steps, steps
 from taikun_cinder.targets.lio.states import ATTRIBUTES, LUN
@@ -282,6 +282,48 @@ def test_who_loses_the_volume_reads_nothing_else_meanwhile(shared, how):
     shared.node.mount.changed = read
     change(shared, *how)
     assert not session.alive
+    assert seen <= {b"the volume's"}
+
+
+def test_removal_that_comes_too_late_leaves_an_acl_that_nobody_can_log_in_by(
+    shared, monkeypatch
+):
+    session, check = shared.login(grant(A)), deadline.check
+
+    def check_late():
+        if not session.alive:
+            raise deadline.TooLate
+        check()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deadline, "check", check_late)
+        with pytest.raises(deadline.TooLate):
+            change(shared, "remove_acl", str(A))
+    left = shared.kernel.read(shared.name).acls[A]
+    assert (left.session, left.credentials) == (False, None)
+    shared.refused(grant(A))
+    # Who gets it back has it whole.
+    shared.ensure(shared.export(grant(A), READ_ONLY))
+    assert shared.login(grant(A)).may_write
+    assert shared.node.get(f"{shared.tpg}/acls/{A}/cmdsn_depth") == "63"
+
+
+@pytest.mark.parametrize("of", ["", f"acls/{A}/"])
+def test_who_needs_no_password_is_not_back_before_his_acl_is_gone(shared, of):
+    shared.node.put(f"{shared.tpg}/{of}attrib/authentication", "0")
+    sessions = [shared.login(grant(A))]
+    sessions[0].write(b"the volume's")
+    seen = set()
+
+    def come_back_and_read():
+        with contextlib.suppress(LoginRefused, OSError):
+            if not sessions[-1].alive:
+                sessions.append(shared.login(grant(A)))
+            seen.add(sessions[-1].read())
+
+    shared.node.mount.changed = come_back_and_read
+    change(shared, "remove_acl", str(A))
+    assert not sessions[-1].alive
     assert seen <= {b"the volume's"}
 
 
