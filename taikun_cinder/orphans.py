@@ -20,7 +20,7 @@ from oslo_log import log as logging
 from taikun_cinder import database
 from taikun_cinder.access.model import Export, ExportState, Initiator
 from taikun_cinder.database import VolumeRow
-from taikun_cinder.layout import Layout
+from taikun_cinder.layout import Layout, is_name_id
 from taikun_cinder.leftovers import Hold
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -69,13 +69,25 @@ class Orphans:
         self._backend = backend
         self._lock = lock
 
-    def find(self, exported: Iterable[str], known: Collection[str]) -> frozenset[str]:
+    def find(self, exported: Iterable[str], volumes: Iterable[Any]) -> frozenset[str]:
         """List what may be an orphan, by ``name_id``.
 
         Args:
             exported: the names of all targets and backstores of the node.
-            known: the ``name_id`` of the back end's volumes.
+            volumes: all of the back end's.
         """
+        known = set()
+        for volume in volumes:
+            known.add(volume["name_id"])
+            if not is_name_id(volume["name_id"]):
+                LOG.warning(
+                    "No export without a volume is removed, since it may be that of "
+                    "volume %(volume)s: its row in the table volumes of Cinder's "
+                    "database has name_id=%(name_id)r, which is the id of no volume. "
+                    "Set it right.",
+                    {"volume": volume["id"], "name_id": volume["name_id"]},
+                )
+                return frozenset()
         by_name = map(self._layout.name_id, exported)
         kept = *self._records.volumes(), *self._records.fences.volumes()
         found = {*filter(None, by_name), *kept}

@@ -25,7 +25,6 @@ from taikun_cinder.exception import (
     TargetBusy,
 )
 from taikun_cinder.exports import Exports
-from taikun_cinder.layout import is_name_id
 from taikun_cinder.passes import Pass
 from taikun_cinder.progress import Progress
 from taikun_cinder.shared_volumes import SharedVolumes
@@ -302,10 +301,7 @@ class Reconcile:
                 "cinder-api use the same database (connection in [database])."
             )
             return frozenset()
-        names = {volume["name_id"] for volume in everything}
-        # What such a volume has is most likely by its own id.
-        names |= {one["id"] for one in everything if not is_name_id(one["name_id"])}
-        return self._exports.orphans.find(exported, names)
+        return self._exports.orphans.find(exported, everything)
 
     def _works(
         self,

@@ -182,8 +182,8 @@ class Survey:
         exports = self._exports
         if self._is_blind or not database.knows_service(exports.backend):
             return frozenset()
-        names = {volume.name_id for volume in database.volumes_of(exports.backend)}
-        found = exports.orphans.find(exports.target.names(""), names)
+        volumes = database.volumes_of(exports.backend)
+        found = exports.orphans.find(exports.target.names(""), volumes)
         return frozenset(filter(exports.orphans.is_one, found))
 
     def _with_rows(self, volume: VolumeRow) -> Seen:

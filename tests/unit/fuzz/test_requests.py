@@ -2,6 +2,7 @@
 """Requests that say anything at all, beside a host that must not notice."""
 
 import json
+import uuid
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,22 @@ def test_a_row_with_the_name_of_no_volume_is_told_and_nothing_changed(
     spoil(Attached(volume), models.Volume, _name_id=None)
     cloud.reconcile()
     _untouched(cloud, volume, host)
+
+
+@pytest.mark.parametrize("logged_in", [True, False])
+def test_a_damaged_row_of_a_volume_that_was_migrated_takes_no_disk(cloud, logged_in):
+    volume = cloud.volume()
+    before = {"_name_id": str(uuid.uuid4())}
+    spoil(Attached(volume), models.Volume, **before)
+    host = cloud.attach(volume, B)
+    cloud.pass_often()
+    spoil(Attached(volume), models.Volume, _name_id="x")
+    if not logged_in:
+        cloud.log_out(host)
+    cloud.pass_often()
+    spoil(Attached(volume), models.Volume, **before)
+    assert set(map(str, cloud.acls(volume))) == {B["initiator"]}
+    assert host.session.alive is logged_in
 
 
 @SAME_CLOUD
