@@ -2,7 +2,8 @@
 """The decision on a new connection, by all that is known about its volume."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, MutableMapping
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from taikun_cinder import connectors, extra_specs
@@ -14,7 +15,7 @@ from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator, Mode
 from taikun_cinder.access.rules import Guard, Rule, Use
 from taikun_cinder.access.servers import candidates, machines, uses
-from taikun_cinder.exception import AttachmentRefused, InitiatorTaken
+from taikun_cinder.exception import AttachmentGone, AttachmentRefused, InitiatorTaken
 
 #: The statuses of a volume that its users attach, or may. In others it is Cinder itself
 #: that connects to it.
@@ -32,6 +33,8 @@ class AttachRequest:
         mode: what is asked for; None if the attachment's row will say.
         rule: the volume's.
         look: at what is on the volume; None as long as nobody needed one.
+        since: when it came, by the clock of the ledger; it may have waited since.
+        sent_with: the ids of the attachments that the volume had when it was sent.
     """
 
     volume: Any
@@ -40,6 +43,8 @@ class AttachRequest:
     mode: Mode | None
     rule: Rule
     look: Look | None = None
+    since: float = math.inf
+    sent_with: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,12 +121,17 @@ def admit(
             for. Asked only if the volume's rule limits anything.
 
     Raises:
+        AttachmentGone: what it was for was ended meanwhile.
         AttachmentRefused: the volume's rule forbids it, or its guard does.
         InitiatorTaken: another machine has the volume by the same initiator.
         LookFirst: somebody has to look at what is on the volume, and ask again.
     """
     _refuse_namesake(request, attachments, ledger)
     servers = candidates(attachments, ledger, request.initiator)
+    if not servers and _is_late(request, attachments, ledger):
+        raise AttachmentGone(
+            volume=request.volume["id"], host=connectors.host_of(request.connector)
+        )
     if not servers and request.volume["status"] in _ATTACHING:
         # Cinder's os-initialize_connection, which has no row before os-attach.
         servers = frozenset({identity})
@@ -149,6 +159,32 @@ def admit(
     readers_disk = mode is Mode.RO and can_show_readers_disk()
     inherited = request.mode is None and mode is Mode.RW
     return Admission(mode, server, identity, readers_disk, several, inherited, verdict)
+
+
+def _is_late(
+    request: AttachRequest, attachments: Collection[Attachment], ledger: Ledger
+) -> bool:
+    """Say whether a request's attachment ended while it waited.
+
+    Cinder's manager looks at the row before, and nobody does later. Who was let in
+    without one would be taken for a host of the old API, or for Cinder itself.
+    """
+    if not connectors.names_attachment(request.connector):
+        return False
+    own = [one for one in attachments if one.initiator in (None, request.initiator)]
+    if own:
+        # What a fence has ended is for ever, and has its own refusal.
+        ends = [ledger.ended.get(one.key, -math.inf) for one in own]
+        return all(request.since <= end < math.inf for end in ends)
+    if not attachments or _is_of_a_new_one(request.connector):
+        return True
+    # An attachment of another host may be given to this one, if it was there before.
+    return not request.sent_with.issubset(one.id for one in attachments)
+
+
+def _is_of_a_new_one(connector: Mapping[str, Any]) -> bool:
+    """Say whether the attachment was made by the request: it has no mode yet."""
+    return "mode" in connector and connector["mode"] is None
 
 
 def _cure(error: rules.RefusedError) -> str:

@@ -15,6 +15,9 @@ from taikun_cinder.exception import InvalidConnector, UnknownInitiator
 #: (os_brick/initiator/connectors/nvmeof.py, get_connector_properties).
 _SYSTEM_UUID = "system uuid"
 
+#: What a connector has only if it was sent for an attachment.
+_OF_ATTACHMENTS = frozenset({"mode", "mountpoint"})
+
 #: No host has a longer name.
 _LONGEST = 255
 
@@ -80,6 +83,17 @@ def name_in(connector: Any, key: str) -> object:
     if not isinstance(connector, Mapping):
         return None
     return connector.get(key) or None
+
+
+def names_attachment(connector: Mapping[str, Any]) -> bool:
+    """Say whether a connector was sent for an attachment that Cinder has already.
+
+    Who uses the attachments API names the device of the server (Nova, cinderclient,
+    openstackclient), and Cinder's manager adds the mode that the attachment's row says
+    (manager.attachment_update). The old API names both after it was answered
+    (os-attach), and Cinder's own connectors are os-brick's, which have neither.
+    """
+    return not _OF_ATTACHMENTS.isdisjoint(connector)
 
 
 def machine_of(connector: Any) -> Machine:

@@ -412,6 +412,17 @@ def readonly_flag(volume: Any) -> str | None:
     return None if found is None else str(found)
 
 
+def attachments_sent_with(volume: Any) -> frozenset[str]:
+    """Give the ids of the attachments that a request's volume had when it was sent.
+
+    None where nobody told. They are never read again for this: that takes long (see
+    ``rows_of``), and would not be what the request saw.
+    """
+    if not volume.obj_attr_is_set("volume_attachment"):
+        return frozenset()
+    return frozenset(one.id for one in volume.volume_attachment)
+
+
 def remove_readonly_flag(volume: Any) -> None:
     """Remove ``readonly`` from a volume's admin metadata."""
     with volume.obj_as_admin():

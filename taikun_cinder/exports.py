@@ -115,6 +115,7 @@ class Exports:
             this one.
 
         Raises:
+            AttachmentGone: its attachment ended meanwhile; nothing is changed.
             AttachmentRefused: the volume's rule forbids it; nothing is changed.
             HostFenced: an operator has cut the host off; nothing is changed.
             VolumeMoved: the volume is not what it was; nothing is changed.
@@ -124,6 +125,7 @@ class Exports:
         # Those that wait for the same lock, and mean the same rows.
         volume = request.volume
         key = volume["id"], volume["name_id"]
+        request = dataclasses.replace(request, since=self._clock())
         try:
             return self._attaches.do(key, request)
         except LookFirst:

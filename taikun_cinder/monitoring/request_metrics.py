@@ -16,6 +16,7 @@ DONE, OTHER = "done", "other"
 
 #: What an attach can be refused by, or fail with.
 ATTACH_ERRORS = (
+    exception.AttachmentGone,
     exception.AttachmentRefused,
     exception.GrantWithheld,
     exception.HostFenced,

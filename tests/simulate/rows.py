@@ -80,6 +80,7 @@ class Row:
 
     def refresh(self) -> None:
         values = self.database.read(type(self).__name__, lambda: dict(self._row()))
+        self.__dict__.clear()
         self.__dict__.update(_values=values, _changed=set())
 
 
@@ -216,14 +217,25 @@ class Volume(Row):
         found: dict[str, str] = self._values["admin_metadata"]
         return found
 
+    def copy(self) -> Self:
+        made = super().copy()
+        rows = self.database.attachments_of(self.id)
+        made.__dict__.update(_attached=[VolumeAttachment(row) for row in rows])
+        return made
+
     @property
     def volume_attachment(self) -> list[VolumeAttachment]:
+        """Those that it was sent with, or else those that there are."""
+        if "_attached" in self.__dict__:
+            found: list[VolumeAttachment] = self.__dict__["_attached"]
+            return found
         database, id_ = self.database, self.id
         rows = database.read("attachments", lambda: database.attachments_of(id_))
         return [VolumeAttachment(row) for row in rows]
 
     def obj_attr_is_set(self, name: str) -> bool:
-        return name in self._values
+        sent = name == "volume_attachment" and "_attached" in self.__dict__
+        return sent or name in self._values
 
     @contextlib.contextmanager
     def obj_as_admin(self) -> Iterator[None]:

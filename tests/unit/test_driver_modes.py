@@ -76,7 +76,7 @@ def test_volume_that_is_read_only_is_so_for_all(cloud):
 def test_volume_that_is_read_only_is_so_by_cinders_old_api(cloud):
     volume = cloud.volume(status="attaching")
     cloud.set_readonly(volume, "True")
-    session = cloud.connect_only(cloud.load(volume), A | {"mode": "rw"})
+    session = cloud.connect_only(cloud.load(volume), A)
     assert not Attached("", session).writes()
 
 

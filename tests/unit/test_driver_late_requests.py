@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A request to attach that is carried out when its attachment is over."""
+
+import pytest
+from cinder import exception
+
+from taikun_cinder.exception import AttachmentGone
+from tests.unit.cloud import A, B, lose
+
+#: What Nova's and Cinder's clients add to a connector, and Cinder's manager.
+NAMES = [
+    {"mountpoint": "/dev/vdb"},
+    {"mountpoint": None},
+    {"mode": "rw"},
+    {"mode": None},
+]
+
+
+@pytest.fixture
+def meanwhile(cloud, monkeypatch):
+    """Return a function that does something while the next attach waits."""
+
+    def meanwhile(call):
+        exports = cloud.driver._exports
+        locked = exports.locked
+
+        def wait(volume):
+            monkeypatch.setattr(exports, "locked", locked)
+            call()
+            return locked(volume)
+
+        monkeypatch.setattr(exports, "locked", wait)
+
+    return meanwhile
+
+
+def _attach_late(cloud, volume, connector, attached):
+    with pytest.raises(exception.VolumeBackendAPIException, match="gets no access"):
+        cloud.connect(volume, connector, attached)
+
+
+@pytest.mark.parametrize("named", NAMES)
+def test_reserved_row_that_was_deleted_lets_nobody_in(cloud, meanwhile, named):
+    volume = cloud.volume()
+    other = cloud.attach(volume, B)
+    waiting = cloud.reserve(volume)
+    meanwhile(lambda: cloud.forget(volume, waiting))
+    _attach_late(cloud, volume, A | named, waiting)
+    assert cloud.acls(volume) == {B["initiator"]}
+    assert other.session.alive
+
+
+def test_the_only_row_that_was_deleted_leaves_no_export(cloud, meanwhile):
+    volume = cloud.volume()
+    waiting = cloud.reserve(volume)
+    meanwhile(lambda: cloud.forget(volume, waiting))
+    _attach_late(cloud, volume, A | NAMES[0], waiting)
+    assert cloud.acls(volume) is None
+    assert not cloud.record(volume).exists()
+
+
+@pytest.mark.parametrize("ends", ["terminate", "detach", "force_detach"])
+def test_repeated_attach_that_a_detach_overtook_lets_nobody_in(cloud, meanwhile, ends):
+    volume = cloud.volume()
+    other = cloud.attach(volume, B)
+    attached = cloud.attach(volume, A | NAMES[0])
+    more = [A] if ends == "force_detach" else []
+    meanwhile(lambda: getattr(cloud, ends)(volume, attached, *more))
+    _attach_late(cloud, volume, A | NAMES[0], attached)
+    assert cloud.acls(volume) == {B["initiator"]}
+    assert not attached.session.alive
+    assert other.session.alive
+
+
+def test_attach_after_a_detach_whose_row_stayed_lets_its_host_in(cloud):
+    volume = cloud.volume()
+    attached = cloud.attach(volume, A | NAMES[0])
+    cloud.terminate(volume, attached)
+    cloud.wait(1)
+    assert cloud.connect(volume, A | NAMES[0], attached).session.alive
+
+
+def test_detach_of_another_server_meanwhile_is_no_hindrance(cloud, meanwhile):
+    volume = cloud.volume()
+    going, coming = cloud.attach(volume, A | NAMES[0]), cloud.reserve(volume)
+    meanwhile(lambda: cloud.detach(volume, going))
+    cloud.connect(volume, A | NAMES[0], coming)
+    assert coming.session.alive
+
+
+def test_repeated_attach_of_another_server_there_is_no_hindrance(cloud, meanwhile):
+    volume = cloud.volume()
+    going = cloud.attach(volume, A | NAMES[0])
+    staying = cloud.attach(volume, A | NAMES[0])
+    meanwhile(lambda: cloud.detach(volume, going))
+    cloud.connect(volume, A | NAMES[0], staying)
+    assert staying.session.alive
+
+
+def test_row_that_came_with_its_connector_and_was_deleted_lets_nobody_in(
+    cloud, meanwhile
+):
+    volume = cloud.volume()
+    cloud.attach(volume, B)
+    made = cloud.reserve(volume, mode=None)
+    sent = cloud.load(volume)
+    del sent.volume_attachment.objects[1:]  # it was made when the volume was read
+    meanwhile(lambda: cloud.forget(volume, made))
+    with pytest.raises(exception.VolumeBackendAPIException, match="gets no access"):
+        cloud.manager.attachment_update(cloud.context, sent, dict(A), made.id)
+    assert cloud.acls(volume) == {B["initiator"]}
+
+
+@pytest.mark.parametrize("mode", ["null", "rw", "ro"])
+def test_row_of_one_host_may_be_given_to_another(cloud, mode):
+    volume = cloud.volume()
+    cloud.attach(volume, B)
+    moved = cloud.attach(volume, A | NAMES[0], mode)
+    cloud.connect(volume, B | NAMES[0], moved)
+    assert moved.session.alive
+
+
+def test_row_can_be_given_to_another_host_at_the_second_try(cloud, meanwhile):
+    volume = cloud.volume()
+    going, moved = cloud.attach(volume, B), cloud.attach(volume, A | NAMES[0])
+    cloud.detach(volume, going)
+    going = cloud.attach(volume, A | NAMES[0])
+    meanwhile(lambda: cloud.detach(volume, going))
+    _attach_late(cloud, volume, B | NAMES[0], moved)
+    assert cloud.connect(volume, B | NAMES[0], moved).session.alive
+
+
+def test_row_without_a_host_may_be_the_one_that_is_meant(cloud):
+    volume = cloud.volume()
+    cloud.os_attach(volume, B)
+    cloud.driver.initialize_connection(cloud.load(volume), A | NAMES[0])
+    assert A["initiator"] in cloud.acls(volume)
+
+
+@pytest.mark.parametrize("status", ["available", "in-use", "attaching", "backing-up"])
+def test_connection_that_names_no_attachment_needs_none(cloud, status):
+    volume = cloud.volume(status=status)
+    cloud.driver.initialize_connection(cloud.load(volume), dict(A))
+    assert cloud.acls(volume) == {A["initiator"]}
+
+
+@pytest.mark.parametrize("status", ["available", "in-use", "attaching", "backing-up"])
+@pytest.mark.parametrize("named", NAMES)
+def test_connection_that_names_an_attachment_needs_one(cloud, status, named):
+    volume = cloud.volume(status=status)
+    with pytest.raises(AttachmentGone, match="compute1"):
+        cloud.driver.initialize_connection(cloud.load(volume), A | named)
+    assert cloud.acls(volume) is None
+
+
+def test_no_late_answer_outlasts_a_detach_by_force(cloud, meanwhile):
+    volume = cloud.volume()
+    waiting = cloud.reserve(volume)
+    meanwhile(lambda: cloud.forget(volume, waiting))
+    _attach_late(cloud, volume, A | NAMES[0], waiting)
+    attached = cloud.attach(volume, A | NAMES[0])
+    cloud.force_detach(volume, attached, A)
+    assert cloud.acls(volume) is None
+    assert not attached.session.alive
+
+
+def test_rows_of_an_earlier_time_end_as_deleted_ones(cloud, meanwhile):
+    volume = cloud.volume()
+    waiting = cloud.reserve(volume)
+    meanwhile(lambda: lose(waiting))
+    _attach_late(cloud, volume, A | NAMES[0], waiting)
+    assert cloud.acls(volume) is None
