@@ -307,17 +307,20 @@ def _end_session(acl: str) -> None:
     (transport_lookup_cmd_lun(), core_dev_setup_virtual_lun0(), rd_execute_rw()).
 
     A queue of another depth ends the sessions of an ACL, and waits for their commands
-    (core_tpg_set_initiator_node_queue_depth()). Without a password nobody can log in by
-    it (chap_server_open()), so the host is not back at once.
+    (core_tpg_set_initiator_node_queue_depth()). Of two depths one is another, and the
+    second one is the kernel's own (TA_DEFAULT_CMDSN_DEPTH): the host may get its ACL
+    back, if what follows comes too late. Without a password nobody can log in by it
+    (chap_server_open()), so the host is not back at once.
     """
-    # That its access ends, as it does with its ACL, matters more than what it reads.
-    with contextlib.suppress(OSError):
-        files.put(f"{acl}/auth/password", "NULL")
-        if files.get(f"{acl}/attrib/authentication") is not None:
-            files.put(f"{acl}/attrib/authentication", "1")
-        # The host may get its ACL back, if what follows comes too late.
-        depth = files.get(f"{acl}/cmdsn_depth")
-        files.put(f"{acl}/cmdsn_depth", "64" if depth != "64" else "63")
+    for name, text in (
+        ("auth/password", "NULL"),
+        ("attrib/authentication", "1"),
+        ("cmdsn_depth", "63"),
+        ("cmdsn_depth", "64"),
+    ):
+        # That its access ends, as with its ACL, matters more than what it reads.
+        with contextlib.suppress(OSError):
+            files.put(f"{acl}/{name}", text)
 
 
 def _remove_lun(lun: str) -> None:

@@ -345,6 +345,33 @@ def test_access_ends_though_the_kernel_does_not_end_the_session_first(
     shared.refused(grant(A))
 
 
+@pytest.mark.parametrize("depth", ["63", "64", "1"])
+@pytest.mark.parametrize("attribute", ["auth/password", "attrib/authentication"])
+def test_session_ends_first_whatever_else_the_kernel_refuses(
+    shared, attribute, depth, monkeypatch
+):
+    session, put = shared.login(grant(A)), files.put
+    session.write(b"the volume's")
+    shared.node.put(f"{shared.tpg}/acls/{A}/cmdsn_depth", depth)
+    session = session if session.alive else shared.login(grant(A))
+    seen = set()
+
+    def read():
+        with contextlib.suppress(OSError):
+            seen.add(session.read())
+
+    def refuse(path, value):
+        if path.endswith(f"acls/{A}/{attribute}"):
+            raise OSError(errno.ENOENT, "", path)
+        put(path, value)
+
+    shared.node.mount.changed = read
+    monkeypatch.setattr(files, "put", refuse)
+    change(shared, "remove_acl", str(A))
+    assert seen <= {b"the volume's"}
+    assert not session.alive
+
+
 def test_another_tpg_is_removed_with_all_that_is_in_it(shared):
     session = shared.login(grant(A))
     other = f"iscsi/{shared.name}/tpgt_2"
