@@ -193,7 +193,7 @@ class Migrating:
         for left in self._left(id_):
             self._give_up(left)
         row = self._world.database.volumes[id_]
-        if row["deleted"]:
+        if row["deleted"] or row["status"] == "deleting":
             return
         if row["migration_status"] not in NOT_MIGRATING:
             row["migration_status"] = "error"

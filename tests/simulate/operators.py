@@ -2,6 +2,7 @@
 """What operators do: fences, edits by hand, damaged and foreign records."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,8 @@ class Operators:
 
     def __init__(self, world: World, uses: Uses) -> None:
         self._world, self._uses = world, uses
+        #: How often somebody lifted a fence, by the volume's id and the host.
+        self._lifts: Counter[tuple[str, str]] = Counter()
 
     def possible(self) -> Iterator[Op]:
         """Give what could be done now."""
@@ -85,11 +88,14 @@ class Operators:
             verb.is_done = True
 
         verb.is_done = False
+        lifts = self._lifts[id_, host]
         scheduler = self._world.scheduler
         with self._world.expected.cut(id_, found):
             actor = scheduler.spawn("fence", Process("cli", node=True), work)
             scheduler.block(lambda: actor.done or actor.process.dead)
-        if verb.is_done and verb.status == status.RIGHT:
+        # What is lifted while it is set may be let in again, whichever ends first.
+        lifted = self._lifts[id_, host] != lifts
+        if verb.is_done and verb.status == status.RIGHT and not lifted:
             scheduler.tell(f"{host} is fenced off {volume}")
             self._fenced(fenced)
 
@@ -98,6 +104,7 @@ class Operators:
         id_, found = self._world.volumes.get(volume), self._world.hosts[host]
         if id_ is None:
             return
+        self._lifts[id_, host] += 1
         for use in self._world.expected.uses:
             if use.volume == id_ and use.host is found:
                 use.is_fenced = False  # from now on it may be let in again
