@@ -2,7 +2,7 @@
 """The in-memory LIO of the contract's tests, with turns, hangs and power losses."""
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from taikun_cinder.access.model import Initiator
 from taikun_cinder.exception import (
@@ -116,6 +116,12 @@ class SimKernel(MemoryKernel):
                 if mapped.lun is not None and observed.luns.get(mapped.lun):
                     found.append((initiator, not mapped.write_protect))
         return found
+
+    def main_disks(self, name: str) -> Iterator[tuple[Initiator, object, bool]]:
+        """Give who is logged in, by which session, and whether LUN 0 is there."""
+        for (target, initiator), session in self._sessions.items():
+            if target == name:
+                yield initiator, session, not self.is_virtual(session)
 
     def can(self, session: Session, *, write: bool) -> bool:
         """Say whether a host can use its disk."""

@@ -5,7 +5,7 @@ One is ``kernel``, whose steps are the driver's own. The other one is ``node_ker
 whose steps are those of the privileged process on files.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from taikun_cinder.access.model import Credentials, Initiator
@@ -75,6 +75,10 @@ class SimulatedKernel(Protocol):
 
     def ways(self, name: str) -> Sequence[tuple[Initiator, bool]]:
         """Give who reaches a disk by a target, and whether he can write there."""
+        ...
+
+    def main_disks(self, name: str) -> Iterator[tuple[Initiator, object, bool]]:
+        """Give who is logged in, by which session, and whether LUN 0 is there."""
         ...
 
     def can(self, session: Any, *, write: bool) -> bool:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The laws of design.md, as what must hold after each step, and what at rest."""
 
+import weakref
 from collections.abc import Iterator
 
 from taikun_cinder.access.model import Initiator
+from taikun_cinder.targets.lio.states import LUN
 from tests.simulate.broken import BrokenError
 from tests.simulate.kernels import Session
 from tests.simulate.model import Use
@@ -23,6 +25,7 @@ class Laws:
         self._world, self._secrets = world, secrets
         self.broken = ""
         self._before: tuple[int, int] = (0, 0)
+        self._with_main_disk: weakref.WeakSet[object] = weakref.WeakSet()
         secrets.found.clear()
 
     def look(self) -> None:
@@ -51,6 +54,7 @@ class Laws:
                 continue
             yield from self._beyond(target)
             yield from self._serial(target)
+            yield from self._by_chance(target)
         for use in self._world.expected.uses:
             if self._world.must_reach(use):
                 yield from self._lost(use, use.session)
@@ -132,6 +136,26 @@ class Laws:
             other.is_old and other.wish == "ro" and other.volume == use.volume
             for other in self._world.expected.uses
         )
+
+    def _by_chance(self, target: str) -> Iterator[str]:
+        """Tell who reads what is in the node's memory.
+
+        LIO answers who has a session, and no LUN 0, by a LUN of its own. Whose kernel
+        has a disk of LUN 0, since the session had one, may ask for it still.
+        """
+        asking = {
+            use.host.initiator
+            for use in self._world.expected.uses
+            if use.session and use.session.name == target and use.lun == LUN
+        }
+        for initiator, session, is_there in self._world.kernel.main_disks(target):
+            if is_there:
+                self._with_main_disk.add(session)
+            elif session in self._with_main_disk and initiator in asking:
+                yield (
+                    f"data: {_named(initiator)} is logged in to {_short(target)}, and "
+                    "lost LUN 0: it reads from the node's memory"
+                )
 
     def _serial(self, target: str) -> Iterator[str]:
         """Tell whose disk became another one (law 5)."""

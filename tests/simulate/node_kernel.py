@@ -13,7 +13,7 @@ from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.privsep import checks, readers
 from taikun_cinder.privsep.changes import CHANGES
 from taikun_cinder.targets.lio.kernel import Kernel
-from taikun_cinder.targets.lio.states import READERS_SUFFIX
+from taikun_cinder.targets.lio.states import LUN, READERS_SUFFIX
 from taikun_cinder.targets.lio.steps import ImpossibleStepError, Step
 from tests.contract.memory import LoginRefusedError
 from tests.contract.world import LoginRefused
@@ -141,6 +141,13 @@ class NodeKernel:
             for one, entries in _reached(tpg)
             for writing in _ways(entries.values())
         ]
+
+    def main_disks(self, name: str) -> Iterator[tuple[Initiator, object, bool]]:
+        """Give who is logged in, by which session, and whether LUN 0 is there."""
+        for tpg in self._tpgs(name):
+            for node in tpg.nodes.values():
+                if node.session is not None:
+                    yield Initiator(node.name), node.session, LUN in node.entries
 
     def can(self, session: NodeSession, *, write: bool) -> bool:
         """Say whether a host can use its disk."""

@@ -65,6 +65,11 @@ def _comes_late_and_goes_on() -> Iterator[None]:
         yield
 
 
+def _ends_no_session() -> contextlib.AbstractContextManager[object]:
+    """A host is logged in while what it has is taken away."""
+    return mock.patch.object(changes, "_end_session")
+
+
 #: The faults, by name.
 MUTATIONS: Mapping[str, _Plant] = {
     "maps-unprotected": _maps_unprotected,
@@ -72,4 +77,5 @@ MUTATIONS: Mapping[str, _Plant] = {
     "lets-readers-write": _lets_readers_write,
     "takes-loss-for-done": _takes_loss_for_done,
     "comes-late-and-goes-on": _comes_late_and_goes_on,
+    "ends-no-session": _ends_no_session,
 }

@@ -111,7 +111,7 @@ def test_seed_and_replay_give_the_same_run_whatever_hashes_are(
 
 @pytest.mark.parametrize(
     ("module", "kernel", "number"),
-    [("mutations", "memory", 20), ("privileged_mutations", "configfs", 5)],
+    [("mutations", "memory", 20), ("privileged_mutations", "configfs", 6)],
 )
 def test_each_planted_fault_is_found_within_100_runs(module, kernel, number):
     over = kernel, "memory"
