@@ -3,7 +3,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, MutableMapping
 from typing import Any
 
 from taikun_cinder import connectors, extra_specs
@@ -34,7 +34,8 @@ class AttachRequest:
         rule: the volume's.
         look: at what is on the volume; None as long as nobody needed one.
         since: when it came, by the clock of the ledger; it may have waited since.
-        sent_with: the ids of the attachments that the volume had when it was sent.
+        sent_with: the ids of the attachments that the volume had when it was sent; None
+            where nobody told.
     """
 
     volume: Any
@@ -44,7 +45,7 @@ class AttachRequest:
     rule: Rule
     look: Look | None = None
     since: float = math.inf
-    sent_with: frozenset[str] = frozenset()
+    sent_with: frozenset[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,14 +128,7 @@ def admit(
         LookFirst: somebody has to look at what is on the volume, and ask again.
     """
     _refuse_namesake(request, attachments, ledger)
-    servers = candidates(attachments, ledger, request.initiator)
-    if not servers and _is_late(request, attachments, ledger):
-        raise AttachmentGone(
-            volume=request.volume["id"], host=connectors.host_of(request.connector)
-        )
-    if not servers and request.volume["status"] in _ATTACHING:
-        # Cinder's os-initialize_connection, which has no row before os-attach.
-        servers = frozenset({identity})
+    servers = _servers(request, identity, attachments, ledger)
     if not servers:
         # Cinder itself writes to read-only volumes, too, when it restores a backup.
         return Admission(Mode.RW, None, identity)
@@ -161,30 +155,74 @@ def admit(
     return Admission(mode, server, identity, readers_disk, several, inherited, verdict)
 
 
+def _servers(
+    request: AttachRequest,
+    identity: str,
+    attachments: Collection[Attachment],
+    ledger: Ledger,
+) -> frozenset[str]:
+    """Give the servers that a request may be for; none where it is Cinder's own.
+
+    Raises:
+        AttachmentGone: what it was for was ended meanwhile.
+    """
+    names = connectors.names_attachment(request.connector)
+    rows = _older(request, attachments) if names else attachments
+    servers = candidates(rows, ledger, request.initiator)
+    if names and not servers:
+        if _is_late(request, rows, attachments, ledger):
+            raise AttachmentGone(
+                volume=request.volume["id"], host=connectors.host_of(request.connector)
+            )
+        # One that was ended, and stays: if it goes, so does what is granted here.
+        own = (one.server for one in rows if one.initiator == request.initiator)
+        servers = candidates(attachments, ledger, request.initiator) or frozenset(own)
+    if not servers and request.volume["status"] in _ATTACHING:
+        # Cinder's os-initialize_connection, which has no row before os-attach.
+        return frozenset({identity})
+    return servers
+
+
+def _older(
+    request: AttachRequest, attachments: Collection[Attachment]
+) -> Collection[Attachment]:
+    """Give the attachments that may be older than a request for one of them.
+
+    PUT /attachments/ID reads the volume after the attachment.
+    """
+    if not request.sent_with or _makes_its_own(request):
+        return attachments
+    return [one for one in attachments if one.id in request.sent_with]
+
+
 def _is_late(
-    request: AttachRequest, attachments: Collection[Attachment], ledger: Ledger
+    request: AttachRequest,
+    older: Collection[Attachment],
+    attachments: Collection[Attachment],
+    ledger: Ledger,
 ) -> bool:
-    """Say whether a request's attachment ended while it waited.
+    """Say whether a request's attachment, which does not wait, ended meanwhile.
 
     Cinder's manager looks at the row before, and nobody does later. Who was let in
     without one would be taken for a host of the old API, or for Cinder itself.
     """
-    if not connectors.names_attachment(request.connector):
-        return False
-    own = [one for one in attachments if one.initiator in (None, request.initiator)]
+    if _makes_its_own(request):
+        return True  # it would be waiting
+    own = [one for one in older if one.initiator in (None, request.initiator)]
     if own:
         # What a fence has ended is for ever, and has its own refusal.
         ends = [ledger.ended.get(one.key, -math.inf) for one in own]
         return all(request.since <= end < math.inf for end in ends)
-    if not attachments or _is_of_a_new_one(request.connector):
-        return True
-    # An attachment of another host may be given to this one, if it was there before.
-    return not request.sent_with.issubset(one.id for one in attachments)
+    if request.sent_with is None:
+        return not attachments
+    # Otherwise one of another host is given to this one. And if there was none at all,
+    # it is of os-initialize_connection, by who adds such keys there, too.
+    return len(older) < len(request.sent_with)
 
 
-def _is_of_a_new_one(connector: Mapping[str, Any]) -> bool:
-    """Say whether the attachment was made by the request: it has no mode yet."""
-    return "mode" in connector and connector["mode"] is None
+def _makes_its_own(request: AttachRequest) -> bool:
+    """Say whether a request makes its attachment: that has no mode yet."""
+    return "mode" in request.connector and request.connector["mode"] is None
 
 
 def _cure(error: rules.RefusedError) -> str:

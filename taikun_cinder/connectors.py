@@ -90,8 +90,9 @@ def names_attachment(connector: Mapping[str, Any]) -> bool:
 
     Who uses the attachments API names the device of the server (Nova, cinderclient,
     openstackclient), and Cinder's manager adds the mode that the attachment's row says
-    (manager.attachment_update). The old API names both after it was answered
-    (os-attach), and Cinder's own connectors are os-brick's, which have neither.
+    (manager.attachment_update). Clients of the old API name both after they were
+    answered (os-attach), and Cinder's own connectors are os-brick's, which have
+    neither.
     """
     return not _OF_ATTACHMENTS.isdisjoint(connector)
 

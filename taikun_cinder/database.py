@@ -412,15 +412,18 @@ def readonly_flag(volume: Any) -> str | None:
     return None if found is None else str(found)
 
 
-def attachments_sent_with(volume: Any) -> frozenset[str]:
+def attachments_sent_with(volume: Any) -> frozenset[str] | None:
     """Give the ids of the attachments that a request's volume had when it was sent.
 
-    None where nobody told. They are never read again for this: that takes long (see
-    ``rows_of``), and would not be what the request saw.
+    They are never read again for this: that takes long (see ``rows_of``), and would not
+    be what the request saw.
+
+    Returns:
+        the ids; None where nobody told.
     """
     if not volume.obj_attr_is_set("volume_attachment"):
-        return frozenset()
-    return frozenset(one.id for one in volume.volume_attachment)
+        return None
+    return frozenset(one.id for one in volume.volume_attachment or ())
 
 
 def remove_readonly_flag(volume: Any) -> None:

@@ -105,11 +105,10 @@ class AttachmentGone(exception.VolumeDriverException):
     """A request is for an attachment that is over."""
 
     message = (
-        "Host %(host)s gets no access to volume %(volume)s: the attachment that the "
-        "request was for was detached or deleted while the request waited. Attach the "
-        "volume again if the host needs it. (A request of os-initialize_connection, "
-        "which has no attachment, must have neither 'mode' nor 'mountpoint' in its "
-        "connector.) Nothing was changed."
+        "Host %(host)s gets no access to volume %(volume)s: no attachment is there any "
+        "more that the request could be for. One was detached or deleted while the "
+        "request waited. Attach the volume again if the host needs it. Nothing was "
+        "changed."
     )
 
 

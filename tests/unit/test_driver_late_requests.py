@@ -144,13 +144,104 @@ def test_connection_that_names_no_attachment_needs_none(cloud, status):
     assert cloud.acls(volume) == {A["initiator"]}
 
 
-@pytest.mark.parametrize("status", ["available", "in-use", "attaching", "backing-up"])
-@pytest.mark.parametrize("named", NAMES)
-def test_connection_that_names_an_attachment_needs_one(cloud, status, named):
+@pytest.mark.parametrize("status", ["available", "in-use", "attaching"])
+@pytest.mark.parametrize("named", NAMES[:3])
+def test_old_api_may_name_what_an_attachment_has(cloud, status, named):
+    """The volume had no attachment when it was sent, so there is none to wait for."""
     volume = cloud.volume(status=status)
+    cloud.driver.initialize_connection(cloud.load(volume), A | named)
+    assert cloud.acls(volume) == {A["initiator"]}
+
+
+@pytest.mark.parametrize("named", NAMES)
+def test_request_for_an_attachment_needs_one_where_nobody_told(cloud, named):
+    volume = cloud.volume(status="reserved")
+    sent = cloud.load(volume)
+    del sent._obj_volume_attachment
     with pytest.raises(AttachmentGone, match="compute1"):
-        cloud.driver.initialize_connection(cloud.load(volume), A | named)
+        cloud.driver.initialize_connection(sent, A | named)
     assert cloud.acls(volume) is None
+
+
+@pytest.mark.parametrize("host", [A, B, None])
+def test_row_that_was_made_later_is_not_the_one_that_is_meant(cloud, monkeypatch, host):
+    volume = cloud.volume()
+    waiting, attach = cloud.reserve(volume), cloud.driver._exports.attach
+    others = []
+
+    def go_on(request):
+        monkeypatch.setattr(cloud.driver._exports, "attach", attach)
+        cloud.forget(volume, waiting)
+        others.append(cloud.attach(volume, host) if host else cloud.reserve(volume))
+        return attach(request)
+
+    monkeypatch.setattr(cloud.driver._exports, "attach", go_on)
+    _attach_late(cloud, volume, A | NAMES[0], waiting)
+    assert cloud.acls(volume) == ({host["initiator"]} if host else None)
+    if host:
+        cloud.detach(volume, *others)
+        assert cloud.acls(volume) is None
+
+
+def test_row_that_another_replica_did_not_show_is_the_one_that_is_meant(cloud):
+    volume = cloud.volume()
+    cloud.attach(volume, B)
+    waiting = cloud.reserve(volume)
+    sent = cloud.load(volume)
+    del sent.volume_attachment.objects[1:]
+    cloud.manager.attachment_update(cloud.context, sent, A | NAMES[0], waiting.id)
+    assert cloud.acls(volume) == {A["initiator"], B["initiator"]}
+
+
+def test_combined_request_has_no_row_of_the_old_api(cloud, meanwhile):
+    volume = cloud.volume()
+    cloud.os_attach(volume, B)
+    made = cloud.reserve(volume, mode=None)
+    sent = cloud.load(volume)
+    del sent.volume_attachment.objects[1:]
+    meanwhile(lambda: cloud.forget(volume, made))
+    with pytest.raises(exception.VolumeBackendAPIException, match="gets no access"):
+        cloud.manager.attachment_update(cloud.context, sent, dict(A), made.id)
+    assert cloud.acls(volume) == {B["initiator"]}
+
+
+@pytest.fixture
+def goes_after(cloud, monkeypatch):
+    """Return a function that deletes a row just after the next attach was answered."""
+
+    def goes_after(volume, attached):
+        let_in = cloud.driver.initialize_connection
+
+        def answer(*arguments):
+            monkeypatch.setattr(cloud.driver, "initialize_connection", let_in)
+            answered = let_in(*arguments)
+            cloud.forget(volume, attached)
+            return answered
+
+        monkeypatch.setattr(cloud.driver, "initialize_connection", answer)
+
+    return goes_after
+
+
+@pytest.mark.parametrize("end", ["reconcile", "force_detach"])
+def test_attach_between_a_detach_and_its_rows_end_goes_with_the_row(
+    cloud, goes_after, end
+):
+    volume = cloud.volume()
+    other = cloud.attach(volume, B)
+    attached = cloud.attach(volume, A | NAMES[0])
+    cloud.terminate(volume, attached)
+    goes_after(volume, attached)
+    with pytest.raises(exception.CinderException):
+        cloud.connect(volume, A | NAMES[0], attached)
+    if end == "force_detach":
+        again = cloud.attach(volume, A | NAMES[0])
+        cloud.force_detach(volume, again, A)
+        assert not again.session.alive
+    else:
+        cloud.reconcile()
+    assert cloud.acls(volume) == {B["initiator"]}
+    assert other.session.alive
 
 
 def test_no_late_answer_outlasts_a_detach_by_force(cloud, meanwhile):
