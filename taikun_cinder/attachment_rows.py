@@ -50,6 +50,7 @@ def attachment(
         told=target.told(data),
         readers_disk=modes.has_readers_disk(known),
         readable=connector is not None and information is not None,
+        attaching=row.attach_status == VolumeAttachStatus.ATTACHING,
     )
 
 

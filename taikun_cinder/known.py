@@ -200,10 +200,13 @@ def _may_be_old_apis(rows: Rows) -> bool:
     """Say whether an answer may be for an attachment that has no host's name.
 
     Cinder's os-attach makes it after it was answered, and until then the driver takes
-    another that waits for the one that is meant.
+    another that waits for the one that is meant. The volume is ``attaching`` then. So
+    it is while a host of the attachments API connects, and there is its attachment.
     """
+    if any(one.is_nameless for one in rows.attachments):
+        return True
     attaching = rows.volume is not None and rows.volume.status == "attaching"
-    return attaching or any(one.is_nameless for one in rows.attachments)
+    return attaching and not any(one.attaching for one in rows.attachments)
 
 
 def _name(

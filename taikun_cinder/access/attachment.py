@@ -66,6 +66,8 @@ class Attachment:
         readable: whether all of its row could be read. If not, it may be anybody's.
         machine: the one that its connector comes from.
         keeps: the disks that its host was told before, and has besides.
+        attaching: whether its host was told where to connect, and has not said that it
+            did.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Attachment:
     machine: Machine = UNKNOWN
     readers_disk: bool = False
     keeps: Disks = Disks()
+    attaching: bool = False
 
     @property
     def server(self) -> str:

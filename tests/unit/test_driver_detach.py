@@ -242,6 +242,32 @@ def test_host_is_out_at_once_though_the_answer_to_another_attach_was_lost(cloud,
     assert not attached.session.alive
 
 
+@pytest.mark.parametrize(
+    ("how", "by"),
+    [
+        ("deleted", "detach"),
+        ("deleted", "force_detach"),
+        # A row that is missing may come back, so only who names the host ends it.
+        ("not in the database", "force_detach"),
+    ],
+)
+def test_host_that_never_said_it_is_attached_keeps_no_other_in(cloud, how, by):
+    """Cinder has the volume as attaching meanwhile, as for a host of the old API."""
+    volume = cloud.volume()
+    lost = cloud.reserve(volume)
+    cloud.driver.initialize_connection(cloud.load(volume), dict(A))
+    attached, silent = cloud.attach(volume, A), cloud.reserve(volume)
+    cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), dict(B), silent.id
+    )
+    assert cloud.load(volume).status == "attaching"
+    _lose_waiting(cloud, volume, lost, how)
+    _set_status(cloud, volume, "attaching")  # which Cinder changes with a lost row
+    getattr(cloud, by)(volume, attached, *([FENCE] if by == "force_detach" else []))
+    assert not attached.session.alive
+    assert cloud.acls(volume) == {B["initiator"]}
+
+
 def _lose_waiting(cloud, volume, waiting, how):
     """Take away the row of an attachment that waited for its host."""
     if how == "deleted":
