@@ -181,8 +181,11 @@ def test_a_target_that_cannot_be_read_now_is_busy(nodes, monkeypatch):
         raise Busy("", 0.0)
 
     monkeypatch.setattr(privileged, "read", read)
-    with pytest.raises(TargetBusy, match=r"another process.*Nothing was changed"):
+    with pytest.raises(
+        TargetBusy, match=r"another process.*Nothing was changed"
+    ) as told:
         nodes.read(NAME)
+    assert NAME in str(told.value)
 
 
 STEPS = [steps.CreateTarget(), steps.EnableTpg()]
@@ -195,6 +198,18 @@ CHANGES = {
         1,
         ("EnableTpg", "ENOMEM", "/configfs/enable"),
     ),
+    "the kernel refused the first one": (
+        KernelRefused(0, "make", "/configfs/iscsi", errno.EEXIST),
+        StepFailed,
+        0,
+        ("CreateTarget", "EEXIST", "/configfs/iscsi"),
+    ),
+    "another call has not come back": (
+        Busy("remove acl", 40.0),
+        TargetBusy,
+        None,
+        ("remove acl", "40 s"),
+    ),
     "it was asked for nonsense": (
         ValueError("no such step"),
         StepFailed,
@@ -205,7 +220,7 @@ CHANGES = {
         TooLate(),
         StepUnfinished,
         None,
-        ("CreateTarget", "EnableTpg", "kernel"),
+        ("CreateTarget", "EnableTpg", "kernel has not done it after 120 s"),
     ),
 }
 
@@ -218,14 +233,28 @@ def test_change_that_fails_tells_the_step_and_the_cause(nodes, monkeypatch, what
         raise cause
 
     monkeypatch.setattr(privileged, "apply", apply)
+    monkeypatch.setattr(privsep.context, "timeout", 120.0)
     monkeypatch.setattr(privsep.context, "client_mode", False)
     with pytest.raises(error) as told:
         nodes.apply(NAME, STEPS)
-    assert told.value.number == number
+    assert getattr(told.value, "number", None) == number
     for word in (NAME, *words):
         assert word in str(told.value)
     if number is not None:
-        assert "CreateTarget" not in str(told.value)
+        assert repr(STEPS[1 - number]) not in str(told.value)
+
+
+def test_privileged_process_that_does_not_start_is_told_with_all_steps(
+    nodes, monkeypatch
+):
+    def connect():
+        raise OSError(errno.ENOENT, "no such program")
+
+    monkeypatch.setattr(privsep.context, "connect", connect)
+    with pytest.raises(kernel.LostError) as told:
+        nodes.apply(NAME, STEPS)
+    for word in (NAME, "CreateTarget", "EnableTpg", "no such program"):
+        assert word in str(told.value.failure)
 
 
 def test_change_whose_privileged_process_is_lost_tells_all_its_steps(
@@ -244,17 +273,19 @@ def test_change_whose_privileged_process_is_lost_tells_all_its_steps(
         assert word in str(failure)
 
 
-#: Each question, what answers it, an answer, and what is made of it.
+#: Each question, what is asked, with what, an answer, and what is made of it.
 QUESTIONS = {
     "names": (
         lambda nodes: nodes.names("iqn.2010-10."),
         "names",
+        ("iqn.2010-10.",),
         [NAME],
         frozenset({NAME}),
     ),
     "details": (
         lambda nodes: nodes.inspect(NAME),
         "inspect",
+        (NAME,),
         {
             "portals": [("192.0.2.1", 3260)],
             "addresses": {"iqn.2026-11.com.example:a": "192.0.2.9"},
@@ -273,6 +304,7 @@ QUESTIONS = {
     "details without a reservation": (
         lambda nodes: nodes.inspect(NAME),
         "inspect",
+        (NAME,),
         {
             "portals": [],
             "addresses": {},
@@ -283,6 +315,7 @@ QUESTIONS = {
     "readers' disks": (
         lambda nodes: nodes.lack_of_readers_disk(),
         "lack_of_readers_disk",
+        (),
         "it is too old",
         "it is too old",
     ),
@@ -301,10 +334,11 @@ def here(monkeypatch):
 def test_question_is_answered_also_when_the_privileged_process_dies_once(
     nodes, here, monkeypatch, what, dies
 ):
-    ask, called, answer, made_of_it = QUESTIONS[what]
+    ask, called, asked, answer, made_of_it = QUESTIONS[what]
     lost = [OSError(errno.EPIPE, "gone")] if dies else []
 
     def call(*arguments):
+        assert arguments == asked
         if lost:
             raise lost.pop()
         return answer
@@ -327,7 +361,7 @@ def test_question_is_answered_also_when_the_privileged_process_dies_once(
 def test_question_without_an_answer_tells_why(
     nodes, here, monkeypatch, what, cause, words
 ):
-    ask, called, _, _ = QUESTIONS[what]
+    ask, called, *_ = QUESTIONS[what]
 
     def call(*arguments):
         raise cause
@@ -338,6 +372,25 @@ def test_question_without_an_answer_tells_why(
         ask(nodes)
     named = {"names": "iqn.2010-10.", "readers' disks": "a readers' disk"}
     assert named.get(what, NAME) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [
+        ({}, (False, None)),
+        ({"search": True}, (True, None)),
+        # The second one can be no ACL's, so it is not asked for.
+        ({"about": [A, Initiator("a/b")]}, (False, [A.name])),
+    ],
+)
+def test_state_is_asked_for_as_it_was_asked_for(nodes, here, monkeypatch, named, asked):
+    def read(name, key, *how):
+        assert (name, how) == (NAME, asked)
+        raise Busy("a change", 1.0)
+
+    monkeypatch.setattr(privileged, "read", read)
+    with pytest.raises(TargetBusy, match=NAME):
+        nodes.read(NAME, **named)
 
 
 def test_all_targets_that_cannot_be_listed_are_told_as_such(nodes, here, monkeypatch):

@@ -107,6 +107,25 @@ def test_target_that_listens_everywhere_leaves_other_portals(told, node, listens
     assert "another target_port" in text
 
 
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])  # noqa: S104 - only a name
+def test_target_that_listens_everywhere_at_another_port_is_named(
+    told, node, listens, everywhere
+):
+    portal = Portal("192.0.2.11", 3261)
+    node.network.taken = {str(portal)}
+    listens(Portal(everywhere, 3261))
+    ((text, _),) = told(portal).items()
+    assert "iqn.2026-11.example:another" in text
+
+
+def test_portals_of_lio_that_cannot_be_read_are_passed_over(told, node, listens):
+    node.network.taken = {str(V4)}
+    folder = node.sys / "kernel/config/target/iscsi/iqn.2026-11.example:odd/tpgt_1/np"
+    (folder / "192.0.2.11:port").mkdir(parents=True)
+    listens(V4)
+    assert told(V4) == {}
+
+
 def test_portal_at_another_port_is_told_with_that_port(told, node, listens):
     portal = Portal("192.0.2.11", 3261)
     node.network.taken = {str(portal)}

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each step can be asked for from the privileged process."""
 
+import dataclasses
 import inspect
+
+import pytest
 
 from taikun_cinder.access.model import Credentials, Initiator, Portal
 from taikun_cinder.privsep import lio
 from taikun_cinder.targets.lio import disk_steps, steps
+from taikun_cinder.targets.lio.states import (
+    CHANGING,
+    BackstoreState,
+    LioState,
+    TargetState,
+)
 
 VALUES = {
     "device": "/dev/vg/volume",
@@ -45,3 +54,50 @@ def test_every_step_can_be_asked_for():
         _, checks = lio.CHANGES[name]
         assert len(arguments) == len(checks)
         assert all(isinstance(value, str | int | bool) for value in arguments)
+
+
+#: What the kernel does though nothing is there.
+_ANYTIME = {
+    "CreateBackstore",
+    "CreateReaders",
+    "CreateTarget",
+    "RemoveBackstore",
+    "RemoveReaders",
+    "RemoveTarget",
+}
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(one, id=one.__name__) for one in _steps()]
+)
+def test_step_that_the_kernel_would_refuse_names_itself(kind):
+    step, nothing = (
+        kind(**_values(kind)),
+        LioState("iqn.2010-10.org.openstack:volume-1"),
+    )
+    if kind.__name__ in _ANYTIME:
+        step.after(nothing)
+        return
+    with pytest.raises(steps.ImpossibleStepError) as impossible:
+        step.after(nothing)
+    assert impossible.value.args == (step,)
+
+
+def test_other_tpg_goes_alone():
+    target = TargetState(other_tpgs=frozenset({2, 3}))
+    there = LioState("iqn.2010-10.org.openstack:volume-1", target=target)
+    left = dataclasses.replace(target, other_tpgs=frozenset({3}))
+    assert steps.RemoveTpg(2).after(there) == dataclasses.replace(there, target=left)
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_readers_disk_refuses_all_again(active):
+    own = BackstoreState("/dev/vg/volume", "0123", active=active, refuses=frozenset())
+    there = LioState("iqn.2010-10.org.openstack:volume-1", readers=own)
+    if not active:
+        with pytest.raises(steps.ImpossibleStepError):
+            disk_steps.HardenReaders().after(there)
+        return
+    hardened = dataclasses.replace(own, refuses=CHANGING)
+    expected = dataclasses.replace(there, readers=hardened)
+    assert disk_steps.HardenReaders().after(there) == expected
