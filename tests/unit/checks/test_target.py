@@ -55,7 +55,12 @@ def _release(node, release, parameter="init_on_alloc=1"):
 
 @pytest.mark.parametrize(
     ("release", "is_told"),
-    [("4.17.3", True), ("3.10.0-1160.el7", True), ("5.14.0-570.el9", False)],
+    [
+        ("4.17.3", True),
+        ("3.10.0-1160.el7", True),
+        ("of-our-own", True),
+        ("5.14.0-570.el9", False),
+    ],
 )
 def test_kernel_before_the_readers_disk_is_told(only, backend, node, release, is_told):
     _release(node, release)
@@ -116,6 +121,15 @@ def test_kernel_of_which_that_cannot_be_seen_is_told(only, backend, node):
         only("readers-disk", backend())
     assert "cannot be seen" in told.value.found
     assert "/boot" in told.value.cure
+
+
+def test_first_kernel_that_reads_past_all_caches_is_asked_for_its_memory(
+    only, backend, node
+):
+    _release(node, "4.18.0", "quiet")
+    with pytest.raises(Unseen, match=r"4\.18\.0, clears the memory") as told:
+        only("readers-disk", backend())
+    assert str(told.value) == told.value.found
 
 
 def test_configfs_that_a_start_mounts_is_a_warning(only, backend, node):
