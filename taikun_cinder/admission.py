@@ -3,7 +3,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Iterable, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from taikun_cinder import connectors, extra_specs
@@ -34,8 +34,8 @@ class AttachRequest:
         rule: the volume's.
         look: at what is on the volume; None as long as nobody needed one.
         since: when it came, by the clock of the ledger; it may have waited since.
-        sent_with: the ids of the attachments that the volume had when it was sent; None
-            where nobody told.
+        sent: the attachments that the volume had when it was sent, by their ids, and
+            whether each waited for its host; None where nobody told.
     """
 
     volume: Any
@@ -45,7 +45,7 @@ class AttachRequest:
     rule: Rule
     look: Look | None = None
     since: float = math.inf
-    sent_with: frozenset[str] | None = None
+    sent: Mapping[str, bool] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,33 +166,41 @@ def _servers(
     Raises:
         AttachmentGone: what it was for was ended meanwhile.
     """
-    names = connectors.names_attachment(request.connector)
-    rows = _older(request, attachments) if names else attachments
-    servers = candidates(rows, ledger, request.initiator)
-    if names and not servers:
-        if _is_late(request, rows, attachments, ledger):
-            raise AttachmentGone(
-                volume=request.volume["id"], host=connectors.host_of(request.connector)
-            )
-        # One that was ended, and stays: if it goes, so does what is granted here.
-        own = (one.server for one in rows if one.initiator == request.initiator)
-        servers = candidates(attachments, ledger, request.initiator) or frozenset(own)
+    if connectors.names_attachment(request.connector):
+        servers = _of_an_attachment(request, attachments, ledger)
+    else:
+        servers = candidates(attachments, ledger, request.initiator)
     if not servers and request.volume["status"] in _ATTACHING:
         # Cinder's os-initialize_connection, which has no row before os-attach.
         return frozenset({identity})
     return servers
 
 
-def _older(
-    request: AttachRequest, attachments: Collection[Attachment]
-) -> Collection[Attachment]:
-    """Give the attachments that may be older than a request for one of them.
+def _of_an_attachment(
+    request: AttachRequest, attachments: Collection[Attachment], ledger: Ledger
+) -> frozenset[str]:
+    """Give the servers that a request for an attachment may be for.
 
-    PUT /attachments/ID reads the volume after the attachment.
+    PUT /attachments/ID reads the volume after the attachment, so it is for one that the
+    volume was sent with.
+
+    Raises:
+        AttachmentGone: what it was for was ended meanwhile.
     """
-    if not request.sent_with or _makes_its_own(request):
-        return attachments
-    return [one for one in attachments if one.id in request.sent_with]
+    older = attachments
+    if request.sent and not _makes_its_own(request):
+        older = [one for one in attachments if one.id in request.sent]
+    servers = candidates(older, ledger, request.initiator)
+    if any(not one.connected for one in older):
+        return servers
+    if _is_late(request, older, attachments, ledger, repeats=bool(servers)):
+        raise AttachmentGone(
+            volume=request.volume["id"], host=connectors.host_of(request.connector)
+        )
+    # One that was ended, and stays: if it goes, so does what is granted here.
+    own = (one.server for one in older if one.initiator == request.initiator)
+    all_there = candidates(attachments, ledger, request.initiator)
+    return servers or frozenset(own) or all_there
 
 
 def _is_late(
@@ -200,24 +208,40 @@ def _is_late(
     older: Collection[Attachment],
     attachments: Collection[Attachment],
     ledger: Ledger,
+    *,
+    repeats: bool,
 ) -> bool:
-    """Say whether a request's attachment, which does not wait, ended meanwhile.
+    """Say whether a request's attachment ended while it waited, where none waits.
 
     Cinder's manager looks at the row before, and nobody does later. Who was let in
-    without one would be taken for a host of the old API, or for Cinder itself.
+    without one would be taken for a host of the old API, for Cinder itself, or for
+    another server.
+
+    Args:
+        request: for an attachment.
+        older: the attachments that it may be for.
+        attachments: all of the volume's.
+        ledger: what they do not show.
+        repeats: whether it may be for one that its host has.
     """
+    sent = request.sent or {}
+    missing = sent.keys() - {one.id for one in attachments}
+    if any(sent[id_] for id_ in missing):
+        return True
+    if repeats:
+        return False
     if _makes_its_own(request):
         return True  # it would be waiting
-    own = [one for one in older if one.initiator in (None, request.initiator)]
+    own = [one for one in older if one.initiator == request.initiator]
     if own:
         # What a fence has ended is for ever, and has its own refusal.
         ends = [ledger.ended.get(one.key, -math.inf) for one in own]
         return all(request.since <= end < math.inf for end in ends)
-    if request.sent_with is None:
+    if request.sent is None:
         return not attachments
     # Otherwise one of another host is given to this one. And if there was none at all,
     # it is of os-initialize_connection, by who adds such keys there, too.
-    return len(older) < len(request.sent_with)
+    return bool(missing)
 
 
 def _makes_its_own(request: AttachRequest) -> bool:

@@ -412,18 +412,22 @@ def readonly_flag(volume: Any) -> str | None:
     return None if found is None else str(found)
 
 
-def attachments_sent_with(volume: Any) -> frozenset[str] | None:
-    """Give the ids of the attachments that a request's volume had when it was sent.
+def attachments_sent_with(volume: Any) -> dict[str, bool] | None:
+    """Give the attachments that a request's volume had when it was sent.
 
     They are never read again for this: that takes long (see ``rows_of``), and would not
     be what the request saw.
 
     Returns:
-        the ids; None where nobody told.
+        their ids, each with whether it waited for its host; None where nobody told.
     """
     if not volume.obj_attr_is_set("volume_attachment"):
         return None
-    return frozenset(one.id for one in volume.volume_attachment or ())
+    return {
+        one.id: one.attach_status == VolumeAttachStatus.RESERVED and not one.connector
+        for one in volume.volume_attachment or ()
+        if one.attach_status != VolumeAttachStatus.DETACHED
+    }
 
 
 def remove_readonly_flag(volume: Any) -> None:

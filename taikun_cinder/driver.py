@@ -263,7 +263,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             self._target.initiator(connector),
             modes.asked(volume, connector, flag),
             extra_specs.rule(self.configuration, volume),
-            sent_with=database.attachments_sent_with(volume),
+            sent=database.attachments_sent_with(volume),
         )
         export, grant, admission = self._exports.attach(request)
         if flag == modes.LIFTED:

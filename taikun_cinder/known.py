@@ -203,7 +203,10 @@ def _may_be_old_apis(rows: Rows) -> bool:
     another that waits for the one that is meant. The volume is ``attaching`` then. So
     it is while a host of the attachments API connects, and there is its attachment.
     """
-    if any(one.is_nameless for one in rows.attachments):
+    if any(
+        one.is_nameless or (one.attaching and not one.connected)
+        for one in rows.attachments
+    ):
         return True
     attaching = rows.volume is not None and rows.volume.status == "attaching"
     return attaching and not any(one.attaching for one in rows.attachments)

@@ -321,6 +321,19 @@ def test_termination_beside_who_is_being_attached_by_the_old_api_keeps_that(clou
     assert session.alive
 
 
+def test_who_attaches_by_the_old_api_keeps_the_disk_while_the_row_is_made(cloud):
+    volume = cloud.volume()
+    waiting = cloud.reserve(volume)
+    _set_status(cloud, volume, "attaching")  # os-reserve
+    session = cloud.connect_only(cloud.load(volume), A)
+    row = cloud.load(volume).begin_attach("rw")
+    _lose_waiting(cloud, volume, waiting, "deleted")
+    cloud.driver._exports.refresh(cloud.load(volume))
+    row.finish_attach(None, None, "/dev/sdb", "rw")
+    cloud.pass_often()
+    assert session.alive
+
+
 def _set_status(cloud, volume, status):
     loaded = cloud.load(volume)
     loaded.status = status

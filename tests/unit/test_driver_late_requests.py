@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request to attach that is carried out when its attachment is over."""
 
+import threading
+import uuid
+
 import pytest
-from cinder import exception
+from cinder import exception, objects
 
 from taikun_cinder.exception import AttachmentGone
-from tests.unit.cloud import A, B, lose
+from tests.unit.cloud import A, B, Host, lose, spoil
+
+C = Host("compute3").connector
 
 #: What Nova's and Cinder's clients add to a connector, and Cinder's manager.
 NAMES = [
@@ -21,10 +26,12 @@ def meanwhile(cloud, monkeypatch):
     """Return a function that does something while the next attach waits."""
 
     def meanwhile(call):
-        exports = cloud.driver._exports
+        exports, me = cloud.driver._exports, threading.get_ident()
         locked = exports.locked
 
         def wait(volume):
+            if threading.get_ident() != me:
+                return locked(volume)  # the driver's own threads take the lock, too
             monkeypatch.setattr(exports, "locked", locked)
             call()
             return locked(volume)
@@ -191,6 +198,88 @@ def test_row_that_another_replica_did_not_show_is_the_one_that_is_meant(cloud):
     del sent.volume_attachment.objects[1:]
     cloud.manager.attachment_update(cloud.context, sent, A | NAMES[0], waiting.id)
     assert cloud.acls(volume) == {A["initiator"], B["initiator"]}
+
+
+@pytest.mark.parametrize("mode", ["rw", "ro"])
+@pytest.mark.parametrize("end", ["detach", "force_detach"])
+def test_other_server_of_the_host_is_not_the_one_that_is_meant(
+    cloud, meanwhile, end, mode
+):
+    volume = cloud.volume()
+    cloud.attach(volume, B)
+    other = cloud.attach(volume, A | NAMES[0], mode)
+    cloud.watch(1)
+    waiting = cloud.reserve(volume)
+    meanwhile(lambda: cloud.forget(volume, waiting))
+    _attach_late(cloud, volume, A | {"mountpoint": "/dev/vdc"}, waiting)
+    assert other.writes() is (mode == "rw")
+    more = [{"initiator": A["initiator"]}] if end == "force_detach" else []
+    getattr(cloud, end)(volume, other, *more)
+    assert cloud.acls(volume) == {B["initiator"]}
+    assert not other.session.alive
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_server_of_the_old_api_is_not_the_one_that_is_meant(cloud, meanwhile, later):
+    """Or else its host could lose the disk to one that is detached."""
+    volume = cloud.volume()
+    gone = cloud.attach(volume, A | NAMES[0])
+    cloud.watch(1)
+    cloud.detach(volume, gone)
+    old = cloud.os_attach(volume, B)
+    waiting = cloud.reserve(volume)
+
+    def go_on():
+        cloud.forget(volume, waiting)
+        if later:
+            cloud.reserve(volume)
+
+    meanwhile(go_on)
+    _attach_late(cloud, volume, A | NAMES[0], waiting)
+    old.session.logout()  # its host boots
+    cloud.pass_often()
+    assert cloud.acls(volume) == {B["initiator"]}
+
+
+def test_row_that_was_ended_is_meant_and_not_one_that_was_made_later(cloud, meanwhile):
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
+    mover = str(uuid.uuid4())
+    cloud.attach(volume, B, server=mover)
+    second = cloud.attach(volume, A | NAMES[0])
+    cloud.watch(2)
+    cloud.terminate(volume, second)
+    cloud.wait(1)
+    meanwhile(lambda: cloud.reserve(volume, server=mover))
+    cloud.manager.attachment_update(
+        cloud.context, cloud.load(volume), A | NAMES[0], second.id
+    )
+    row = objects.VolumeAttachment.get_by_id(cloud.context, second.id)
+    assert row.connector["taikun_cinder_mode"] == "ro"
+
+
+def test_row_that_was_ended_keeps_its_host_though_a_later_one_goes(cloud, meanwhile):
+    volume = cloud.volume()
+    cloud.attach(volume, B)
+    second = cloud.attach(volume, A | NAMES[0])
+    cloud.watch(2)
+    cloud.terminate(volume, second)
+    cloud.wait(1)
+    later = []
+    meanwhile(lambda: later.append(cloud.reserve(volume)))
+    told = cloud.driver.initialize_connection(cloud.load(volume), A | NAMES[0])
+    cloud.manager.attachment_delete(cloud.context, later[0].id, cloud.load(volume))
+    cloud.forget(volume, later[0])
+    session = cloud.target.log_in(cloud.load(volume), A, told["data"])
+    cloud.attach(volume, C)
+    assert session.alive
+
+
+def test_row_that_nobody_counts_refuses_no_row_that_moves(cloud):
+    volume = cloud.volume()
+    odd = cloud.reserve(volume)
+    spoil(odd, attach_status="detached")
+    moved = cloud.attach(volume, B | NAMES[0])
+    assert cloud.connect(volume, A | NAMES[0], moved).session.alive
 
 
 def test_combined_request_has_no_row_of_the_old_api(cloud, meanwhile):
