@@ -109,7 +109,7 @@ def test_readers_disk_that_may_take_the_node_along_is_told(
     (core / "fileio_7/iqn.2010-10.org.openstack:volume-1-readers").mkdir(parents=True)
     outcome, text, cure = found("readers-disk", backend())[0]
     assert outcome is Outcome.FAILED
-    assert "iqn.2010-10.org.openstack:volume-1" in text
+    assert text.endswith("They are those of iqn.2010-10.org.openstack:volume-1")
     assert "Detach the hosts that may only read" in cure
     _release(node, release)
     assert only("readers-disk", backend())[0] is Outcome.OK

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rtslib_fb import utils
 
-from taikun_cinder.access.model import Initiator
+from taikun_cinder.access.model import Initiator, Portal, Told
 from taikun_cinder.privsep import checks
 from taikun_cinder.targets.lio import iscsi
 
@@ -99,3 +99,43 @@ def test_name_is_taken_here_if_and_only_if_the_privileged_process_takes_it(name)
         assert utils.normalize_wwn(("iqn", "naa", "eui"), name)[0] == name.lower()
     elif name == name.lower():
         assert not _taken(checks.initiator, name)
+
+
+_THERE = Portal("192.0.2.1"), Portal("192.0.2.2", 860), Portal("2001:db8::1")
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        ({}, None),
+        ({"target_iqn": ""}, None),
+        ({"target_portal": str(_THERE[0])}, None),
+        ({"target_iqn": "iqn.x:1"}, Told("iqn.x:1", frozenset())),
+        (
+            {"target_iqn": "iqn.x:1", "target_portal": str(_THERE[1])},
+            Told("iqn.x:1", frozenset(_THERE[1:2])),
+        ),
+        (
+            {
+                "target_iqn": "iqn.x:1",
+                "target_portal": str(_THERE[0]),
+                "target_portals": [str(_THERE[1]), str(_THERE[2])],
+            },
+            Told("iqn.x:1", frozenset(_THERE)),
+        ),
+        (
+            {
+                "target_iqn": "iqn.x:1",
+                "target_portal": "192.0.2.1",
+                "target_portals": ["192.0.2.2:port", None, 7, str(_THERE[2])],
+            },
+            Told("iqn.x:1", frozenset(_THERE[2:])),
+        ),
+        (
+            {"target_iqn": "iqn.x:1", "target_portals": "192.0.2.2:860"},
+            Told("iqn.x:1", frozenset()),
+        ),
+    ],
+)
+def test_place_that_a_host_was_told_is_read_from_its_connection(data, where):
+    assert iscsi.told(data) == where

@@ -9,7 +9,7 @@ import pytest
 from oslo_privsep import comm, daemon
 
 from taikun_cinder import privsep
-from taikun_cinder.privsep import helper, setup
+from taikun_cinder.privsep import helper, lio, setup
 from taikun_cinder.privsep.refusal import KernelRefused
 from taikun_cinder.targets.lio import start
 
@@ -58,6 +58,7 @@ def told(cinder, monkeypatch):
         ("sudo: The no new privileges flag is set", "NoNewPrivileges=no"),
         ("sudo: effective uid is not 0, is sudo installed setuid", "CAP_SYS_ADMIN"),
         ("Operation not permitted", "CAP_SYS_ADMIN"),
+        ("operation Not Permitted", "CAP_SYS_ADMIN"),
         ("something else", "by hand"),
     ],
 )
@@ -151,6 +152,7 @@ def _prepared(monkeypatch, answer):
         ("mount configfs (mount: permission denied)", "--privileged"),
         ("load the modules of LIO (modprobe: FATAL)", "modprobe"),
         ("run modprobe", "modprobe"),
+        ("load a module", "modprobe"),
         ("set up LIO", "dmesg"),
     ],
 )
@@ -249,6 +251,15 @@ def test_what_root_does_not_allow_is_told_with_file_option_and_cure(monkeypatch)
         assert "/etc/taikun_cinder/privileged.conf" in one.fault
         assert "root add it there" in one.cure
         assert not one.tolerable
+
+
+def test_cure_is_the_last_sentence_of_what_root_does_not_allow(monkeypatch):
+    monkeypatch.setattr(privsep.context, "client_mode", False)
+    said = "The group a. b is another's. See the option c. Let root add it there"
+    monkeypatch.setattr(lio, "refusals", lambda prefix, group: [said])
+    (told,) = start.problems({3260}, prefixes=["iqn.x:"], group="b", prepare=False)
+    assert told.fault.endswith("The group a. b is another's. See the option c")
+    assert told.cure == "Let root add it there."
 
 
 #: What a call ends with, and what is told of it.

@@ -91,6 +91,20 @@ def test_other_tpg_goes_alone():
 
 
 @pytest.mark.parametrize("active", [True, False])
+def test_main_disk_is_changed_as_long_as_it_is_active(active):
+    own = BackstoreState("/dev/vg/volume", "0123", active=active, refuses=frozenset())
+    there = LioState("iqn.2010-10.org.openstack:volume-1", backstore=own)
+    step = disk_steps.SetRefused("emulate_caw", refused=True)
+    if not active:
+        with pytest.raises(steps.ImpossibleStepError) as impossible:
+            step.after(there)
+        assert impossible.value.args == (step,)
+        return
+    changed = dataclasses.replace(own, refuses=frozenset({"emulate_caw"}))
+    assert step.after(there) == dataclasses.replace(there, backstore=changed)
+
+
+@pytest.mark.parametrize("active", [True, False])
 def test_readers_disk_refuses_all_again(active):
     own = BackstoreState("/dev/vg/volume", "0123", active=active, refuses=frozenset())
     there = LioState("iqn.2010-10.org.openstack:volume-1", readers=own)
