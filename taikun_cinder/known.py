@@ -200,8 +200,9 @@ def _may_be_old_apis(rows: Rows) -> bool:
     """Say whether an answer may be for an attachment that has no host's name.
 
     Cinder's os-attach makes it after it was answered, and until then the driver takes
-    another that waits for the one that is meant. The volume is ``attaching`` then. So
-    it is while a host of the attachments API connects, and there is its attachment.
+    another that waits for the one that is meant. The volume is ``attaching`` then, and
+    at last the attachment, too, as long as it is being made. So they are while a host
+    of the attachments API connects, but that attachment has its connector.
     """
     if any(
         one.is_nameless or (one.attaching and not one.connected)
