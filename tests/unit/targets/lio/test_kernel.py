@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oslo_concurrency import lockutils
@@ -191,7 +192,7 @@ def test_a_target_that_cannot_be_read_now_is_busy(nodes, monkeypatch):
 STEPS = [steps.CreateTarget(), steps.EnableTpg()]
 
 #: What a change may end with, the step that is told for it, and its cause in words.
-CHANGES = {
+CHANGES: dict[str, tuple[Any, ...]] = {
     "the kernel refused": (
         KernelRefused(1, "enable", "/configfs/enable", errno.ENOMEM),
         StepFailed,

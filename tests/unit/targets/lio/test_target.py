@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a target of LIO asks the kernel for, and does not ask for."""
 
+from typing import Any
+
 import pytest
 
 from taikun_cinder.access.model import Export, Grant, Mode
@@ -91,6 +93,6 @@ def test_node_is_asked_about_all_that_was_given(monkeypatch):
         yield problem
 
     monkeypatch.setattr(readiness, "problems", problems)
-    given = object(), [object()], [object()], "group"
+    given: Any = object(), [object()], [object()], "group"
     assert list(LioTarget.problems(*given)) == [problem]
     assert asked == [given]
