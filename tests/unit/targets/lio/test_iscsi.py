@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The initiators that connectors name: what LIO takes, and what is refused."""
+"""The initiators that connectors name, and what their hosts are told."""
 
 import pytest
 from cinder.exception import InvalidConnectorException
@@ -7,9 +7,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rtslib_fb import utils
 
-from taikun_cinder.access.model import Initiator, Portal, Told
+from taikun_cinder.access.model import (
+    Credentials,
+    Grant,
+    Initiator,
+    Mode,
+    Portal,
+    Told,
+)
 from taikun_cinder.privsep import checks
 from taikun_cinder.targets.lio import iscsi
+from taikun_cinder.targets.lio.target import LioTarget
 
 GOOD = [
     "iqn.2026-11.com.example:host",
@@ -139,3 +147,51 @@ _THERE = Portal("192.0.2.1"), Portal("192.0.2.2", 860), Portal("2001:db8::1")
 )
 def test_place_that_a_host_was_told_is_read_from_its_connection(data, where):
     assert iscsi.told(data) == where
+
+
+def test_refused_initiator_is_told_with_its_host_and_protocol():
+    connector = {"host": "compute1", "initiator": "iqn.bad"}
+    with pytest.raises(InvalidConnectorException, match=r"iSCSI") as told:
+        iscsi.initiator(connector)
+    assert "compute1" in str(told.value)
+
+
+@pytest.mark.parametrize("portals", [_THERE[:1], _THERE[:2], _THERE])
+@pytest.mark.parametrize("multipath", [False, True])
+@pytest.mark.parametrize("readers_disk", [False, True])
+def test_host_is_told_how_to_connect(portals, multipath, readers_disk):
+    grant = Grant(
+        Initiator("iqn.2026-11.com.example:a"),
+        Credentials("user", "password"),
+        None if readers_disk else Mode.RW,
+        readers_disk,
+    )
+    told = LioTarget().connection(
+        "iqn.x:1",
+        portals,
+        grant,
+        readers_disk=readers_disk,
+        multipath=multipath,
+    )
+    lun = 1 if readers_disk else 0
+    data = {
+        "target_discovered": False,
+        "target_portal": "192.0.2.1:3260",
+        "target_iqn": "iqn.x:1",
+        "target_lun": lun,
+        "auth_method": "CHAP",
+        "auth_username": "user",
+        "auth_password": "password",
+    }
+    if multipath or len(portals) > 1:
+        data |= {
+            "target_portals": [str(one) for one in portals],
+            "target_iqns": ["iqn.x:1"] * len(portals),
+            "target_luns": [lun] * len(portals),
+        }
+    assert told == ("iscsi", data)
+
+
+def test_location_is_as_cinders_own():
+    there = LioTarget().location("iqn.x:1", _THERE[:2])
+    assert there == "192.0.2.1:3260;192.0.2.2:860,iqn.x:1 iqn.x:1 0"

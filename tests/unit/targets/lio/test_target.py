@@ -66,6 +66,15 @@ def test_only_the_host_that_is_to_be_cut_off_is_looked_at(target, kernel):
     assert not target.revoke(NAME, A)
 
 
+def test_host_that_is_let_in_is_looked_at_first(target, kernel):
+    grants = [Grant(one, CREDENTIALS[one], Mode.RW) for one in (A, B)]
+    target.ensure(NAME, _export(grants[0]))
+    kernel.reads.clear()
+    target.ensure(NAME, _export(*grants), about={B})
+    assert kernel.reads[0] == (False, {B})
+    assert kernel.read(NAME).acls.keys() == {A, B}
+
+
 def test_lack_of_readers_disks_is_told_once_for_each_cause(target, kernel, caplog):
     lacks = ["no module", "no module", "too old", "", "never asked"]
     kernel.lack_of_readers_disk = lambda: lacks.pop(0)
