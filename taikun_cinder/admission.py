@@ -198,9 +198,9 @@ def _of_an_attachment(
             volume=request.volume["id"], host=connectors.host_of(request.connector)
         )
     # One that was ended, and stays: if it goes, so does what is granted here.
-    own = (one.server for one in older if one.initiator == request.initiator)
-    all_there = candidates(attachments, ledger, request.initiator)
-    return servers or frozenset(own) or all_there
+    own = {one.server for one in older if one.initiator == request.initiator}
+    there = servers or frozenset(own)
+    return there or candidates(attachments, ledger, request.initiator)
 
 
 def _is_late(
