@@ -71,10 +71,8 @@ _ANYTIME = {
     "kind", [pytest.param(one, id=one.__name__) for one in _steps()]
 )
 def test_step_that_the_kernel_would_refuse_names_itself(kind):
-    step, nothing = (
-        kind(**_values(kind)),
-        LioState("iqn.2010-10.org.openstack:volume-1"),
-    )
+    step = kind(**_values(kind))
+    nothing = LioState("iqn.2010-10.org.openstack:volume-1")
     if kind.__name__ in _ANYTIME:
         step.after(nothing)
         return
