@@ -40,8 +40,9 @@ _CHEAP = 0.5
 _LIMIT = float(os.environ.get("TAIKUN_MUTATION_SECONDS", "30"))
 
 
-#: What people read: several words. Whether they are in capitals decides nothing.
-_PROSE = re.compile(r"[\w'.,:;)] [\w'(]")
+#: What people read: several words, or the last one of a sentence. Whether they are in
+#: capitals decides nothing.
+_PROSE = re.compile(r"[\w'.,:;)] [\w'(]|^\"[\w.]+\.\"$")
 
 #: Seconds of a processor that they may take beside twice what they took. Some mutants
 #: never end: a plan that does not see what it has done.

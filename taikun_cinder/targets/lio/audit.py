@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The differences between a state and an export, explained for the operator."""
 
-import dataclasses
 from collections.abc import Iterable
 
 from taikun_cinder.access.model import Export, Portal
@@ -23,12 +22,7 @@ def audit(observed: LioState, desired: Export | None) -> tuple[Finding, ...]:
     """
     left = plan(observed, desired).left
     return tuple(
-        finding(
-            observed.name,
-            difference,
-            # What a plan leaves has no step by then.
-            waits=dataclasses.replace(difference, step=None) in left,
-        )
+        finding(observed.name, difference, waits=difference in left)
         for difference in differences(observed, desired)
     )
 

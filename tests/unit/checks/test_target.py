@@ -10,8 +10,8 @@ from taikun_cinder.checks import catalogue, target
 from taikun_cinder.checks.facts import Unanswered
 from taikun_cinder.checks.findings import Outcome
 from taikun_cinder.node import Problem
-from taikun_cinder.targets.lio import start
-from taikun_cinder.targets.looks import Unseen
+from taikun_cinder.targets.lio import looks, readiness, start
+from taikun_cinder.targets.looks import Place, Unseen
 
 NAMES = [check.name for check in target.CHECKS]
 
@@ -111,6 +111,8 @@ def test_readers_disk_that_may_take_the_node_along_is_told(
     assert outcome is Outcome.FAILED
     assert text.endswith("They are those of iqn.2010-10.org.openstack:volume-1")
     assert "Detach the hosts that may only read" in cure
+    (at_start,) = readiness.of_readers_disks(node)
+    assert at_start.tolerable is True
     _release(node, release)
     assert only("readers-disk", backend())[0] is Outcome.OK
 
@@ -121,6 +123,7 @@ def test_kernel_of_which_that_cannot_be_seen_is_told(only, backend, node):
         only("readers-disk", backend())
     assert "cannot be seen" in told.value.found
     assert "/boot" in told.value.cure
+    assert "no new host is given a readers' disk" in told.value.cure
 
 
 def test_first_kernel_that_reads_past_all_caches_is_asked_for_its_memory(
@@ -177,6 +180,14 @@ def test_prefix_that_rtslib_does_not_take_is_told(only, backend):
     assert "target_prefix" in cure
 
 
+def test_name_of_an_earlier_prefix_is_not_told(cinder, node):
+    """Hosts that are attached keep the names that they were told."""
+    prefixes = ("iqn.2010-10.org.openstack:", "iqn.2030-01.x:")
+    (look,) = (one for one in looks.LOOKS if one.name == "target-prefix")
+    assert not list(look.problems(Place(node, prefixes=prefixes)))
+    assert list(look.problems(Place(node, prefixes=prefixes[::-1])))
+
+
 def test_port_that_another_program_has_is_told(only, backend, node):
     node.network.taken = {"192.0.2.11:3260"}
     outcome, text, cure = only("portals", backend())
@@ -201,7 +212,8 @@ def test_container_cannot_tell_what_the_node_starts(only, backend, node):
     with pytest.raises(Unseen) as told:
         only("lio-restore", backend())
     assert "cannot be seen from this container" in told.value.found
-    assert "target.service" in told.value.cure
+    services = "target.service rtslib-fb-targetctl.service"
+    assert f"systemctl is-enabled {services} says" in told.value.cure
     (node.proc / "1").mkdir()
     (node.proc / "1/comm").write_text("systemd\n")  # as in one of LXC's
     assert only("lio-restore", backend())[0] is Outcome.OK

@@ -151,7 +151,7 @@ def test_place_that_a_host_was_told_is_read_from_its_connection(data, where):
 
 def test_refused_initiator_is_told_with_its_host_and_protocol():
     connector = {"host": "compute1", "initiator": "iqn.bad"}
-    with pytest.raises(InvalidConnectorException, match=r"iSCSI") as told:
+    with pytest.raises(InvalidConnectorException, match=r"\biSCSI\b") as told:
         iscsi.initiator(connector)
     assert "compute1" in str(told.value)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A change that hangs keeps nobody else from this node's LIO."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -23,7 +24,7 @@ from taikun_cinder.exception import (
     TargetBusy,
     TargetUnreadable,
 )
-from taikun_cinder.privsep import helper
+from taikun_cinder.privsep import client, helper
 from taikun_cinder.privsep import lio as privileged
 from taikun_cinder.privsep.deadline import TooLate
 from taikun_cinder.privsep.refusal import Busy, KernelRefused
@@ -422,6 +423,34 @@ def test_readers_disks_are_tried_alone(nodes, here, monkeypatch):
     assert not nodes.lack_of_readers_disk()
     assert taken == [True]
     assert not is_taken()
+
+
+def test_privileged_process_that_does_not_start_is_told_for_what(nodes, monkeypatch):
+    def connect():
+        raise OSError(errno.ENOENT, "no such program")
+
+    monkeypatch.setattr(privsep.context, "connect", connect)
+    with pytest.raises(TargetUnreadable, match="no such program") as told:
+        nodes.lack_of_readers_disk()
+    assert "a readers' disk" in str(told.value)
+
+
+@pytest.mark.parametrize(("hanging", "seconds"), [(0, 0.6), (2, 0.2), (5, 0.1)])
+def test_time_that_others_wait_is_shared_by_what_hangs(
+    nodes, here, monkeypatch, hanging, seconds
+):
+    given = []
+
+    def impatient(seconds, let_go):
+        given.append(seconds)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(kernel, "GRACE", 0.6)
+    monkeypatch.setattr(kernel, "_hanging", {object() for _ in range(hanging)})
+    monkeypatch.setattr(client, "impatient", impatient)
+    monkeypatch.setattr(privileged, "apply", lambda name, steps: None)
+    nodes.apply(NAME, [])
+    assert given == [pytest.approx(seconds)]
 
 
 def test_what_waits_is_told_with_its_age(nodes, process):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a node lacks to export by LIO is told with its cure."""
 
+import errno
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -122,8 +124,24 @@ def test_portals_of_lio_that_cannot_be_read_are_passed_over(told, node, listens)
     node.network.taken = {str(V4)}
     folder = node.sys / "kernel/config/target/iscsi/iqn.2026-11.example:odd/tpgt_1/np"
     (folder / "192.0.2.11:port").mkdir(parents=True)
+    ((text, _),) = told(V4).items()
+    assert "another program" in text
     listens(V4)
     assert told(V4) == {}
+
+
+def test_lio_that_goes_away_while_its_portals_are_read_is_passed_over(
+    node, monkeypatch
+):
+    """Its modules may be unloaded just then."""
+
+    def glob(folder, pattern):
+        raise OSError(errno.ENODEV, str(folder))
+
+    monkeypatch.setattr(Path, "glob", glob)
+    node.network.taken = {str(V4)}
+    (problem,) = readiness.of_portals(node, [V4])
+    assert "another program" in problem.fault
 
 
 def test_portal_at_another_port_is_told_with_that_port(told, node, listens):

@@ -14,6 +14,7 @@ from taikun_cinder.targets.lio.states import (
     BackstoreState,
     LioState,
     TargetState,
+    TpgState,
 )
 
 VALUES = {
@@ -86,6 +87,27 @@ def test_other_tpg_goes_alone():
     there = LioState("iqn.2010-10.org.openstack:volume-1", target=target)
     left = dataclasses.replace(target, other_tpgs=frozenset({3}))
     assert steps.RemoveTpg(2).after(there) == dataclasses.replace(there, target=left)
+
+
+@pytest.mark.parametrize("active", [None, True, False])
+@pytest.mark.parametrize(("index", "disk"), [(0, "backstore"), (1, "readers")])
+def test_lun_is_made_for_a_disk_that_is_active_and_for_no_other(active, index, disk):
+    target = TargetState(TpgState(), other_tpgs=frozenset({2}))
+    both = BackstoreState("/dev/vg/volume", "0123", active=True, refuses=frozenset())
+    name = "iqn.2010-10.org.openstack:volume-1"
+    there = LioState(name, both, target, both)
+    own = None if active is None else dataclasses.replace(both, active=active)
+    there = dataclasses.replace(there, **{disk: own})
+    step = steps.AddLun(index)
+    if not active:
+        with pytest.raises(steps.ImpossibleStepError) as impossible:
+            step.after(there)
+        assert impossible.value.args == (step,)
+        return
+    name = there.readers_name if disk == "readers" else name
+    # What else the target has stays.
+    changed = dataclasses.replace(target, tpg=TpgState(luns={index: name}))
+    assert step.after(there) == dataclasses.replace(there, target=changed)
 
 
 @pytest.mark.parametrize("active", [True, False])
