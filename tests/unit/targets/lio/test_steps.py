@@ -97,7 +97,10 @@ def test_lun_is_made_for_a_disk_that_is_active_and_for_no_other(active, index, d
     name = "iqn.2010-10.org.openstack:volume-1"
     there = LioState(name, both, target, both)
     own = None if active is None else dataclasses.replace(both, active=active)
-    there = dataclasses.replace(there, **{disk: own})
+    if disk == "readers":
+        there = dataclasses.replace(there, readers=own)
+    else:
+        there = dataclasses.replace(there, backstore=own)
     step = steps.AddLun(index)
     if not active:
         with pytest.raises(steps.ImpossibleStepError) as impossible:
