@@ -304,6 +304,16 @@ def test_two_that_are_force_detached_one_after_the_other_are_both_out(request_id
     assert _hosts(ledger.expire(rows[1:], (), 9, 5, 5), rows[1:]) == {A, B}
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_remove_export_settles_beside_an_answer_whose_row_is_gone(is_gone):
+    rows, reserved = [_row(1), _row(2)], _reserved(3)
+    ledger = _with_lost_answer([*rows, reserved], reserved.server)
+    ledger = _end(ledger, rows, BY_HAND, request="req-1")
+    ledger = ledger.settle(rows[1:], 2, "req-1", {reserved.id} if is_gone else ())
+    assert _has_connection(ledger) is not is_gone
+    assert _lets_in(ledger, rows[1:]) is not is_gone
+
+
 def test_remove_export_that_comes_late_or_beside_a_connection_settles_nothing():
     rows = [_row(1), _row(2)]
     ledger = _end(Ledger(), rows, BY_HAND).prune(rows[1:])
