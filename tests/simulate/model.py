@@ -104,6 +104,8 @@ class Use:
             API, or to be copied. It may be taken for that one.
         is_unknown: whether it is by Cinder's old API, and the volume was not reserved
             for it. Then it may be taken for one of Cinder's own.
+        is_late: whether it is by Cinder's old API, and had no attachment yet when its
+            host was fenced. A request that is repeated then is let in.
         type: the id of its volume's type when its request was made; None for none.
         granted: when its host was told how to log in last.
         is_left_in: whether it was ended by os-force_detach, and it was not known what
@@ -143,6 +145,7 @@ class Use:
     beside: "list[Use]" = dataclasses.field(default_factory=list)
     is_guessed: bool = False
     is_unknown: bool = False
+    is_late: bool = False
     type: str | None = None
     granted: float = 0.0
     is_left_in: bool = False

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from taikun_cinder.access.termination import REPEATED_WITHIN
 from tests.simulate.api import FAILURES
 from tests.simulate.attaching import Attaching
+from tests.simulate.changing import NOT_MIGRATING
 from tests.simulate.decisions import Op
 from tests.simulate.model import Use
 from tests.simulate.old_api import OldApi
@@ -91,7 +92,9 @@ class OldAttaching:
         One that does not ask is let in all the same, but not beside Cinder itself.
         """
         if not asks:
-            return self._world.database.volumes[volume]["status"] in _ATTACHED
+            row = self._world.database.volumes[volume]
+            moves = row["migration_status"] not in NOT_MIGRATING
+            return row["status"] in _ATTACHED and not moves
         try:
             self._api.reserve(volume)
         except FAILURES:
@@ -131,7 +134,7 @@ class OldAttaching:
             boots = self._world.kernel.boots
             use.left = None
             self._guess(use)
-            use.is_fenced &= not use.is_guessed
+            use.is_fenced &= not (use.is_guessed or use.is_late)
             try:
                 found = self._api.connect(use)
                 if use.session is not None:

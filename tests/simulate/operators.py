@@ -72,6 +72,9 @@ class Operators:
             for use in self._world.expected.uses
             if use.volume == id_ and use.host is found and use.state != "reserved"
         ]
+        for use in fenced:
+            # What comes after the fence, it is not about.
+            use.is_late |= use.is_old and not use.attachment
         verb: Any = object.__new__(FenceVerb)
         verb.status, verb.complain = status.WRONG, lambda line: None
 
