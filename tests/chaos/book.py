@@ -51,6 +51,11 @@ class _Log:
     clock: Clock
 
 
+#: How long a host may keep what an earlier database does not know, in seconds: until
+#: two passes of the reconcile, one after the other, are disturbed by no fault.
+_KEPT_IN = 600.0
+
+
 class Book:
     """The notes.
 
@@ -73,8 +78,9 @@ class Book:
         self._clocks: dict[str, Clock] = {}
         #: Attachments that somebody has.
         self._held: set[str] = set()
-        #: Those whose rows an earlier database took away: nothing tells of their end.
-        self._lost: set[str] = set()
+        #: Those whose rows an earlier database took away, and since when: nothing tells
+        #: of their end.
+        self._lost: dict[str, float] = {}
         self.events: list[Event] = []
 
     def now(self) -> float:
@@ -130,7 +136,7 @@ class Book:
                         back = min(access.back, since)
                         changed = dataclasses.replace(access, back=back)
                 elif access.ended == math.inf:
-                    self._lost.add(name)
+                    self._lost[name] = since
                     given_up = min(access.given_up, since)
                     changed = dataclasses.replace(access, given_up=given_up)
                 self._accesses[name] = changed
@@ -145,9 +151,28 @@ class Book:
         """Note that a request that takes an attachment's access away is about to go."""
         self._change(attachment, "given_up")
 
-    def ended(self, attachment: str) -> None:
-        """Note that the access is gone, as far as one was told."""
+    def ended(self, attachment: str, *, fenced: bool = False) -> None:
+        """Note that the access is gone, as far as one was told.
+
+        Another attachment of the host, which an earlier database does not know, may
+        keep it in for a while. A fence ends that, too.
+        """
         self._change(attachment, "ended")
+        with self._lock:
+            access, now = self._accesses.get(attachment), self.now()
+            if access is not None and not fenced and self._is_kept_in(access, now):
+                changed = dataclasses.replace(access, back=min(access.back, now))
+                self._accesses[attachment] = changed
+
+    def _is_kept_in(self, access: Access, now: float) -> bool:
+        others = (
+            self._accesses[name] for name in self._lost if name != access.attachment
+        )
+        return any(
+            (one.host, one.volume) == (access.host, access.volume)
+            for one in others
+            if now - self._lost[one.attachment] < _KEPT_IN
+        )
 
     def _change(self, attachment: str, what: str) -> None:
         now = self.now()

@@ -96,7 +96,9 @@ class Access:
         given_up: when the first one that might take it away began: from then on its
             host's errors are to be expected.
         back: when an earlier database came back that knows the attachment still, though
-            its access had ended: from then on it may have access again.
+            its access had ended: from then on it may have access again. Or when its
+            access ended, and another attachment, which that database does not know,
+            may have kept its host in.
     """
 
     attachment: str

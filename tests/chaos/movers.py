@@ -35,6 +35,9 @@ _MAKES, _DELETES, _MOVES = 60, 120, 300
 #: How long until one tries again to delete it, in seconds.
 _GONE = 40
 
+#: The migration statuses of a volume that does not migrate.
+_STILL = (None, "none", "success", "error")
+
 #: How often a host comes to the volume before it is moved.
 _VISITS = 2
 
@@ -224,7 +227,9 @@ class Mover(Person):
     def _delete(self) -> None:
         admin = self._cluster.clients.volume("admin").volumes
         try:
-            if admin.get(self._volume).status not in ("available", "error"):
+            found = admin.get(self._volume).to_dict()
+            moves = found["os-vol-mig-status-attr:migstat"] not in _STILL
+            if moves or found["status"] not in ("available", "error"):
                 # A service that is killed leaves a status without a way out.
                 admin.reset_state(self._volume, "error", "detached", "none")
             admin.delete(self._volume)

@@ -194,7 +194,7 @@ class Sharer(Person):
         )
         if status:
             raise LabError(f"fence ended with {status}: {said}{complaints}")
-        self._book.ended(stay.id)
+        self._book.ended(stay.id, fenced=True)
 
     def _cinder(self) -> Any:
         return self._cluster.clients.volume(USER, "nova")

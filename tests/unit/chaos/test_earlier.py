@@ -57,6 +57,30 @@ def test_attachment_that_the_database_knows_goes_on(book):
     assert _access(book, "a").ended < math.inf
 
 
+@pytest.mark.parametrize("fenced", [False, True])
+@pytest.mark.parametrize(
+    "place", [("host", "volume"), ("other", "volume"), ("host", "x")]
+)
+def test_attachment_that_the_database_lost_may_keep_another_in(book, place, fenced):
+    host, volume = place
+    _given(book, "a")
+    book.database_is_earlier(book.now(), {})
+    book.given(Access("b", host, volume, writes=True))
+    book.ended("b", fenced=fenced)
+    access = _access(book, "b")
+    kept = place == ("host", "volume") and not fenced
+    assert (access.ended <= access.back < math.inf) is kept
+
+
+def test_nobody_is_kept_in_for_longer_than_it_takes(book, monkeypatch):
+    _given(book, "a", "b")
+    book.database_is_earlier(book.now(), {"b": True})
+    now = book.now()
+    monkeypatch.setattr(book, "now", lambda: now + 601)
+    book.ended("b")
+    assert _access(book, "b").back == math.inf
+
+
 def test_attachment_that_came_back_may_have_access_again(book):
     _given(book, "a", "b")
     for name in ("a", "b"):
