@@ -10,6 +10,7 @@ from taikun_cinder import connectors, extra_specs
 from taikun_cinder.access import guard, rules
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.contents import Look
+from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.guard import SILENT, GuardError, Verdict
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator, Mode
@@ -36,6 +37,7 @@ class AttachRequest:
         since: when it came, by the clock of the ledger; it may have waited since.
         sent: the attachments that the volume had when it was sent, by their ids, and
             whether each waited for its host; None where nobody told.
+        fences: the ids of the volume's fences when it came.
     """
 
     volume: Any
@@ -46,6 +48,15 @@ class AttachRequest:
     look: Look | None = None
     since: float = math.inf
     sent: Mapping[str, bool] | None = None
+    fences: frozenset[str] = frozenset()
+
+    def is_kept_out(self, fence: Fence) -> bool:
+        """Say whether its host was fenced since it came.
+
+        Its attachment may have waited for its connector then, and the fence does not
+        know that it is the host's.
+        """
+        return fence.initiator == self.initiator and fence.id not in self.fences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,12 +177,14 @@ def _servers(
     Raises:
         AttachmentGone: what it was for was ended meanwhile.
     """
-    if connectors.names_attachment(request.connector):
+    names = connectors.names_attachment(request.connector)
+    if names:
         servers = _of_an_attachment(request, attachments, ledger)
     else:
         servers = candidates(attachments, ledger, request.initiator)
-    if not servers and request.volume["status"] in _ATTACHING:
-        # Cinder's os-initialize_connection, which has no row before os-attach.
+    if not servers and (names or request.volume["status"] in _ATTACHING):
+        # Cinder's os-initialize_connection, which has no row before os-attach. Or an
+        # attachment of another host, which is given to this one.
         return frozenset({identity})
     return servers
 
@@ -236,7 +249,8 @@ def _is_late(
     if own:
         # What a fence has ended is for ever, and has its own refusal.
         ends = [ledger.ended.get(one.key, -math.inf) for one in own]
-        return all(request.since <= end < math.inf for end in ends)
+        others = [end for end in ends if end < math.inf]
+        return bool(others) and all(request.since <= end for end in others)
     if request.sent is None:
         return not attachments
     # Otherwise one of another host is given to this one. And if there was none at all,

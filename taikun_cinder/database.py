@@ -426,7 +426,8 @@ def attachments_sent_with(volume: Any) -> dict[str, bool] | None:
     return {
         one.id: one.attach_status == VolumeAttachStatus.RESERVED and not one.connector
         for one in volume.volume_attachment or ()
-        if one.attach_status != VolumeAttachStatus.DETACHED
+        # As ``_COUNTS`` does, which leaves out one without a status, too.
+        if one.attach_status not in (None, VolumeAttachStatus.DETACHED)
     }
 
 

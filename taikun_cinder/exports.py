@@ -125,7 +125,8 @@ class Exports:
         # Those that wait for the same lock, and mean the same rows.
         volume = request.volume
         key = volume["id"], volume["name_id"]
-        request = dataclasses.replace(request, since=self._clock())
+        fences = frozenset(fence.id for fence in self.fences.of(volume["name_id"]))
+        request = dataclasses.replace(request, since=self._clock(), fences=fences)
         try:
             return self._attaches.do(key, request)
         except LookFirst:
@@ -199,7 +200,7 @@ class Exports:
             reads=request.mode is Mode.RO,
         )
         for fence in known.fences:
-            if fence.refuses(made.connections[-1]):
+            if request.is_kept_out(fence) or fence.refuses(made.connections[-1]):
                 raise HostFenced(
                     volume=request.volume["id"],
                     host=connectors.host_of(request.connector),

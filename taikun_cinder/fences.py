@@ -128,6 +128,7 @@ def _plain(fence: Fence) -> dict[str, Any]:
         "attachments": sorted(fence.attachments),
         "connections": sorted(fence.connections),
         "settled": fence.settled,
+        "id": fence.id,
     }
 
 
@@ -141,6 +142,7 @@ def _read(path: Path) -> Fence | None:
             frozenset(map(str, plain["attachments"])),
             frozenset(map(str, plain["connections"])),
             settled=bool(plain["settled"]),
+            id=str(plain.get("id", "")),
         )
     except FileNotFoundError:
         return None

@@ -264,3 +264,41 @@ def log(caplog):
     """The log of the driver, as text."""
     caplog.set_level("INFO", logger="taikun_cinder")
     return caplog
+
+
+@pytest.fixture
+def meanwhile(cloud, monkeypatch):
+    """Return a function that does something while the next attach waits."""
+
+    def meanwhile(call):
+        exports, me = cloud.driver._exports, threading.get_ident()
+        locked = exports.locked
+
+        def wait(volume):
+            if threading.get_ident() != me:
+                return locked(volume)  # the driver's own threads take the lock, too
+            monkeypatch.setattr(exports, "locked", locked)
+            call()
+            return locked(volume)
+
+        monkeypatch.setattr(exports, "locked", wait)
+
+    return meanwhile
+
+
+@pytest.fixture
+def goes_after(cloud, monkeypatch):
+    """Return a function that deletes a row just after the next attach was answered."""
+
+    def goes_after(volume, attached):
+        let_in = cloud.driver.initialize_connection
+
+        def answer(*arguments):
+            monkeypatch.setattr(cloud.driver, "initialize_connection", let_in)
+            answered = let_in(*arguments)
+            cloud.forget(volume, attached)
+            return answered
+
+        monkeypatch.setattr(cloud.driver, "initialize_connection", answer)
+
+    return goes_after

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request to attach that is carried out when its attachment is over."""
 
-import threading
 import uuid
 
 import pytest
@@ -19,26 +18,6 @@ NAMES = [
     {"mode": "rw"},
     {"mode": None},
 ]
-
-
-@pytest.fixture
-def meanwhile(cloud, monkeypatch):
-    """Return a function that does something while the next attach waits."""
-
-    def meanwhile(call):
-        exports, me = cloud.driver._exports, threading.get_ident()
-        locked = exports.locked
-
-        def wait(volume):
-            if threading.get_ident() != me:
-                return locked(volume)  # the driver's own threads take the lock, too
-            monkeypatch.setattr(exports, "locked", locked)
-            call()
-            return locked(volume)
-
-        monkeypatch.setattr(exports, "locked", wait)
-
-    return meanwhile
 
 
 def _attach_late(cloud, volume, connector, attached):
@@ -301,24 +280,6 @@ def test_combined_request_has_no_row_of_the_old_api(cloud, meanwhile):
     assert cloud.acls(volume) == {B["initiator"]}
 
 
-@pytest.fixture
-def goes_after(cloud, monkeypatch):
-    """Return a function that deletes a row just after the next attach was answered."""
-
-    def goes_after(volume, attached):
-        let_in = cloud.driver.initialize_connection
-
-        def answer(*arguments):
-            monkeypatch.setattr(cloud.driver, "initialize_connection", let_in)
-            answered = let_in(*arguments)
-            cloud.forget(volume, attached)
-            return answered
-
-        monkeypatch.setattr(cloud.driver, "initialize_connection", answer)
-
-    return goes_after
-
-
 @pytest.mark.parametrize("end", ["reconcile", "force_detach"])
 def test_attach_between_a_detach_and_its_rows_end_goes_with_the_row(
     cloud, goes_after, end
@@ -349,3 +310,44 @@ def test_no_late_answer_outlasts_a_detach_by_force(cloud, meanwhile):
     cloud.force_detach(volume, attached, A)
     assert cloud.acls(volume) is None
     assert not attached.session.alive
+
+
+def _set_status(cloud, volume, status):
+    busy = cloud.load(volume)
+    busy.status = status
+    busy.save()
+
+
+@pytest.mark.parametrize(
+    "status", ["in-use", "detaching", "backing-up", "uploading", "extending"]
+)
+def test_row_that_moves_keeps_its_mode_in_any_status(cloud, status):
+    """It is not taken for a connection of Cinder's own, which may write."""
+    volume = cloud.volume()
+    moved = cloud.attach(volume, B | NAMES[0], "ro")
+    cloud.watch(1)
+    _set_status(cloud, volume, status)
+    cloud.connect(volume, A | NAMES[0], moved)
+    cloud.watch(1)
+    row = objects.VolumeAttachment.get_by_id(cloud.context, moved.id)
+    assert not moved.writes()
+    assert row.connector["taikun_cinder_mode"] == "ro"
+
+
+@pytest.mark.parametrize("status", ["in-use", "detaching", "backing-up"])
+def test_row_that_moves_is_held_to_the_rule_in_any_status(cloud, status):
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
+    cloud.attach(volume, C)
+    moved = cloud.attach(volume, B | NAMES[0])
+    cloud.watch(1)
+    _set_status(cloud, volume, status)
+    cloud.connect(volume, A | NAMES[0], moved)
+    cloud.watch(1)
+    assert not moved.writes()
+
+
+def test_waiting_row_without_a_status_lets_its_host_in(cloud):
+    volume = cloud.volume()
+    row = cloud.reserve(volume)
+    spoil(row, attach_status=None)
+    assert cloud.connect(volume, A | NAMES[0], row).session.alive
