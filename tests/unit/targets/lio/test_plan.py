@@ -428,3 +428,35 @@ def test_main_disk_is_given_where_the_readers_one_cannot_be():
     assert made.withheld == {A}
     assert steps.CreateAcl(B) in made.steps
     assert steps.CreateAcl(C) in made.steps
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_main_disk_is_kept_to_read_until_its_host_logs_out(is_live):
+    """Without a LUN 0 it would read what the node's memory has by chance."""
+    wrote, reads = _shared((A, True), (B, True)), _shared((A, False), (B, True))
+    made = plan(finished(wrote, {A} if is_live else set()), reads)
+    held = {0: MappedLunState(0, write_protect=True)} if is_live else {}
+    readers = {1: MappedLunState(1, write_protect=True)}
+    assert made.end.acls[A].mapped == {**held, **readers}
+    assert made.end.acls[B].mapped == {0: MappedLunState(0, write_protect=False)}
+    assert made.left == ()
+    # It has logged out.
+    then = plan(with_sessions(made.end, set()), reads)
+    assert then.end == finished(reads)
+
+
+def test_host_without_the_main_disk_is_given_none_to_keep():
+    desired = _shared((A, False), (B, True))
+    assert plan(finished(desired, {A, B}), desired).steps == ()
+
+
+def test_lun_that_leads_nowhere_is_made_anew_under_a_live_host():
+    desired = _shared((A, True))
+    right = finished(desired, {A})
+    target = replace(right.target, tpg=replace(right.tpg, luns={0: None}))
+    assert plan(replace(right, target=target), desired).end == right
+
+
+def test_serial_of_the_readers_disk_stays_what_it_was():
+    """Hosts know the disk by it."""
+    assert readers_serial(SERIAL) == "897d3546-a485-5497-b91e-464e0cb3a59d"
