@@ -9,6 +9,7 @@ harm.
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from taikun_cinder import (
     modes,
 )
 from taikun_cinder.access.contents import Look
+from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.guard import LookFirst, writing
 from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
@@ -99,6 +101,8 @@ class Exports:
         self._clock = clock
         self._look_at_device = look
         self.migrations = Migrations()
+        #: By ``name_id`` and host, the last fence that was over, and since when.
+        self._over: dict[tuple[str, Initiator], tuple[Fence, float]] = {}
         self._attaches = Batches[AttachRequest, _Attached](self._attach)
         self._looks = Batches[Any, Look](
             lambda items: [self.contents_of(items[0])] * len(items)
@@ -120,12 +124,13 @@ class Exports:
             HostFenced: an operator has cut the host off; nothing is changed.
             VolumeMoved: the volume is not what it was; nothing is changed.
             VolumeMigrates: it is being migrated; nothing is changed.
+            VolumeRowDamaged: see ``locks.name_id_of``.
             GrantWithheld: the host cannot be let in as things are.
         """
         # Those that wait for the same lock, and mean the same rows.
         volume = request.volume
         key = volume["id"], volume["name_id"]
-        fences = frozenset(fence.id for fence in self.fences.of(volume["name_id"]))
+        fences = frozenset(one.id for one in self.fences.of(locks.name_id_of(volume)))
         request = dataclasses.replace(request, since=self._clock(), fences=fences)
         try:
             return self._attaches.do(key, request)
@@ -199,16 +204,28 @@ class Exports:
             candidates=admission.candidates,
             reads=request.mode is Mode.RO,
         )
-        for fence in known.fences:
-            if request.is_kept_out(fence) or fence.refuses(made.connections[-1]):
-                raise HostFenced(
-                    volume=request.volume["id"],
-                    host=connectors.host_of(request.connector),
-                    attachments=", ".join(sorted(fence.attachments or {"unknown yet"})),
-                )
-            if fence.initiator == request.initiator:
-                admission = dataclasses.replace(admission, doubtful=True)
+        since = [
+            fence
+            for fence in (*known.fences, *self._over_since(request))
+            if request.is_kept_out(fence)
+        ]
+        refusing = (one for one in known.fences if one.refuses(made.connections[-1]))
+        if (fence := next(iter((*since, *refusing)), None)) is not None:
+            raise HostFenced(
+                volume=request.volume["id"],
+                host=connectors.host_of(request.connector),
+                attachments=", ".join(sorted(fence.attachments or {"unknown yet"})),
+            )
+        if any(fence.initiator == request.initiator for fence in known.fences):
+            admission = dataclasses.replace(admission, doubtful=True)
         return admission, made
+
+    def _over_since(self, request: AttachRequest) -> Iterator[Fence]:
+        """Give the fence of a request's host that is over since the request came."""
+        key = request.volume["name_id"], request.initiator
+        fence, over = self._over.get(key, (None, -math.inf))
+        if fence is not None and request.since <= over:
+            yield fence
 
     def _unasked(
         self, request: AttachRequest, known: Known, ledger: Ledger
@@ -535,6 +552,8 @@ class Exports:
         for fence in known.fences:
             settled = fence.settle(known.attachments, before)
             if settled.is_over(ids, known.deleted, before):
+                key = volume["name_id"], fence.initiator
+                self._over[key] = settled, self._clock()
                 self.fences.forget(volume["name_id"], fence.initiator)
                 continue
             if settled != fence and not self.fences.keep(volume["name_id"], settled):

@@ -36,6 +36,31 @@ def test_host_that_is_fenced_while_its_request_waits_gets_nothing(
     assert cloud.connect(volume, A | LATER, waiting).session.alive
 
 
+@pytest.mark.parametrize("how", ["deleted", "detached", "detached by force"])
+def test_fence_that_is_over_keeps_out_who_waited_while_it_was_set(
+    cloud, meanwhile, fence, how
+):
+    volume = cloud.volume()
+    running = cloud.attach(volume, A | FIRST)
+    cloud.watch(1)
+    waiting = cloud.reserve(volume)
+    end = {
+        "deleted": lambda: cloud.forget(volume, running),
+        "detached": lambda: cloud.detach(volume, running),
+        "detached by force": lambda: cloud.force_detach(volume, running, A),
+    }[how]
+
+    def fence_and_end():
+        assert fence(volume, A["host"]).status == 0
+        end()
+
+    meanwhile(fence_and_end)
+    with pytest.raises(exception.VolumeBackendAPIException, match="cut the host off"):
+        cloud.connect(volume, A | LATER, waiting)
+    assert not cloud.driver._exports.fences.of(volume)
+    assert cloud.connect(volume, A | LATER, waiting).session.alive
+
+
 def test_other_host_may_come_while_one_is_fenced(cloud, meanwhile, fence):
     volume = cloud.volume()
     cloud.attach(volume, A | FIRST)
