@@ -205,7 +205,8 @@ def read_only_by_nameless(
 
     Cinder's os-attach tells the mode after the connection was made, and not whose it
     is. So the mode is known only if it is the same for all, and if there is an
-    attachment for each of them.
+    attachment for each of them. One of Cinder's own may be one that was not reserved
+    for, but only if there are more attachments than other hosts.
     """
     attachments = tuple(attachments)
     servers = {attachment.server for attachment in attachments}
@@ -215,6 +216,9 @@ def read_only_by_nameless(
         for connection in connections
         if connection.loose and servers.isdisjoint(connection.servers)
     ]
+    rowed = [connection for connection in loose if connection.may_be_rowed]
+    if len(nameless) == len({connection.grant.initiator for connection in rowed}):
+        loose = rowed
     hosts = {connection.grant.initiator for connection in loose}
     read_only = all(attachment.mode is Mode.RO for attachment in nameless)
     return loose if nameless and len(nameless) >= len(hosts) and read_only else ()

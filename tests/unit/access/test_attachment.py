@@ -117,3 +117,17 @@ def test_os_attach_holds_to_reading_what_can_only_be_its_own():
     its = dataclasses.replace(second, server="one")
     assert read_only_by_nameless([reads], [first, idle]) == [first]
     assert read_only_by_nameless([reads, named], [first, its]) == [first]
+
+
+def test_copy_of_cinders_own_is_not_held_to_what_another_host_reads():
+    reads, also_reads = (
+        Attachment(number, "host", None, connected=True, mode=Mode.RO)
+        for number in ("1", "2")
+    )
+    grants = [Grant(host, Credentials("name", "word"), Mode.RW) for host in (A, B)]
+    old = Connection("mark a", grants[0], 0, server="mark a", connector="a's")
+    copy = Connection("mark b", grants[1], 0, connector="b's")
+    assert read_only_by_nameless([reads], [old, copy]) == [old]
+    # It may be one of the old API whose volume was not reserved.
+    assert read_only_by_nameless([reads], [copy]) == [copy]
+    assert read_only_by_nameless([reads, also_reads], [old, copy]) == [old, copy]
