@@ -10,7 +10,6 @@ from taikun_cinder import connectors, extra_specs
 from taikun_cinder.access import guard, rules
 from taikun_cinder.access.attachment import Attachment
 from taikun_cinder.access.contents import Look
-from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.guard import SILENT, GuardError, Verdict
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator, Mode
@@ -37,7 +36,7 @@ class AttachRequest:
         since: when it came, by the clock of the ledger; it may have waited since.
         sent: the attachments that the volume had when it was sent, by their ids, and
             whether each waited for its host; None where nobody told.
-        fences: the ids of the volume's fences when it came.
+        fenced: the host's mark when it came, see ``Fences.mark``.
     """
 
     volume: Any
@@ -48,15 +47,7 @@ class AttachRequest:
     look: Look | None = None
     since: float = math.inf
     sent: Mapping[str, bool] | None = None
-    fences: frozenset[str] = frozenset()
-
-    def is_kept_out(self, fence: Fence) -> bool:
-        """Say whether its host was fenced since it came.
-
-        Its attachment may have waited for its connector then, and the fence does not
-        know that it is the host's.
-        """
-        return fence.initiator == self.initiator and fence.id not in self.fences
+    fenced: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -256,14 +256,18 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
 
     def _let_in(self, volume: Any, connector: dict[str, Any]) -> dict[str, Any]:
         began = time.monotonic()
+        initiator = self._target.initiator(connector)
+        # Before all that may wait: who is fenced meanwhile is refused.
+        fenced = self._exports.fences.mark(initiator)
         flag = database.readonly_flag(volume)
         request = AttachRequest(
             volume,
             connector,
-            self._target.initiator(connector),
+            initiator,
             modes.asked(volume, connector, flag),
             extra_specs.rule(self.configuration, volume),
             sent=database.attachments_sent_with(volume),
+            fenced=fenced,
         )
         export, grant, admission = self._exports.attach(request)
         if flag == modes.LIFTED:

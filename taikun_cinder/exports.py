@@ -9,7 +9,6 @@ harm.
 
 import contextlib
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -26,7 +25,6 @@ from taikun_cinder import (
     modes,
 )
 from taikun_cinder.access.contents import Look
-from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.guard import LookFirst, writing
 from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
@@ -101,8 +99,6 @@ class Exports:
         self._clock = clock
         self._look_at_device = look
         self.migrations = Migrations()
-        #: By ``name_id`` and host, the last fence that was over, and since when.
-        self._over: dict[tuple[str, Initiator], tuple[Fence, float]] = {}
         self._attaches = Batches[AttachRequest, _Attached](self._attach)
         self._looks = Batches[Any, Look](
             lambda items: [self.contents_of(items[0])] * len(items)
@@ -124,14 +120,12 @@ class Exports:
             HostFenced: an operator has cut the host off; nothing is changed.
             VolumeMoved: the volume is not what it was; nothing is changed.
             VolumeMigrates: it is being migrated; nothing is changed.
-            VolumeRowDamaged: see ``locks.name_id_of``.
             GrantWithheld: the host cannot be let in as things are.
         """
         # Those that wait for the same lock, and mean the same rows.
         volume = request.volume
         key = volume["id"], volume["name_id"]
-        fences = frozenset(one.id for one in self.fences.of(locks.name_id_of(volume)))
-        request = dataclasses.replace(request, since=self._clock(), fences=fences)
+        request = dataclasses.replace(request, since=self._clock())
         try:
             return self._attaches.do(key, request)
         except LookFirst:
@@ -149,6 +143,7 @@ class Exports:
         with self.locked(volume) as known:
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
+            self._refuse_fenced(requests)
             initiators = {request.initiator for request in requests}
             self.migrations.refuse(volume, known.row, initiators, known.let_in)
             admissions, ledger = [], taken_up(known, initiators)
@@ -158,6 +153,10 @@ class Exports:
             enforced = self._enforce(
                 volume, known, ledger, initiators, undone=known.ledger
             )
+            if fenced := self._fenced_since(requests):
+                # The lock has run out, and the fence was told to hold before this.
+                self._cut_off(volume, known, enforced, fenced)
+                self._refuse_fenced(requests)
             # Each: Cinder itself and a server may be on one host. And not before: who
             # is refused, or has to look first, comes here again.
             self.migrations.count(volume, len(requests))
@@ -204,28 +203,46 @@ class Exports:
             candidates=admission.candidates,
             reads=request.mode is Mode.RO,
         )
-        since = [
-            fence
-            for fence in (*known.fences, *self._over_since(request))
-            if request.is_kept_out(fence)
-        ]
-        refusing = (one for one in known.fences if one.refuses(made.connections[-1]))
-        if (fence := next(iter((*since, *refusing)), None)) is not None:
-            raise HostFenced(
-                volume=request.volume["id"],
-                host=connectors.host_of(request.connector),
-                attachments=", ".join(sorted(fence.attachments or {"unknown yet"})),
-            )
-        if any(fence.initiator == request.initiator for fence in known.fences):
-            admission = dataclasses.replace(admission, doubtful=True)
+        for fence in known.fences:
+            if fence.refuses(made.connections[-1]):
+                raise _fenced(request, fence.attachments)
+            if fence.initiator == request.initiator:
+                admission = dataclasses.replace(admission, doubtful=True)
         return admission, made
 
-    def _over_since(self, request: AttachRequest) -> Iterator[Fence]:
-        """Give the fence of a request's host that is over since the request came."""
-        key = request.volume["name_id"], request.initiator
-        fence, over = self._over.get(key, (None, -math.inf))
-        if fence is not None and request.since <= over:
-            yield fence
+    def _refuse_fenced(self, requests: Iterable[AttachRequest]) -> None:
+        """Refuse a host that was fenced since its request came.
+
+        Its attachment may have waited for its connector then, and the fence does not
+        know that it is the host's.
+
+        Raises:
+            HostFenced: it was.
+        """
+        fenced = self._fenced_since(requests)
+        for request in requests:
+            if request.initiator in fenced:
+                raise _fenced(request, {"all that it had when it was cut off"})
+
+    def _fenced_since(self, requests: Iterable[AttachRequest]) -> frozenset[Initiator]:
+        return frozenset(
+            request.initiator
+            for request in requests
+            if self.fences.mark(request.initiator) != request.fenced
+        )
+
+    def _cut_off(
+        self,
+        volume: Any,
+        known: Known,
+        enforced: Enforced,
+        initiators: Collection[Initiator],
+    ) -> None:
+        for initiator in initiators:
+            self.target.revoke(known.target, initiator)
+        left = enforced.export.without(initiators) if enforced.export else None
+        cut_off = dataclasses.replace(enforced, export=left)
+        self._keep(volume, known, known.ledger, cut_off)
 
     def _unasked(
         self, request: AttachRequest, known: Known, ledger: Ledger
@@ -412,10 +429,9 @@ class Exports:
             "attachment is made for it.",
             {"volume": volume.id, "initiator": initiator},
         )
-        fences = self.fences.of(volume.name_id)
-        if initiator not in {fence.initiator for fence in fences}:
-            # Its older one was over, and forgotten just when it was set anew.
-            self.fences.set(volume.name_id, initiator)
+        # Once more: its older one may have been written over, or forgotten, just when
+        # it was set anew. And what came since then waits for this to end.
+        self.fences.set(volume.name_id, initiator)
         if not blind:
             known = self._settled(volume, self.look(volume))
             if not known.moved(volume):
@@ -552,8 +568,6 @@ class Exports:
         for fence in known.fences:
             settled = fence.settle(known.attachments, before)
             if settled.is_over(ids, known.deleted, before):
-                key = volume["name_id"], fence.initiator
-                self._over[key] = settled, self._clock()
                 self.fences.forget(volume["name_id"], fence.initiator)
                 continue
             if settled != fence and not self.fences.keep(volume["name_id"], settled):
@@ -701,3 +715,11 @@ class Exports:
             return own
         before = known.record.about
         return before if before.volume == volume["name_id"] != own.volume else own
+
+
+def _fenced(request: AttachRequest, attachments: Collection[str]) -> HostFenced:
+    return HostFenced(
+        volume=request.volume["id"],
+        host=connectors.host_of(request.connector),
+        attachments=", ".join(sorted(attachments or {"unknown yet"})),
+    )

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,32 @@ class Fences:
             as ``keep``.
         """
         before = (one for one in self.of(name_id) if one.initiator == initiator)
-        return self.keep(name_id, next(before, Fence(initiator)).renewed())
+        kept = self.keep(name_id, next(before, Fence(initiator)).renewed())
+        # After the fence: who reads the new mark reads the fence, too.
+        return self._mark(initiator) and kept
+
+    def mark(self, initiator: Initiator) -> bytes:
+        """Give what is another one each time that a host is fenced off any volume.
+
+        It stays when the fence is over. So who had to wait since before sees it.
+        """
+        try:
+            return self._mark_of(initiator).read_bytes()
+        except OSError:
+            return b""
+
+    def _mark(self, initiator: Initiator) -> bool:
+        path = self._mark_of(initiator)
+        try:
+            durable.make(path.parent)
+            durable.replace(path, secrets.token_hex(8).encode())
+        except OSError as error:
+            _log_unwritten(initiator, path, error)
+            return False
+        return True
+
+    def _mark_of(self, initiator: Initiator) -> Path:
+        return self._folder.with_name(f"{self._folder.name}-set") / _digest(initiator)
 
     def keep(self, name_id: str, fence: Fence) -> bool:
         """Write a fence; one of the same host is replaced.
@@ -76,16 +102,7 @@ class Fences:
             except FileNotFoundError:  # the volume's last fence was forgotten just then
                 _write(path, fence)
         except OSError as error:
-            LOG.error(
-                "The fence of host %(initiator)s cannot be written to %(path)s: "
-                "%(cause)s. %(cure)s",
-                {
-                    "initiator": fence.initiator,
-                    "path": path,
-                    "cause": error.strerror,
-                    "cure": durable.CURE,
-                },
-            )
+            _log_unwritten(fence.initiator, path, error)
             return False
         return True
 
@@ -111,9 +128,25 @@ class Fences:
             )
 
     def _path(self, name_id: str, initiator: Initiator) -> Path:
-        # An initiator's name can be longer than a file's, and have a slash.
-        digest = hashlib.sha256(initiator.name.encode()).hexdigest()[:32]
-        return self._folder / name_id / f"{digest}{_SUFFIX}"
+        return self._folder / name_id / f"{_digest(initiator)}{_SUFFIX}"
+
+
+def _digest(initiator: Initiator) -> str:
+    # An initiator's name can be longer than a file's, and have a slash.
+    return hashlib.sha256(initiator.name.encode()).hexdigest()[:32]
+
+
+def _log_unwritten(initiator: Initiator, path: Path, error: OSError) -> None:
+    LOG.error(
+        "The fence of host %(initiator)s cannot be written to %(path)s: "
+        "%(cause)s. %(cure)s",
+        {
+            "initiator": initiator,
+            "path": path,
+            "cause": error.strerror,
+            "cure": durable.CURE,
+        },
+    )
 
 
 def _write(path: Path, fence: Fence) -> None:
@@ -128,7 +161,6 @@ def _plain(fence: Fence) -> dict[str, Any]:
         "attachments": sorted(fence.attachments),
         "connections": sorted(fence.connections),
         "settled": fence.settled,
-        "id": fence.id,
     }
 
 
@@ -142,7 +174,6 @@ def _read(path: Path) -> Fence | None:
             frozenset(map(str, plain["attachments"])),
             frozenset(map(str, plain["connections"])),
             settled=bool(plain["settled"]),
-            id=str(plain.get("id", "")),
         )
     except FileNotFoundError:
         return None

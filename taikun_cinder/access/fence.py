@@ -14,7 +14,6 @@ conclude from a settled fence that the record does not say the contrary still.
 
 import dataclasses
 import math
-import secrets
 from collections.abc import Collection, Iterable, Mapping
 
 from taikun_cinder.access.attachment import Attachment, Connection
@@ -51,19 +50,16 @@ class Fence:
         connections: the identities of those that give it nothing any more.
         settled: whether that is all. It is not as long as nobody has read Cinder's
             rows.
-        id: another one each time that the host is fenced; empty in a file of an older
-            version.
     """
 
     initiator: Initiator
     attachments: frozenset[str] = frozenset()
     connections: frozenset[str] = frozenset()
     settled: bool = False
-    id: str = dataclasses.field(default="", compare=False)
 
     def renewed(self) -> "Fence":
         """Give the fence for what the host has now, too."""
-        return dataclasses.replace(self, settled=False, id=secrets.token_hex(8))
+        return dataclasses.replace(self, settled=False)
 
     def settle(self, attachments: Iterable[Attachment], ledger: Ledger) -> "Fence":
         """Give the fence with what it is about, by the rows as they are now."""
@@ -91,7 +87,6 @@ class Fence:
             self.attachments | own,
             self.connections | identities,
             settled=True,
-            id=self.id,
         )
 
     def applied(self, attachments: Iterable[Attachment], ledger: Ledger) -> Ledger:
