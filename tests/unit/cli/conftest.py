@@ -52,6 +52,18 @@ def backend_of(cloud: Cloud) -> ComparedBackend:
     )
 
 
+class GoneLock:
+    """A lock that has run out while its owner stood still, so that another gets it."""
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Give it to anybody."""
+        return True
+
+    def release(self) -> bool:
+        """Say that it was not held any more."""
+        return False
+
+
 class Unheard(io.StringIO):
     """A pipe whose reader has ended."""
 

@@ -11,7 +11,7 @@ from taikun_cinder import locks
 from taikun_cinder.cli.fence import FenceVerb
 from taikun_cinder.exception import StepUnfinished, TargetBusy
 from taikun_cinder.targets.lio.states import BackstoreState
-from tests.unit.cli.conftest import backend_of
+from tests.unit.cli.conftest import GoneLock, backend_of
 from tests.unit.cloud import A, B, move
 from tests.unit.memory import name_of
 
@@ -148,16 +148,6 @@ def test_operation_that_hangs_does_not_hold_it_up(cloud, fence, monkeypatch):
     assert not cloud.acls(volume)
 
 
-class _Gone:
-    """A lock that has run out while its owner stood still, so that another gets it."""
-
-    def acquire(self, blocking=True):
-        return True
-
-    def release(self):
-        return False
-
-
 @pytest.mark.parametrize("standing", ["attach", "reconcile"])
 def test_fence_beside_an_operation_whose_lock_ran_out_holds(
     cloud, fence, monkeypatch, standing
@@ -172,7 +162,7 @@ def test_fence_beside_an_operation_whose_lock_ran_out_holds(
         done.append(fence(volume, A["host"]))
         return ensure(*arguments, **named)
 
-    monkeypatch.setattr(locks, "of", lambda name_id: _Gone())
+    monkeypatch.setattr(locks, "of", lambda name_id: GoneLock())
     monkeypatch.setattr(cloud.target, "ensure", stands_still)
     if standing == "attach":
         cloud.attach(volume, B)

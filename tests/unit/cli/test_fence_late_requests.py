@@ -12,20 +12,11 @@ from taikun_cinder import database, locks
 from taikun_cinder.access.contents import Content, Look
 from taikun_cinder.access.model import Initiator
 from tests.contract.memory import LoginRefusedError
+from tests.unit.cli.conftest import GoneLock
 from tests.unit.cloud import A, B
 
 #: What Nova adds to the connectors of a host's servers.
 FIRST, LATER = {"mountpoint": "/dev/vdb"}, {"mountpoint": "/dev/vdc"}
-
-
-class _Gone:
-    """A lock that has run out while its owner stood still."""
-
-    def acquire(self, blocking=True):
-        return True
-
-    def release(self):
-        return False
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -137,7 +128,7 @@ def test_host_that_is_fenced_while_its_own_attach_stands_still_gets_nothing(
         done.append(fence(volume, A["host"]))
         return ensure(*arguments, **named)
 
-    monkeypatch.setattr(locks, "of", lambda name_id: _Gone())
+    monkeypatch.setattr(locks, "of", lambda name_id: GoneLock())
     monkeypatch.setattr(cloud.target, "ensure", stands_still)
     said = None
     try:
@@ -321,7 +312,7 @@ def test_of_requests_that_wait_together_the_fenced_hosts_is_refused(
 def test_host_that_is_fenced_while_the_database_is_away_gets_nothing(
     cloud, fence, monkeypatch, down
 ):
-    """It reads the read-only flag (for a user's context) before the fences."""
+    """For a user's context the read-only flag is read from it, before the lock."""
     volume = cloud.volume()
     cloud.attach(volume, B)
     running = cloud.attach(volume, A | FIRST)
