@@ -93,7 +93,7 @@ def reconcile(world: World, backend: Backend) -> bool:
     if not (backend.is_up and backend.is_ready):
         return False
     expected = world.expected
-    seen = [one for one in expected.uses if _sees(world, backend, one.volume)]
+    seen = [one for one in expected.uses if _sees_use(world, backend, one)]
     over = [one for one in seen if expected.is_over(one)]
     late = [one for one in seen if one.has_late_mode]
     shown = [one for one in seen if one.attachment]
@@ -130,6 +130,17 @@ def reconcile(world: World, backend: Backend) -> bool:
 def _sees(world: World, backend: Backend, volume: str) -> bool:
     """Say whether a back end's pass looks at a volume as its own."""
     return world.backend_of(volume) is backend and world.is_reachable(volume)
+
+
+def _sees_use(world: World, backend: Backend, use: Use) -> bool:
+    """Say whether a back end's pass looks at what a use has.
+
+    What a migration has made is another's in the end, and the volume has what it made.
+    """
+    if use.volume not in world.database.migrations:
+        return _sees(world, backend, use.volume)
+    groups = [world.volume_at(place)[0] for place in use.places]
+    return backend.group in groups
 
 
 def _request(world: World, what: str, work: Callable[[Any], Any]) -> Request:
