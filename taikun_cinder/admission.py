@@ -37,6 +37,8 @@ class AttachRequest:
         sent: the attachments that the volume had when it was sent, by their ids, and
             whether each waited for its host; None where nobody told.
         fenced: the host's mark when it came, see ``Fences.mark``.
+        identity: of its connector. It is made once, and the work for a request may be
+            done again after its record was written: then it is one connection still.
     """
 
     volume: Any
@@ -48,6 +50,7 @@ class AttachRequest:
     since: float = math.inf
     sent: Mapping[str, bool] | None = None
     fenced: bytes = b""
+    identity: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +108,6 @@ class Admission:
 
 def admit(
     request: AttachRequest,
-    identity: str,
     attachments: Collection[Attachment],
     ledger: Ledger,
     can_show_readers_disk: Callable[[], bool],
@@ -115,7 +117,6 @@ def admit(
 
     Args:
         request: what is asked for.
-        identity: of its connector.
         attachments: all of the volume's.
         ledger: what they do not show.
         can_show_readers_disk: says whether the volume's target can. Asked only for a
@@ -130,7 +131,8 @@ def admit(
         LookFirst: somebody has to look at what is on the volume, and ask again.
     """
     _refuse_namesake(request, attachments, ledger)
-    servers = _servers(request, identity, attachments, ledger)
+    servers = _servers(request, attachments, ledger)
+    identity = request.identity
     if not servers:
         # Cinder itself writes to read-only volumes, too, when it restores a backup.
         return Admission(Mode.RW, None, identity)
@@ -158,10 +160,7 @@ def admit(
 
 
 def _servers(
-    request: AttachRequest,
-    identity: str,
-    attachments: Collection[Attachment],
-    ledger: Ledger,
+    request: AttachRequest, attachments: Collection[Attachment], ledger: Ledger
 ) -> frozenset[str]:
     """Give the servers that a request may be for; none where it is Cinder's own.
 
@@ -176,7 +175,7 @@ def _servers(
     if not servers and (names or request.volume["status"] in _ATTACHING):
         # Cinder's os-initialize_connection, which has no row before os-attach. Or an
         # attachment of another host, which is given to this one.
-        return frozenset({identity})
+        return frozenset({request.identity})
     return servers
 
 

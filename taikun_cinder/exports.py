@@ -125,7 +125,9 @@ class Exports:
         # Those that wait for the same lock, and mean the same rows.
         volume = request.volume
         key = volume["id"], volume["name_id"]
-        request = dataclasses.replace(request, since=self._clock())
+        request = dataclasses.replace(
+            request, since=self._clock(), identity=mark(request.connector)
+        )
         try:
             return self._attaches.do(key, request)
         except LookFirst:
@@ -182,7 +184,6 @@ class Exports:
         connector = unmarked(request.connector)
         admission = admit(
             request,
-            mark(request.connector),
             attachments,
             ledger,
             self.target.can_show_readers_disk,

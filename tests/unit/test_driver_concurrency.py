@@ -1,9 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls that overlap, are repeated or come late harm nobody and leave nothing."""
 
+import threading
+import time
 from functools import partial
 
+import pytest
+
+from taikun_cinder.exception import RecordNotWritten
 from tests.unit.cloud import A, B, Host, in_threads
+
+C = Host("compute3").connector
+
+
+@pytest.fixture
+def at_once(cloud, monkeypatch):
+    """Return a function that connects hosts; all but the first have one batch."""
+    exports = cloud.driver._exports
+
+    def at_once(*calls):
+        locked, first = exports.locked, threading.Event()
+
+        def gather(volume):
+            monkeypatch.setattr(exports, "locked", locked)
+            first.set()
+            (queue,) = exports._attaches._queues.values()
+            deadline = time.monotonic() + 20
+            while len(queue.waiting) < len(calls) - 1:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            return locked(volume)
+
+        def wait(call):
+            assert first.wait(20)
+            call()
+
+        monkeypatch.setattr(exports, "locked", gather)
+        in_threads(calls[0], *(partial(wait, call) for call in calls[1:]))
+
+    return at_once
+
+
+@pytest.fixture
+def half_written(cloud, monkeypatch):
+    """Let the record of a batch of B and C fail once; it is given here then.
+
+    It is there all the same: the folder's fsync fails after the rename.
+    """
+    failed: list[object] = []
+    records = cloud.driver._exports._records
+    save = records.save
+
+    def fail(volume_id, record):
+        save(volume_id, record)
+        if {B["initiator"], C["initiator"]} <= {*_connected(record)} and not failed:
+            failed.append(record)
+            raise RecordNotWritten(volume=volume_id, path="", cause="", cure="")
+
+    monkeypatch.setattr(records, "save", fail)
+    return failed
+
+
+def _connected(record):
+    return [one.grant.initiator.name for one in record.ledger.connections]
 
 
 def test_two_concurrent_detaches_leave_nothing(cloud):
@@ -105,4 +164,40 @@ def test_attached_host_lives_through_a_storm_of_attaches_and_detaches(cloud):
     assert stays.session.alive
     assert cloud.acls(volume) == {A["initiator"]}
     cloud.detach(volume, stays)
+    assert cloud.acls(volume) is None
+
+
+@pytest.mark.parametrize("reads", [(), (B,), (B, C)], ids=["rw", "rw ro", "ro"])
+def test_hosts_of_a_record_that_failed_have_one_connection_each(
+    cloud, at_once, half_written, reads
+):
+    volume = cloud.volume()
+    rows = {
+        connector["host"]: cloud.reserve(volume, "ro" if connector in reads else "rw")
+        for connector in (A, B, C)
+    }
+    at_once(
+        *(partial(cloud.connect, volume, one, rows[one["host"]]) for one in (A, B, C))
+    )
+    assert half_written
+    found = _connected(cloud.driver._exports._records.load(volume))
+    assert len(found) == len({*found})
+    for connector in (B, C):
+        cloud.detach(volume, rows[connector["host"]])
+    assert cloud.acls(volume) == {A["initiator"]}
+
+
+def test_hosts_of_the_old_api_lose_access_at_once_after_a_record_that_failed(
+    cloud, at_once, half_written
+):
+    volume = cloud.volume()
+    row = cloud.load(volume)
+    row.status = "attaching"
+    row.save()
+    at_once(*(partial(cloud.connect_only, row, one) for one in (A, B, C)))
+    assert half_written
+    found = _connected(cloud.driver._exports._records.load(volume))
+    assert len(found) == len({*found})
+    for connector in (A, B, C):
+        cloud.manager.terminate_connection(cloud.context, volume, dict(connector))
     assert cloud.acls(volume) is None
