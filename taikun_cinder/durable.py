@@ -23,7 +23,8 @@ def replace(path: Path, content: bytes) -> None:
     Nobody but its owner can read it.
 
     Raises:
-        OSError: the old one is still there.
+        OSError: the old one is still there, or the new one already; which of them it
+            is after a power failure cannot be told.
     """
     new = draft(path)
     new.unlink(missing_ok=True)

@@ -134,6 +134,17 @@ class HostFenced(exception.VolumeDriverException):
     )
 
 
+class HostFencedMeanwhile(HostFenced):
+    """An operator has cut a host off while its request waited."""
+
+    message = (
+        "Volume %(volume)s cannot be attached to host %(host)s: while the request "
+        "waited, an operator cut the host off from this volume or another one "
+        "(taikun-cinder fence). The request gives the host no access. If the host may "
+        "have the volume, repeat the request, or attach the volume anew."
+    )
+
+
 class InitiatorTaken(exception.VolumeDriverException):
     """Two hosts have one initiator."""
 

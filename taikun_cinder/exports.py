@@ -36,7 +36,13 @@ from taikun_cinder.admission import Admission, AttachRequest, admit
 from taikun_cinder.batches import Batches
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.enforcement import Enforced, Enforcement
-from taikun_cinder.exception import HostFenced, VolumeHeld, VolumeMoved, VolumeShared
+from taikun_cinder.exception import (
+    HostFenced,
+    HostFencedMeanwhile,
+    VolumeHeld,
+    VolumeMoved,
+    VolumeShared,
+)
 from taikun_cinder.known import Known, look, without_rows
 from taikun_cinder.layout import Layout
 from taikun_cinder.leftovers import (
@@ -206,7 +212,11 @@ class Exports:
         )
         for fence in known.fences:
             if fence.refuses(made.connections[-1]):
-                raise _fenced(request, fence.attachments)
+                raise HostFenced(
+                    volume=request.volume["id"],
+                    host=connectors.host_of(request.connector),
+                    attachments=", ".join(sorted(fence.attachments or {"unknown yet"})),
+                )
             if fence.initiator == request.initiator:
                 admission = dataclasses.replace(admission, doubtful=True)
         return admission, made
@@ -218,12 +228,15 @@ class Exports:
         know that it is the host's.
 
         Raises:
-            HostFenced: it was.
+            HostFencedMeanwhile: it was.
         """
         fenced = self._fenced_since(requests)
         for request in requests:
             if request.initiator in fenced:
-                raise _fenced(request, {"all that it had when it was cut off"})
+                raise HostFencedMeanwhile(
+                    volume=request.volume["id"],
+                    host=connectors.host_of(request.connector),
+                )
 
     def _fenced_since(self, requests: Iterable[AttachRequest]) -> frozenset[Initiator]:
         return frozenset(
@@ -716,11 +729,3 @@ class Exports:
             return own
         before = known.record.about
         return before if before.volume == volume["name_id"] != own.volume else own
-
-
-def _fenced(request: AttachRequest, attachments: Collection[str]) -> HostFenced:
-    return HostFenced(
-        volume=request.volume["id"],
-        host=connectors.host_of(request.connector),
-        attachments=", ".join(sorted(attachments or {"unknown yet"})),
-    )

@@ -92,7 +92,7 @@ class Fences:
         """Write a fence; one of the same host is replaced.
 
         Returns:
-            whether it could be written. Else the old one, if any, is still there, and
+            whether it could be written. Else see ``durable.replace``, and
             the cause is in the log.
         """
         path = self._path(name_id, fence.initiator)

@@ -154,10 +154,10 @@ class Records:
         return record.found_on(found.uuid if found else "")
 
     def save(self, volume_id: str, record: Record) -> None:
-        """Write the record of a volume, wholly or not at all.
+        """Write the record of a volume.
 
         Raises:
-            RecordNotWritten: it could not be written; the old one is still there.
+            RecordNotWritten: it could not be written; see ``durable.replace``.
         """
         path = self._path(volume_id)
         # In one line: json's fast encoder knows no indent.

@@ -20,6 +20,7 @@ ATTACH_ERRORS = (
     exception.AttachmentRefused,
     exception.GrantWithheld,
     exception.HostFenced,
+    exception.HostFencedMeanwhile,
     exception.InitiatorTaken,
     exception.InvalidConnector,
     exception.InvalidExtraSpec,
