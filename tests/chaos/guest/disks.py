@@ -6,6 +6,7 @@ import fcntl
 import mmap
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ _POOL = f"{VOLUME_GROUP}-pool"
 
 #: How many chunks of it hosts may take while it is filled.
 _HOSTS = 8
+
+#: How long a command of LVM's may be at work before it is taken to hang, in seconds.
+_PATIENCE = 10.0
 
 #: A line of a device-mapper table that is one stretch of another device.
 _LINEAR = re.compile(r"(?P<where>\d+ \d+) linear (?P<device>\d+:\d+) (?P<start>\d+)$")
@@ -78,7 +82,7 @@ def suspend(volume: str) -> None:
 
 def mend(volume: str) -> None:
     """Let a logical volume answer as it should, if it is there still."""
-    with contextlib.suppress(RuntimeError):
+    with _alone(_PATIENCE), contextlib.suppress(RuntimeError):
         run("dmsetup", "resume", _name(volume))
     try:
         run("lvchange", "--refresh", f"{VOLUME_GROUP}/{volume}")
@@ -108,18 +112,44 @@ def _lowest(volume: str) -> str:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Keep LVM's commands away from the group; they would take the table for theirs."""
+def _alone(patience: float | None = None) -> Iterator[None]:
+    """Keep LVM's commands away from the group; they would take the table for theirs.
+
+    One that is at work would not find the tables that it has loaded, either.
+
+    Args:
+        patience: how long to wait for one at work, in seconds. It may itself wait for
+            a disk that does not answer. None waits for ever.
+    """
     path = Path("/run/lock/lvm", f"V_{VOLUME_GROUP}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = None if patience is None else time.monotonic() + patience
     while True:
         with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _locked(lock.fileno(), deadline):
+                yield
+                return
             mine = os.fstat(lock.fileno())
             # Whoever had it last may have taken the file away.
             if path.exists() and os.path.samestat(mine, path.stat()):
                 yield
                 return
+
+
+def _locked(file: int, deadline: float | None) -> bool:
+    """Lock a file; say whether that was possible until a time."""
+    if deadline is None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return True
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
 
 
 def fill() -> None:
