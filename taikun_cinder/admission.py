@@ -16,6 +16,7 @@ from taikun_cinder.access.model import Grant, Initiator, Mode
 from taikun_cinder.access.rules import Guard, Rule, Use
 from taikun_cinder.access.servers import candidates, machines, uses
 from taikun_cinder.exception import AttachmentGone, AttachmentRefused, InitiatorTaken
+from taikun_cinder.fences import Marks
 
 #: The statuses of a volume that its users attach, or may. In others it is Cinder itself
 #: that connects to it.
@@ -36,7 +37,7 @@ class AttachRequest:
         since: when it came, by the clock of the ledger; it may have waited since.
         sent: the attachments that the volume had when it was sent, by their ids, and
             whether each waited for its host; None where nobody told.
-        fenced: the host's mark when it came, see ``Fences.mark``.
+        marks: of the volume's fences when it came, see ``Fences.marks``.
         identity: of its connector. It is made once, and the work for a request may be
             done again after its record was written: then it is one connection still.
     """
@@ -49,7 +50,7 @@ class AttachRequest:
     look: Look | None = None
     since: float = math.inf
     sent: Mapping[str, bool] | None = None
-    fenced: bytes = b""
+    marks: Marks = dataclasses.field(default_factory=dict)
     identity: str = ""
 
 

@@ -37,6 +37,7 @@ from taikun_cinder import (
 from taikun_cinder.access.model import Mode
 from taikun_cinder.admission import AttachRequest
 from taikun_cinder.exception import MigrationGivenUp, VolumeHeld
+from taikun_cinder.fences import Marks
 from taikun_cinder.layout import Layout
 from taikun_cinder.monitoring.monitor import Monitor
 from taikun_cinder.node import Node
@@ -91,6 +92,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         )
         self._monitor = Monitor(str(self.host), self._target, self.configuration)
         self._failed = threading.local()
+        self._came = threading.local()
         self._restored = Progress(f"Exports of {self.host} are restored")
         self._reconcile = Reconcile(
             self._exports,
@@ -211,6 +213,8 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         Nothing is exported before initialize_connection knows that somebody may reach
         it, so an attach that fails in between leaves nothing behind.
         """
+        # Before all that may wait: who is fenced meanwhile is refused.
+        self._came.with_marks = volume["id"], self._exports.marks(volume)
         # Cinder's own attaches (driver._attach_volume) do not validate.
         self.validate_connector(connector)
         return self._model_update(volume)
@@ -257,8 +261,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
     def _let_in(self, volume: Any, connector: dict[str, Any]) -> dict[str, Any]:
         began = time.monotonic()
         initiator = self._target.initiator(connector)
-        # Before all that may wait: who is fenced meanwhile is refused.
-        fenced = self._exports.fences.mark(initiator)
+        marks = self._marks_when_it_came(volume)
         flag = database.readonly_flag(volume)
         request = AttachRequest(
             volume,
@@ -267,7 +270,7 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             modes.asked(volume, connector, flag),
             extra_specs.rule(self.configuration, volume),
             sent=database.attachments_sent_with(volume),
-            fenced=fenced,
+            marks=marks,
         )
         export, grant, admission = self._exports.attach(request)
         if flag == modes.LIFTED:
@@ -285,6 +288,12 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
             readers_disk=admission.readers_disk,
             multipath=bool(connector.get("multipath")),
         )
+
+    def _marks_when_it_came(self, volume: Any) -> Marks:
+        """Give the marks of a volume's fences when a request of this thread came."""
+        id_, marks = getattr(self._came, "with_marks", (None, {}))
+        self._came.with_marks = None, {}
+        return marks if id_ == volume["id"] else self._exports.marks(volume)
 
     def terminate_connection(
         self, volume: Any, connector: Mapping[str, Any] | None, **kwargs: Any

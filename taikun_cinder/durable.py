@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
 
 #: What an operator does about a folder that cannot be written to.
@@ -17,16 +18,24 @@ def draft(path: Path) -> Path:
     return path.with_suffix(".new")
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, *, by_several: bool = False) -> None:
     """Replace a file so that after a power failure it is the old or the new one.
 
     Nobody but its owner can read it.
+
+    Args:
+        path: the file's.
+        content: the new one.
+        by_several: whether several may do it at once, without a lock. Then a draft of
+            one that was killed stays in the folder.
 
     Raises:
         OSError: the old one is still there, or the new one already; which of them it
             is after a power failure cannot be told.
     """
     new = draft(path)
+    if by_several:
+        new = new.with_name(f"{secrets.token_hex(8)}-{new.name}")
     new.unlink(missing_ok=True)
     created = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:

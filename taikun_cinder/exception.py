@@ -121,6 +121,16 @@ class AttachmentRefused(exception.VolumeDriverException):
     )
 
 
+class FencesUnreadable(exception.VolumeDriverException):
+    """It cannot be told which hosts are cut off from a volume."""
+
+    message = (
+        "Nothing was done about volume %(volume)s, since it cannot be read which hosts "
+        "are cut off from it by taikun-cinder fence: %(path)s: %(cause)s. %(cure)s "
+        "Then repeat the request. Who has access keeps it, and nobody else gets any."
+    )
+
+
 class HostFenced(exception.VolumeDriverException):
     """An operator has cut a host off from a volume."""
 
@@ -139,9 +149,9 @@ class HostFencedMeanwhile(HostFenced):
 
     message = (
         "Volume %(volume)s cannot be attached to host %(host)s: while the request "
-        "waited, an operator cut the host off from this volume or another one "
-        "(taikun-cinder fence). The request gives the host no access. If the host may "
-        "have the volume, repeat the request, or attach the volume anew."
+        "waited, an operator cut the host off from the volume (taikun-cinder fence). "
+        "The request gives the host no access. If the host may have the volume again, "
+        "repeat the request, or attach the volume anew."
     )
 
 
@@ -185,6 +195,18 @@ class TargetUnreadable(exception.VolumeDriverException):
     message = (
         "What the kernel exports as %(target)s cannot be read: %(cause)s. Nothing was "
         "changed."
+    )
+
+
+class LockRanOut(exception.VolumeDriverException):
+    """The lock of a volume was another's before the work under it was done."""
+
+    message = (
+        "What was being done about volume %(volume)s is given up: its lock ran out, "
+        "and an operator has cut %(hosts)s off meanwhile (taikun-cinder fence), who "
+        "stay out. Repeat the request. cinder-volume stood still, or the service that "
+        "backend_url of section [coordination] in cinder.conf names answered too late: "
+        "see its log, and that of cinder-volume."
     )
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import tenacity
 from oslo_log import log as logging
 
 from taikun_cinder import (
@@ -25,6 +26,7 @@ from taikun_cinder import (
     modes,
 )
 from taikun_cinder.access.contents import Look
+from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.grants import grants
 from taikun_cinder.access.guard import LookFirst, writing
 from taikun_cinder.access.identity import identity, is_marked, mark, unmarked
@@ -39,10 +41,12 @@ from taikun_cinder.enforcement import Enforced, Enforcement
 from taikun_cinder.exception import (
     HostFenced,
     HostFencedMeanwhile,
+    LockRanOut,
     VolumeHeld,
     VolumeMoved,
     VolumeShared,
 )
+from taikun_cinder.fences import Marks, fenced_since
 from taikun_cinder.known import Known, look, without_rows
 from taikun_cinder.layout import Layout
 from taikun_cinder.leftovers import (
@@ -61,6 +65,9 @@ from taikun_cinder.targets.base import Result, Target
 from taikun_cinder.volume_record import About, Record
 
 LOG = logging.getLogger(__name__)
+
+#: How often a host is let in whose volume's lock ran out meanwhile.
+_ATTEMPTS = 3
 
 #: The export, what a host has by all its connections, and what it has by a new one.
 _Attached = tuple[Export, Grant, Admission]
@@ -127,6 +134,7 @@ class Exports:
             VolumeMoved: the volume is not what it was; nothing is changed.
             VolumeMigrates: it is being migrated; nothing is changed.
             GrantWithheld: the host cannot be let in as things are.
+            LockRanOut: it did, more than once.
         """
         # Those that wait for the same lock, and mean the same rows.
         volume = request.volume
@@ -135,11 +143,25 @@ class Exports:
             request, since=self._clock(), identity=mark(request.connector)
         )
         try:
-            return self._attaches.do(key, request)
+            return self._attached(key, request)
         except LookFirst:
             # Without the lock: a disk that is slow holds up nobody else.
             look = self._looks.do(key, volume)
-        return self._attaches.do(key, dataclasses.replace(request, look=look))
+        return self._attached(key, dataclasses.replace(request, look=look))
+
+    # Nothing is left of what was done then, and the host may be another than the fenced
+    # one. Who detaches is told, and repeats it.
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception_type(LockRanOut),
+        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        reraise=True,
+    )
+    def _attached(self, key: tuple[str, str], request: AttachRequest) -> _Attached:
+        return self._attaches.do(key, request)
+
+    def marks(self, volume: Any) -> Marks:
+        """Give the marks of a volume's fences, which a request is to come with."""
+        return self.fences.marks(locks.name_id_of(volume))
 
     def contents_of(self, volume: Any) -> Look:
         """Look at what is on a volume that is active on this node."""
@@ -151,7 +173,7 @@ class Exports:
         with self.locked(volume) as known:
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
-            self._refuse_fenced(requests)
+            self._refuse_fenced(requests, known)
             initiators = {request.initiator for request in requests}
             self.migrations.refuse(volume, known.row, initiators, known.let_in)
             admissions, ledger = [], taken_up(known, initiators)
@@ -161,10 +183,7 @@ class Exports:
             enforced = self._enforce(
                 volume, known, ledger, initiators, undone=known.ledger
             )
-            if fenced := self._fenced_since(requests):
-                # The lock has run out, and the fence was told to hold before this.
-                self._cut_off(volume, known, enforced, fenced)
-                self._refuse_fenced(requests)
+            self._refuse_cut_off(volume, requests, known)
             # Each: Cinder itself and a server may be on one host. And not before: who
             # is refused, or has to look first, comes here again.
             self.migrations.count(volume, len(requests))
@@ -221,42 +240,32 @@ class Exports:
                 admission = dataclasses.replace(admission, doubtful=True)
         return admission, made
 
-    def _refuse_fenced(self, requests: Iterable[AttachRequest]) -> None:
+    @staticmethod
+    def _refuse_fenced(requests: Iterable[AttachRequest], known: Known) -> None:
         """Refuse a host that was fenced since its request came.
 
         Its attachment may have waited for its connector then, and the fence does not
-        know that it is the host's.
+        know that it is the host's. Or the fence is over.
 
         Raises:
             HostFencedMeanwhile: it was.
         """
-        fenced = self._fenced_since(requests)
+        for request in requests:
+            if fenced_since(request.marks, known.marks, {request.initiator}):
+                raise _fenced_meanwhile(request)
+
+    def _refuse_cut_off(
+        self, volume: Any, requests: Iterable[AttachRequest], known: Known
+    ) -> None:
+        """Refuse a host whose fence is being made: what was made for it is gone.
+
+        Raises:
+            HostFencedMeanwhile: it is.
+        """
+        fenced = {fence.initiator for fence in self._new_fences(volume, known)}
         for request in requests:
             if request.initiator in fenced:
-                raise HostFencedMeanwhile(
-                    volume=request.volume["id"],
-                    host=connectors.host_of(request.connector),
-                )
-
-    def _fenced_since(self, requests: Iterable[AttachRequest]) -> frozenset[Initiator]:
-        return frozenset(
-            request.initiator
-            for request in requests
-            if self.fences.mark(request.initiator) != request.fenced
-        )
-
-    def _cut_off(
-        self,
-        volume: Any,
-        known: Known,
-        enforced: Enforced,
-        initiators: Collection[Initiator],
-    ) -> None:
-        for initiator in initiators:
-            self.target.revoke(known.target, initiator)
-        left = enforced.export.without(initiators) if enforced.export else None
-        cut_off = dataclasses.replace(enforced, export=left)
-        self._keep(volume, known, known.ledger, cut_off)
+                raise _fenced_meanwhile(request)
 
     def _unasked(
         self, request: AttachRequest, known: Known, ledger: Ledger
@@ -429,7 +438,7 @@ class Exports:
         with self.locked(volume) as known:
             return former_names.end(name, volume, known, self.target, self.layout, hold)
 
-    def fence(self, volume: VolumeRow, initiator: Initiator, *, blind: bool) -> None:
+    def fence(self, volume: VolumeRow, initiator: Initiator, *, blind: bool) -> bool:
         """End what a host has that was fenced, and remember it; who asks has the lock.
 
         Args:
@@ -437,6 +446,9 @@ class Exports:
             initiator: the host's. It was set among ``fences`` already.
             blind: whether Cinder's database cannot be read. Then the others keep what
                 the record says.
+
+        Returns:
+            whether all of it could be written down. Else who waits may be let in.
         """
         LOG.warning(
             "Volume %(volume)s: an operator has cut off %(initiator)s, until a new "
@@ -444,8 +456,18 @@ class Exports:
             {"volume": volume.id, "initiator": initiator},
         )
         # Once more: its older one may have been written over, or forgotten, just when
-        # it was set anew. And what came since then waits for this to end.
-        self.fences.set(volume.name_id, initiator)
+        # it was set anew.
+        is_set = self.fences.set(volume.name_id, initiator)
+        try:
+            self._end_fenced(volume, initiator, blind=blind)
+        finally:
+            # What came since then waits for this to end.
+            is_marked = self.fences.mark(volume.name_id, initiator)
+        return is_set and is_marked
+
+    def _end_fenced(
+        self, volume: VolumeRow, initiator: Initiator, *, blind: bool
+    ) -> None:
         if not blind:
             known = self._settled(volume, self.look(volume))
             if not known.moved(volume):
@@ -673,23 +695,65 @@ class Exports:
             search=search,
             asked=asked,
         )
-        self._keep_out(volume, known)
+        self._keep_out(volume, known, ledger)
         if enforced.failure:
             # A reboot goes by the record, and must not let in who was cut off here.
             self._keep(volume, known, undone or ledger, enforced)
             raise enforced.failure
         return enforced
 
-    def _keep_out(self, volume: Any, known: Known) -> None:
-        """Cut off again who was fenced since the fences were read.
+    def _keep_out(self, volume: Any, known: Known, ledger: Ledger) -> None:
+        """Cut off again who was fenced since the volume was looked at.
 
-        A fence is set without the lock. And the lock may have run out meanwhile: then
-        the fence was told to hold before the host was let in once more.
+        Args:
+            volume: Cinder's.
+            known: what is known about it.
+            ledger: what was done by, or written.
+
+        Raises:
+            LockRanOut: another had the lock meanwhile; the fences hold.
         """
-        before = frozenset(known.fences)
+        for fence in self._new_fences(volume, known):
+            self.target.revoke(known.target, fence.initiator)
+        hosts = {
+            *(one.grant.initiator for one in ledger.connections),
+            *(one.initiator for one in known.attachments if one.initiator),
+            *known.let_in,
+        }
+        now = self.fences.marks(volume["name_id"])
+        if fenced := fenced_since(known.marks, now, hosts):
+            self._do_over(volume, ledger, fenced)
+            raise LockRanOut(
+                volume=volume["id"], hosts=", ".join(sorted(map(str, fenced)))
+            )
+
+    def _new_fences(self, volume: Any, known: Known) -> Iterator[Fence]:
+        """Give the fences that are being made, and wait for the volume's lock."""
         for fence in self.fences.of(volume["name_id"]):
-            if fence not in before:
-                self.target.revoke(known.target, fence.initiator)
+            if not fence.settled and fence not in known.fences:
+                yield fence
+
+    def _do_over(
+        self, volume: Any, ledger: Ledger, fenced: Collection[Initiator]
+    ) -> None:
+        """Let the export be as it must be since hosts were fenced.
+
+        Args:
+            volume: Cinder's.
+            ledger: the one of before, perhaps written.
+            fenced: the hosts.
+        """
+        known = self._settled(volume, self.look(volume))
+        if known.moved(volume):
+            return
+        before = {
+            one.identity for one in ledger.connections if one.grant.initiator in fenced
+        }
+        left = tuple(
+            one for one in known.ledger.connections if one.identity not in before
+        )
+        ledger = dataclasses.replace(known.ledger, connections=left)
+        self._ensure(volume, known, ledger, fenced, certain=True)
 
     def _keep(
         self,
@@ -700,7 +764,24 @@ class Exports:
         *,
         promised: bool = False,
     ) -> None:
-        """Keep an export that was made so."""
+        """Keep an export that was made so.
+
+        Raises:
+            RecordNotWritten: it cannot be, and was promised.
+            LockRanOut: see ``_keep_out``.
+        """
+        self._write(volume, known, ledger, enforced, promised=promised)
+        self._keep_out(volume, known, ledger)
+
+    def _write(
+        self,
+        volume: Any,
+        known: Known,
+        ledger: Ledger,
+        enforced: Enforced,
+        *,
+        promised: bool,
+    ) -> None:
         export = enforced.export
         ledger = remembered(known, ledger, export, enforced.result, self._clock())
         record = Record(export, ledger, self._about(volume, known, export))
@@ -729,3 +810,9 @@ class Exports:
             return own
         before = known.record.about
         return before if before.volume == volume["name_id"] != own.volume else own
+
+
+def _fenced_meanwhile(request: AttachRequest) -> HostFencedMeanwhile:
+    return HostFencedMeanwhile(
+        volume=request.volume["id"], host=connectors.host_of(request.connector)
+    )

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,17 @@ from oslo_log import log as logging
 from taikun_cinder import durable
 from taikun_cinder.access.fence import Fence
 from taikun_cinder.access.model import Initiator
+from taikun_cinder.exception import FencesUnreadable
 
 LOG = logging.getLogger(__name__)
 
+#: What changes for a host of a volume each time that a fence of it holds, by the name
+#: of the host's files.
+Marks = Mapping[str, bytes]
+
 _FORM = 1
 
-_SUFFIX = ".json"
+_SUFFIX, _MARK = ".json", ".mark"
 
 
 class Fences:
@@ -38,17 +44,48 @@ class Fences:
         self._folder = folder
 
     def of(self, name_id: str) -> tuple[Fence, ...]:
-        """Give the fences of a volume. Without any, this is one look at the disk."""
+        """Give the fences of a volume. Without any, this is one look at the disk.
+
+        Raises:
+            FencesUnreadable: it cannot be told.
+        """
+        files = (path for path in self._files(name_id) if path.suffix == _SUFFIX)
+        with self._reading(name_id):
+            return tuple(fence for fence in map(_read, files) if fence is not None)
+
+    def marks(self, name_id: str) -> Marks:
+        """Give what changes for a host when it is fenced off a volume, see ``mark``.
+
+        Raises:
+            FencesUnreadable: it cannot be told.
+        """
+        files = (path for path in self._files(name_id) if path.suffix == _MARK)
+        with self._reading(name_id):
+            return {path.stem: content for path in files if (content := _content(path))}
+
+    def _files(self, name_id: str) -> list[Path]:
         folder = f"{self._folder}/{name_id}"
+        with self._reading(name_id):
+            try:
+                return [Path(folder, name) for name in sorted(os.listdir(folder))]
+            except (FileNotFoundError, NotADirectoryError):  # nor was any written
+                return []
+
+    @contextlib.contextmanager
+    def _reading(self, name_id: str) -> Iterator[None]:
+        # To take it for none would let in who is kept out.
         try:
-            names = sorted(os.listdir(folder))
-        except OSError:  # if it cannot be read, neither can the records
-            return ()
-        files = (Path(folder, name) for name in names if name.endswith(_SUFFIX))
-        return tuple(fence for fence in map(_read, files) if fence is not None)
+            yield
+        except OSError as error:
+            raise FencesUnreadable(
+                volume=name_id,
+                path=error.filename or self._folder / name_id,
+                cause=error.strerror,
+                cure=durable.CURE,
+            ) from error
 
     def volumes(self) -> list[str]:
-        """List the volumes that have any, by their ``name_id``."""
+        """List the volumes that have any, or had, by their ``name_id``."""
         try:
             return sorted(os.listdir(self._folder))
         except OSError:
@@ -60,33 +97,24 @@ class Fences:
         Returns:
             as ``keep``.
         """
-        before = (one for one in self.of(name_id) if one.initiator == initiator)
-        kept = self.keep(name_id, next(before, Fence(initiator)).renewed())
-        # After the fence: who reads the new mark reads the fence, too.
-        return self._mark(initiator) and kept
-
-    def mark(self, initiator: Initiator) -> bytes:
-        """Give what is another one each time that a host is fenced off any volume.
-
-        It stays when the fence is over. So who had to wait since before sees it.
-        """
         try:
-            return self._mark_of(initiator).read_bytes()
-        except OSError:
-            return b""
-
-    def _mark(self, initiator: Initiator) -> bool:
-        path = self._mark_of(initiator)
-        try:
-            durable.make(path.parent)
-            durable.replace(path, secrets.token_hex(8).encode())
-        except OSError as error:
-            _log_unwritten(initiator, path, error)
+            before = [one for one in self.of(name_id) if one.initiator == initiator]
+        except FencesUnreadable as error:
+            LOG.error("%s", error.msg)
             return False
-        return True
+        return self.keep(name_id, next(iter(before), Fence(initiator)).renewed())
 
-    def _mark_of(self, initiator: Initiator) -> Path:
-        return self._folder.with_name(f"{self._folder.name}-set") / _digest(initiator)
+    def mark(self, name_id: str, initiator: Initiator) -> bool:
+        """Take note that a host is cut off now, by a fence that holds.
+
+        Whoever came before sees it, or has begun before the caller had the volume's
+        lock. It lasts as long as the volume, since a fence may be over by then.
+
+        Returns:
+            as ``keep``.
+        """
+        path = self._folder / name_id / f"{_digest(initiator)}{_MARK}"
+        return _written(initiator, path, secrets.token_hex(8).encode())
 
     def keep(self, name_id: str, fence: Fence) -> bool:
         """Write a fence; one of the same host is replaced.
@@ -96,15 +124,7 @@ class Fences:
             the cause is in the log.
         """
         path = self._path(name_id, fence.initiator)
-        try:
-            try:
-                _write(path, fence)
-            except FileNotFoundError:  # the volume's last fence was forgotten just then
-                _write(path, fence)
-        except OSError as error:
-            _log_unwritten(fence.initiator, path, error)
-            return False
-        return True
+        return _written(fence.initiator, path, json.dumps(_plain(fence)).encode())
 
     def forget(self, name_id: str, initiator: Initiator | None = None) -> None:
         """Delete the fence of a host, or all of a volume; a file that stays is told."""
@@ -115,7 +135,7 @@ class Fences:
                 return
             # One that came back would end what its host has attached since.
             durable.remove(self._path(name_id, initiator))
-            with contextlib.suppress(OSError):  # another host's may have come
+            with contextlib.suppress(OSError):  # others, or marks, are there
                 folder.rmdir()
         except FileNotFoundError:
             return
@@ -136,22 +156,40 @@ def _digest(initiator: Initiator) -> str:
     return hashlib.sha256(initiator.name.encode()).hexdigest()[:32]
 
 
-def _log_unwritten(initiator: Initiator, path: Path, error: OSError) -> None:
-    LOG.error(
-        "The fence of host %(initiator)s cannot be written to %(path)s: "
-        "%(cause)s. %(cure)s",
-        {
-            "initiator": initiator,
-            "path": path,
-            "cause": error.strerror,
-            "cure": durable.CURE,
-        },
+def fenced_since(
+    before: Marks, now: Marks, initiators: Iterable[Initiator]
+) -> frozenset[Initiator]:
+    """Give those of a volume's hosts that were fenced between two looks."""
+    return frozenset(
+        one for one in initiators if before.get(_digest(one)) != now.get(_digest(one))
     )
 
 
-def _write(path: Path, fence: Fence) -> None:
+def _written(initiator: Initiator, path: Path, content: bytes) -> bool:
+    """Write a file; say whether it could be."""
+    try:
+        try:
+            _write(path, content)
+        except FileNotFoundError:  # the volume's last fence was forgotten just then
+            _write(path, content)
+    except OSError as error:
+        LOG.error(
+            "The fence of host %(initiator)s cannot be written to %(path)s: "
+            "%(cause)s. %(cure)s",
+            {
+                "initiator": initiator,
+                "path": path,
+                "cause": error.strerror,
+                "cure": durable.CURE,
+            },
+        )
+        return False
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
     durable.make(path.parent)
-    durable.replace(path, json.dumps(_plain(fence)).encode())
+    durable.replace(path, content, by_several=True)
 
 
 def _plain(fence: Fence) -> dict[str, Any]:
@@ -164,9 +202,19 @@ def _plain(fence: Fence) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> Fence | None:
+def _content(path: Path) -> bytes:
+    """Give what a file has; nothing if it is gone."""
     try:
-        plain = json.loads(path.read_bytes())
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _read(path: Path) -> Fence | None:
+    if not (content := _content(path)):
+        return None
+    try:
+        plain = json.loads(content)
         if plain["form"] != _FORM:
             raise ValueError(plain["form"])
         return Fence(
@@ -175,8 +223,6 @@ def _read(path: Path) -> Fence | None:
             frozenset(map(str, plain["connections"])),
             settled=bool(plain["settled"]),
         )
-    except FileNotFoundError:
-        return None
     except Exception as error:
         LOG.error(
             "The fence %(path)s cannot be read (%(cause)s), so its host is not kept "

@@ -12,6 +12,7 @@ from taikun_cinder.access.fence import Fence, unfenced
 from taikun_cinder.access.ledger import Ledger
 from taikun_cinder.access.model import Grant, Initiator
 from taikun_cinder.database import Rows, VolumeRow
+from taikun_cinder.fences import Marks
 from taikun_cinder.layout import Layout
 from taikun_cinder.records import Records
 from taikun_cinder.targets.base import Target
@@ -38,6 +39,7 @@ class Known:
             attachment of Cinder's old API, whose row it was not told.
         fences: those that are set. The ledger has no connection, and has ended each
             attachment, that they keep out.
+        marks: see ``Fences.marks``.
     """
 
     target: str
@@ -48,6 +50,7 @@ class Known:
     deleted: frozenset[str] = frozenset()
     fences: tuple[Fence, ...] = ()
     gone: frozenset[str] = frozenset()
+    marks: Marks = dataclasses.field(default_factory=dict)
 
     @property
     def present(self) -> frozenset[str]:
@@ -133,6 +136,7 @@ def look(
         records: the node's.
         now: by the clock of the ledgers.
     """
+    marks = records.fences.marks(volume["name_id"])  # before what they are about
     rows = database.rows_of(volume, target)
     record = records.of(volume)
     name = _name(volume, layout, record, rows.attachments)
@@ -156,7 +160,17 @@ def look(
     for fence in fences:
         ledger = fence.applied(rows.attachments, ledger)
     attachments = kept(ledger.disks, rows.attachments)
-    return Known(name, rows.volume, attachments, ledger, record, deleted, fences, gone)
+    return Known(
+        name,
+        rows.volume,
+        attachments,
+        ledger,
+        record,
+        deleted,
+        fences,
+        gone,
+        marks,
+    )
 
 
 def without_rows(
@@ -172,13 +186,14 @@ def without_rows(
         records: the node's.
         now: by the clock of the ledgers.
     """
+    marks = records.fences.marks(volume["name_id"])
     record = records.of(volume)
     ledger = _ledger(record, now) if record else Ledger()
     fences = records.fences.of(volume["name_id"])
     for fence in fences:
         ledger = fence.applied((), ledger)
     name = _name(volume, layout, record, ())
-    return Known(name, None, (), ledger, record, fences=fences)
+    return Known(name, None, (), ledger, record, fences=fences, marks=marks)
 
 
 def _ledger(record: Record, now: float) -> Ledger:

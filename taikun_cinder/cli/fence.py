@@ -240,11 +240,15 @@ class FenceVerb(ListVerb):
     def _end(self, place: Place, initiator: Initiator, *, blind: bool) -> None:
         exports = place.backend.exports
         try:
-            exports.fence(place.volume, initiator, blind=blind)
+            is_written = exports.fence(place.volume, initiator, blind=blind)
         except Exception as error:
             if blind or not database.is_down(error):
                 raise
             self.complain(
                 f"Cinder's database cannot be read ({of_error(error)}). {_STAYS_OUT}"
             )
-            exports.fence(place.volume, initiator, blind=True)
+            is_written = exports.fence(place.volume, initiator, blind=True)
+        if not is_written:
+            self.wrong(
+                f"not all of the fence can be written down (see the log). {_MEANWHILE}"
+            )

@@ -13,6 +13,7 @@ from taikun_cinder.access.model import ExportState, Initiator
 from taikun_cinder.cli.compared import ComparedBackend
 from taikun_cinder.cli.verb import NothingDoneError
 from taikun_cinder.database import VolumeRow
+from taikun_cinder.exception import FencesUnreadable
 from taikun_cinder.layout import Layout
 from taikun_cinder.survey import UNKNOWN
 from taikun_cinder.volume_record import Record
@@ -160,7 +161,10 @@ def initiators_of(
         NothingDoneError: nobody of that name is known.
     """
     ledger = place.record.ledger if place.record else Ledger()
-    fences = place.backend.exports.fences.of(place.name_id)
+    try:
+        fences = place.backend.exports.fences.of(place.name_id)
+    except FencesUnreadable:  # who has access is known all the same
+        fences = ()
     states = filter(None, (place.shown, *place.former.values()))
     shown = frozenset[Initiator]().union(*(state.hosts for state in states))
     fenced = (fence.initiator for fence in fences)

@@ -18,6 +18,7 @@ DONE, OTHER = "done", "other"
 ATTACH_ERRORS = (
     exception.AttachmentGone,
     exception.AttachmentRefused,
+    exception.FencesUnreadable,
     exception.GrantWithheld,
     exception.HostFenced,
     exception.HostFencedMeanwhile,
@@ -26,6 +27,7 @@ ATTACH_ERRORS = (
     exception.InvalidExtraSpec,
     exception.InvalidInitiator,
     exception.InvalidMode,
+    exception.LockRanOut,
     exception.LocksDown,
     exception.NotActivated,
     exception.RecordNotWritten,
@@ -40,6 +42,8 @@ ATTACH_ERRORS = (
 
 #: What a detach can fail with.
 DETACH_ERRORS = (
+    exception.FencesUnreadable,
+    exception.LockRanOut,
     exception.LocksDown,
     exception.NotActivated,
     exception.RecordNotWritten,

@@ -188,7 +188,7 @@ def install() -> SecretsSeen:
                 if isinstance(value, ModuleType) and value in _INSTEAD:
                     setattr(module, attribute, _INSTEAD[value])
     secrets = SimpleNamespace(token_hex=token_hex)
-    for module in (attachment, identity):
+    for module in (attachment, identity, durable, fences):
         vars(module)["secrets"] = secrets
     for module in (durable, records, fences):
         vars(module)["os"] = SimOs()

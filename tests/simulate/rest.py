@@ -164,9 +164,7 @@ class Rest:
 
     def _nothing_is_left(self) -> None:
         kept = self._world.disk.kept
-        left = (path for path, _ in self._world.disk.walk() if path not in kept)
-        # That a host was ever fenced is kept, one small file for each (Fences.mark).
-        if files := [path for path in left if "/fences-set/" not in str(path)]:
+        if files := [path for path, _ in self._world.disk.walk() if path not in kept]:
             raise BrokenError(f"leak: no volume is left, and these files are: {files}")
         if held := [name for name, lock in Run.locks.items() if lock.owner]:
             raise BrokenError(f"leak: these locks are held: {held}")

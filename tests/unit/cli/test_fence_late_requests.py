@@ -277,7 +277,7 @@ def test_of_requests_that_wait_together_the_fenced_hosts_is_refused(
     cloud.attach(volume, A | FIRST)
     cloud.watch(1)
     exports, waiting = cloud.driver._exports, [cloud.reserve(volume) for _ in range(3)]
-    locked, mark = exports.locked, exports.fences.mark
+    locked, marks = exports.locked, exports.marks
     go, came = threading.Event(), threading.Semaphore(0)
     threads: list[threading.Thread] = []
     refused = []
@@ -287,9 +287,9 @@ def test_of_requests_that_wait_together_the_fenced_hosts_is_refused(
             assert go.wait(20)
         return locked(volume)
 
-    def tell(initiator):
+    def tell(volume):
         try:
-            return mark(initiator)
+            return marks(volume)
         finally:
             came.release()
 
@@ -300,7 +300,7 @@ def test_of_requests_that_wait_together_the_fenced_hosts_is_refused(
             refused.append((host["host"], "while the request waited" in str(error)))
 
     monkeypatch.setattr(exports, "locked", wait)
-    monkeypatch.setattr(exports.fences, "mark", tell)
+    monkeypatch.setattr(exports, "marks", tell)
     for host, row in zip((B, A, B), waiting, strict=True):
         threads.append(threading.Thread(target=connect, args=(host, row)))
         threads[-1].start()
