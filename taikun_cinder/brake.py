@@ -20,9 +20,10 @@ LOG = logging.getLogger(__name__)
 
 #: What an operator does about it.
 _CURE = (
-    "If the database is at fault, put it right: nothing was changed, and the next pass "
-    "goes by it. If these hosts have no attachment by right, confirm it on this node, "
-    "as the user of cinder-volume, with taikun-cinder reconcile --yes"
+    "If the database is at fault, put it right: nobody who is logged in has lost "
+    "access by this, and the next pass goes by the right rows. If these hosts have no "
+    "attachment by right, confirm it on this node, as the user of cinder-volume, with "
+    "taikun-cinder reconcile --yes"
 )
 
 

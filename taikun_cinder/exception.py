@@ -30,7 +30,7 @@ class UnknownInitiator(exception.InvalidConnectorException):
         "Volume %(volume)s cannot be detached from host %(host)s: the connector has "
         "no '%(key)s', so it does not say whose access is to end. Repeat the call "
         "with the host's '%(key)s' in it, or delete the attachment (openstack volume "
-        "attachment delete). Nothing was changed."
+        "attachment delete; a server's takes a service token). Nothing was changed."
     )
 
 
@@ -39,7 +39,7 @@ class InvalidMode(exception.InvalidConnectorException):
 
     message = (
         "Host %(host)s cannot attach a volume with mode '%(mode)s': a mode is 'rw' or "
-        "'ro'. Nothing was changed."
+        "'ro'. Nothing was changed. Repeat the request with one of these."
     )
 
 
@@ -138,7 +138,8 @@ class HostFenced(exception.VolumeDriverException):
         "Volume %(volume)s cannot be attached to host %(host)s: an operator has cut "
         "the host off from the volume (taikun-cinder fence), and these attachments of "
         "the host's let it in no more: %(attachments)s. Detach the volume from its "
-        "server and attach it anew: a new attachment lets the host in. Cinder's own "
+        "server (or, if the host cannot flush its disk, delete the attachment with a "
+        "service token) and attach it anew: that lets the host in. Cinder's own "
         "connections and those of its old API name no attachment: delete these first, "
         "or take the fence back (taikun-cinder fence --lift). Nothing was changed."
     )
@@ -194,7 +195,8 @@ class TargetUnreadable(exception.VolumeDriverException):
 
     message = (
         "What the kernel exports as %(target)s cannot be read: %(cause)s. Nothing was "
-        "changed."
+        "changed. See dmesg and taikun-cinder check on the storage node, and repeat "
+        "the request."
     )
 
 
@@ -238,8 +240,9 @@ class StepFailed(exception.VolumeDriverException):
 
     message = (
         "The export %(target)s could not be put right: %(step)s failed with: "
-        "%(cause)s. What was done before it stays, and the next attempt goes on from "
-        "there."
+        "%(cause)s. What was done before it stays, and the next attempt or reconcile "
+        "goes on from there. If that fails, too, see taikun-cinder check on the "
+        "storage node."
     )
 
     #: Which of the steps it was, counted from 0; None if that cannot be told.
@@ -300,7 +303,8 @@ class GrantWithheld(exception.VolumeDriverException):
     message = (
         "Volume %(volume)s cannot be attached for %(initiator)s, since its export has "
         "faults that cannot be put right while hosts are logged in to it: %(causes)s "
-        "Detach those hosts, and attach again."
+        "Detach the hosts that taikun-cinder volume show %(volume)s shows as logged "
+        "in, and attach again."
     )
 
 

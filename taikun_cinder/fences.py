@@ -161,7 +161,10 @@ def fenced_since(
 ) -> frozenset[Initiator]:
     """Give those of a volume's hosts that were fenced between two looks."""
     return frozenset(
-        one for one in initiators if before.get(_digest(one)) != now.get(_digest(one))
+        one
+        for one in initiators
+        # That of a volume that was deleted is gone.
+        if now.get(_digest(one)) not in (None, before.get(_digest(one)))
     )
 
 

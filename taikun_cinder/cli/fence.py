@@ -48,12 +48,12 @@ _MEANWHILE = (
 #: What an operator does next; each line is a step.
 _NEXT = (
     "What to do next: the host's servers get input/output errors from this volume. "
-    "Evacuate them if the host is down (openstack server evacuate), or else detach the "
-    "volume from them (openstack server remove volume SERVER {volume}): both delete "
-    "the attachment. See which are left by openstack --os-volume-api-version 3.27 "
-    "volume attachment list --volume-id {volume} --all-projects; to delete one of a "
-    "server's in Cinder takes a service token. A new attachment of the volume lets the "
-    "host in again"
+    "Evacuate them if the host is down (openstack server evacuate): that deletes the "
+    "attachment. If it lives, delete the attachment in Cinder with a service token, as "
+    "the page about fencing tells: Nova's own detach fails, since the host cannot "
+    "flush the disk. See which are left by openstack --os-volume-api-version 3.27 "
+    "volume attachment list --volume-id {volume} --all-projects. A new attachment of "
+    "the volume lets the host in again"
 )
 
 #: How long to wait for an operation on the volume, in seconds. The host is cut off

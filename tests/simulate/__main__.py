@@ -61,6 +61,7 @@ def _go(hunt: Any, options: argparse.Namespace) -> Any:
         without=options.without,
         kernels=_KERNELS[options.kernel],
         databases=_DATABASES[options.database],
+        mutation=options.mutation,
     )
 
 
@@ -71,12 +72,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--seed", default="today", help="of the runs: any word; today is the date"
     )
-    parser.add_argument("--minutes", type=float, default=2.0, help="how long")
+    parser.add_argument("--minutes", type=float, default=2.0, help="how long (2)")
     parser.add_argument(
         "--runs", type=int, default=0, help="how many, and not how long"
     )
     parser.add_argument(
-        "--mutation", default="", help="plant a fault, to see that it is found"
+        "--mutation",
+        default="",
+        metavar="NAME",
+        help="plant a fault, to see that it is found",
     )
     parser.add_argument(
         "--without",
@@ -109,7 +113,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--go-on", action="store_true", help="do not end with the first failure"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.whole and not options.replay:
+        parser.error("--whole tells of one run: name its file with --replay")
+    return options
 
 
 sys.exit(main())

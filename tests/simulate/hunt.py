@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.simulate import plans, run, setup
 from tests.simulate.shrink import law_of, shrink
+from tests.simulate.stories import is_kind
 
 _Plant = Callable[[], contextlib.AbstractContextManager[object]]
 
@@ -50,7 +51,7 @@ def planted(mutation: str) -> contextlib.AbstractContextManager[object]:
     """Plant a fault by its name in the block; empty for none.
 
     Raises:
-        KeyError: there is none of that name.
+        SystemExit: there is none of that name.
     """
     setup.ready()
     if not mutation:
@@ -59,6 +60,8 @@ def planted(mutation: str) -> contextlib.AbstractContextManager[object]:
     found: dict[str, _Plant] = {}
     for name in ("mutations", "privileged_mutations"):
         found |= importlib.import_module(f"tests.simulate.{name}").MUTATIONS
+    if mutation not in found:
+        sys.exit(f"--mutation {mutation}: there are {', '.join(sorted(found))}")
     return found[mutation]()
 
 
@@ -76,6 +79,7 @@ def hunt(
     without: Collection[str] = (),
     kernels: Sequence[str] = (run.USUAL,),
     databases: Sequence[str] = (run.USUAL_DATABASE,),
+    mutation: str = "",
 ) -> int:
     """Make runs; give 1 if one failed, and 0 if none did.
 
@@ -87,7 +91,13 @@ def hunt(
         without: kinds of operations that there are none of.
         kernels: which of ``run.KERNELS`` there are, in turn.
         databases: which of ``run.DATABASES`` there are, each for a turn of kernels.
+        mutation: the fault that is planted.
+
+    Raises:
+        SystemExit: there is no such kind of operations.
     """
+    if unknown := [kind for kind in without if not is_kind(kind)]:
+        sys.exit(f"--without {unknown[0]}: there are no such operations")
     weights = dict.fromkeys(without, 0.0)
     progress, failed = Progress(seed), 0
     for number in runs:
@@ -103,14 +113,14 @@ def hunt(
         if outcome.broken:
             failed += 1
             print(f"\r{progress}")
-            _tell(outcome, folder)
+            _tell(outcome, folder, mutation)
             if not go_on:
                 break
     print(f"\r{progress}; {failed} failed")
     return 1 if failed else 0
 
 
-def _tell(outcome: run.Outcome, folder: Path) -> None:
+def _tell(outcome: run.Outcome, folder: Path, mutation: str) -> None:
     seed = outcome.plan.shape
     print(f"Run {seed} fails: {outcome.broken}")
     plan = shrink(outcome)
@@ -120,7 +130,8 @@ def _tell(outcome: run.Outcome, folder: Path) -> None:
     plans.write(path, plan, small.broken)
     print(f"{len(plan.ops)} operations and {len(plan.decisions)} decisions are enough:")
     print("\n".join(plans.story(small)))
-    print(f"Again: {sys.executable} -m tests.simulate --replay {path}")
+    fault = f" --mutation {mutation}" if mutation else ""
+    print(f"Again: {sys.executable} -m tests.simulate --replay {path}{fault}")
 
 
 def replay(path: Path, *, whole: bool) -> int:

@@ -22,6 +22,25 @@ from tests.simulate.services import Services
 from tests.simulate.uses import Uses
 from tests.simulate.world import World
 
+#: Whose methods are the operations.
+_PARTS = (
+    Attaching,
+    OldAttaching,
+    Databases,
+    OwnConnections,
+    Migrating,
+    Moves,
+    Hosts,
+    Operators,
+    Services,
+    Changing,
+)
+
+
+def is_kind(name: str) -> bool:
+    """Say whether there are operations of a kind."""
+    return not name.startswith("_") and any(hasattr(part, name) for part in _PARTS)
+
 
 class Stories:
     """The operations of one run.
