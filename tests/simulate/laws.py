@@ -129,8 +129,14 @@ class Laws:
     def _may_be_held(self, use: Use) -> bool:
         """Say whether another's mode may be taken for a use's, which is of the old API.
 
-        As long as its own attachment is not there, that of a reader may be it.
+        As long as its own attachment is not there, that of a reader may be it. And who
+        came without a reservation is taken for Cinder itself, and Cinder for him.
         """
+        if use.server == "cinder":
+            return any(
+                other.is_unknown and other.wish == "ro" and other.volume == use.volume
+                for other in self._world.expected.uses
+            )
         shown = (use.is_seen or not use.is_old) and use.missing_since is None
         return not shown and any(
             other.is_old and other.wish == "ro" and other.volume == use.volume
