@@ -214,7 +214,11 @@ class MultiattachLVMDriver(lvm.LVMVolumeDriver):
         it, so an attach that fails in between leaves nothing behind.
         """
         # Before all that may wait: who is fenced meanwhile is refused.
-        self._came.with_marks = volume["id"], self._exports.marks(volume)
+        try:
+            self._came.with_marks = volume["id"], self._exports.marks(volume)
+        except Exception as error:
+            self._monitor.refuse(error)
+            raise
         # Cinder's own attaches (driver._attach_volume) do not validate.
         self.validate_connector(connector)
         return self._model_update(volume)

@@ -39,6 +39,7 @@ from taikun_cinder.batches import Batches
 from taikun_cinder.database import VolumeRow
 from taikun_cinder.enforcement import Enforced, Enforcement
 from taikun_cinder.exception import (
+    FencesUnreadable,
     HostFenced,
     HostFencedMeanwhile,
     LockRanOut,
@@ -170,7 +171,10 @@ class Exports:
     def _attach(self, requests: Sequence[AttachRequest]) -> list[_Attached]:
         """Let hosts in to one volume, in this order; all of them, or raise."""
         volume = requests[0].volume
-        with self.locked(volume) as known:
+        with self.locked(volume) as found:
+            # Perhaps it is not tried for the first time.
+            own = {request.identity for request in requests}
+            known = dataclasses.replace(found, ledger=found.ledger.without(own))
             if cause := known.closed(volume):
                 raise VolumeMoved(volume=volume["id"], cause=cause)
             self._refuse_fenced(requests, known)
@@ -443,12 +447,13 @@ class Exports:
 
         Args:
             volume: its row, or what its record says of it.
-            initiator: the host's. It was set among ``fences`` already.
+            initiator: the host's. It was set among ``fences`` already, and is marked
+                there before the lock is given back.
             blind: whether Cinder's database cannot be read. Then the others keep what
                 the record says.
 
         Returns:
-            whether all of it could be written down. Else who waits may be let in.
+            whether the fence could be written down.
         """
         LOG.warning(
             "Volume %(volume)s: an operator has cut off %(initiator)s, until a new "
@@ -458,30 +463,21 @@ class Exports:
         # Once more: its older one may have been written over, or forgotten, just when
         # it was set anew.
         is_set = self.fences.set(volume.name_id, initiator)
-        try:
-            self._end_fenced(volume, initiator, blind=blind)
-        finally:
-            # What came since then waits for this to end.
-            is_marked = self.fences.mark(volume.name_id, initiator)
-        return is_set and is_marked
-
-    def _end_fenced(
-        self, volume: VolumeRow, initiator: Initiator, *, blind: bool
-    ) -> None:
         if not blind:
             known = self._settled(volume, self.look(volume))
             if not known.moved(volume):
                 self._ensure(volume, known, known.ledger, {initiator}, certain=True)
-                return
+                return is_set
         known = self.look_without_rows(volume)
         export = known.record.export if known.record else None
         if known.record is None or export is None:
-            return
+            return is_set
         left = export.without({initiator})
         # Its connections stay in the ledger until the fence is settled by them.
         kept = known.keep(known.record.ledger, known.let_in & {initiator})
         record = dataclasses.replace(known.record, export=left, ledger=kept)
         self._records.keep(volume, record, promised=False)
+        return is_set
 
     def release(self, volume: Any) -> None:
         """Remove the export of a volume that is about to go, if nobody has it.
@@ -600,9 +596,14 @@ class Exports:
         """Write down which attachments fences are about, and forget those over."""
         before = known.record.ledger if known.record else known.ledger
         ids = frozenset(attachment.id for attachment in known.attachments)
+        # One that is new or was lifted is not this operation's to keep or forget.
+        now = self.fences.of(volume["name_id"]) if known.fences else ()
         left = []
         for fence in known.fences:
             settled = fence.settle(known.attachments, before)
+            if fence not in now:
+                left.append(settled)
+                continue
             if settled.is_over(ids, known.deleted, before):
                 self.fences.forget(volume["name_id"], fence.initiator)
                 continue
@@ -686,16 +687,18 @@ class Exports:
         granted = spared(
             volume, known, ledger, about or (), self.target, hold, certain=certain
         )
-        enforced = self.enforcement.ensure(
-            volume,
-            known.target,
-            known.record,
-            granted,
-            about,
-            search=search,
-            asked=asked,
-        )
-        self._keep_out(volume, known, ledger)
+        try:
+            enforced = self.enforcement.ensure(
+                volume,
+                known.target,
+                known.record,
+                granted,
+                about,
+                search=search,
+                asked=asked,
+            )
+        finally:  # it may have failed half-way
+            self._keep_out(volume, known, ledger)
         if enforced.failure:
             # A reboot goes by the record, and must not let in who was cut off here.
             self._keep(volume, known, undone or ledger, enforced)
@@ -712,15 +715,22 @@ class Exports:
 
         Raises:
             LockRanOut: another had the lock meanwhile; the fences hold.
+            FencesUnreadable: it cannot be told who was. So nobody is let in.
         """
-        for fence in self._new_fences(volume, known):
-            self.target.revoke(known.target, fence.initiator)
         hosts = {
             *(one.grant.initiator for one in ledger.connections),
             *(one.initiator for one in known.attachments if one.initiator),
             *known.let_in,
         }
-        now = self.fences.marks(volume["name_id"])
+        try:
+            new = {fence.initiator for fence in self._new_fences(volume, known)}
+            now = self.fences.marks(volume["name_id"])
+        except FencesUnreadable:
+            for initiator in hosts - known.let_in:
+                self.target.revoke(known.target, initiator)
+            raise
+        for initiator in new:
+            self.target.revoke(known.target, initiator)
         if fenced := fenced_since(known.marks, now, hosts):
             self._do_over(volume, ledger, fenced)
             raise LockRanOut(
@@ -749,11 +759,8 @@ class Exports:
         before = {
             one.identity for one in ledger.connections if one.grant.initiator in fenced
         }
-        left = tuple(
-            one for one in known.ledger.connections if one.identity not in before
-        )
-        ledger = dataclasses.replace(known.ledger, connections=left)
-        self._ensure(volume, known, ledger, fenced, certain=True)
+        left = known.ledger.without(before)
+        self._ensure(volume, known, left, fenced, certain=True)
 
     def _keep(
         self,

@@ -97,12 +97,10 @@ class Fences:
         Returns:
             as ``keep``.
         """
-        try:
-            before = [one for one in self.of(name_id) if one.initiator == initiator]
-        except FencesUnreadable as error:
-            LOG.error("%s", error.msg)
-            return False
-        return self.keep(name_id, next(iter(before), Fence(initiator)).renewed())
+        before = None
+        with contextlib.suppress(OSError):  # what it has now, it is fenced for anyway
+            before = _read(self._path(name_id, initiator))
+        return self.keep(name_id, (before or Fence(initiator)).renewed())
 
     def mark(self, name_id: str, initiator: Initiator) -> bool:
         """Take note that a host is cut off now, by a fence that holds.

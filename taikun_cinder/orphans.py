@@ -20,6 +20,7 @@ from oslo_log import log as logging
 from taikun_cinder import database
 from taikun_cinder.access.model import Export, ExportState, Initiator
 from taikun_cinder.database import VolumeRow
+from taikun_cinder.fences import Marks, fenced_since
 from taikun_cinder.layout import Layout, is_name_id
 from taikun_cinder.leftovers import Hold
 from taikun_cinder.records import Records
@@ -37,11 +38,13 @@ class _Left:
         owners: the volumes of other back ends that have its name.
         record: of it, None if there is none.
         export: of it, provably the back end's; None if there is none.
+        marks: see ``Fences.marks``.
     """
 
     owners: Collection[VolumeRow]
     record: Record | None
     export: Export | None
+    marks: Marks
 
 
 class Orphans:
@@ -134,6 +137,7 @@ class Orphans:
         owners = database.owners_of(name_id)
         if any(owner.host == self._backend for owner in owners):
             return None
+        marks = self._records.fences.marks(name_id)
         record = self._records.load(name_id)
         if self._is_anothers(record, owners):
             return None
@@ -142,7 +146,7 @@ class Orphans:
         export = (own.export if own else None) or self._shown(name_id)
         if export is not None and not self._is_ours(export, name_id):
             export = None
-        return _Left(owners, record, export)
+        return _Left(owners, record, export, marks)
 
     def _forget(self, name_id: str, record: Record | None) -> None:
         """Forget a record that no export goes by.
@@ -231,7 +235,7 @@ class Orphans:
         users = self._users(found, export, state)
         kept = users.union(hold(name_id, state.connected & hosts - users))
         if kept:
-            return self._keep(name_id, owners, found.record, export, kept)
+            return self._keep(name_id, found, export, kept)
         done = self._target.ensure(export.target, None)
         self._forget_all(name_id)
         LOG.warning(
@@ -281,11 +285,11 @@ class Orphans:
     def _keep(
         self,
         name_id: str,
-        owners: Collection[VolumeRow],
-        record: Record | None,
+        found: _Left,
         export: Export,
         kept: Collection[Initiator],
     ) -> Sequence[str]:
+        record = found.record
         LOG.warning(
             "The export %(target)s is kept for %(hosts)s, though %(why)s. If this back "
             "end was renamed, give it its volumes with cinder-manage volume "
@@ -293,7 +297,7 @@ class Orphans:
             {
                 "target": export.target,
                 "hosts": _words(kept),
-                "why": _why(owners),
+                "why": _why(found.owners),
                 "backend": self._backend,
             },
         )
@@ -302,6 +306,12 @@ class Orphans:
         rest = export.only(kept)
         done = self._target.ensure(export.target, rest)
         self._records.save(name_id, dataclasses.replace(record, export=rest))
+        # The lock may have run out, and a fence have been told to hold.
+        now = self._records.fences.marks(name_id)
+        if fenced := fenced_since(found.marks, now, rest.grant_of):
+            rest = rest.without(fenced)
+            self._target.ensure(export.target, rest)
+            self._records.save(name_id, dataclasses.replace(record, export=rest))
         return done.put_right
 
 

@@ -450,10 +450,14 @@ class Ledger:
                 had[host] = had.get(host, frozenset()) | missing
         return dataclasses.replace(self, attachments=had)
 
-    def _with(self, connection: Connection) -> "Ledger":
-        rest = self._without(
-            other for other in self.connections if other.identity == connection.identity
+    def without(self, identities: Container[str]) -> "Ledger":
+        """Give the ledger without some connections, as if they had never been made."""
+        return self._without(
+            one for one in self.connections if one.identity in identities
         )
+
+    def _with(self, connection: Connection) -> "Ledger":
+        rest = self.without({connection.identity})
         grant = connection.grant
         return dataclasses.replace(
             rest,

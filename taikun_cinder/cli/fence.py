@@ -45,6 +45,8 @@ _MEANWHILE = (
     "this, and look with 'volume show'"
 )
 
+_UNWRITTEN = f"not all of the fence can be written down (see the log). {_MEANWHILE}"
+
 #: What an operator does next; each line is a step.
 _NEXT = (
     "What to do next: the host's servers get input/output errors from this volume. "
@@ -230,6 +232,12 @@ class FenceVerb(ListVerb):
                     f"up to date: {of_error(error)} The next reconcile does it"
                 )
                 return
+            finally:
+                # Last of all: who came since then waits for the lock still.
+                fences = place.backend.exports.fences
+                marked = [fences.mark(place.name_id, one) for one in initiators]
+                if not all(marked):
+                    self.wrong(_UNWRITTEN)
         now = place.backend.target.read(place.target).hosts
         for initiator in now.keys() & {*initiators}:
             self.wrong(
@@ -249,6 +257,4 @@ class FenceVerb(ListVerb):
             )
             is_written = exports.fence(place.volume, initiator, blind=True)
         if not is_written:
-            self.wrong(
-                f"not all of the fence can be written down (see the log). {_MEANWHILE}"
-            )
+            self.wrong(_UNWRITTEN)

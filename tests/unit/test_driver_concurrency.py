@@ -201,3 +201,26 @@ def test_hosts_of_the_old_api_lose_access_at_once_after_a_record_that_failed(
     for connector in (A, B, C):
         cloud.manager.terminate_connection(cloud.context, volume, dict(connector))
     assert cloud.acls(volume) is None
+
+
+def test_host_of_a_record_that_failed_is_no_second_server_of_itself(
+    cloud, at_once, half_written
+):
+    """Only B asks to write."""
+    volume = cloud.volume(**cloud.volume_type(secondary_mode="ro"))
+    modes = {A["host"]: "ro", B["host"]: "rw", C["host"]: "ro"}
+    rows = {host: cloud.reserve(volume, mode) for host, mode in modes.items()}
+    at_once(
+        *(
+            partial(
+                cloud.connect,
+                volume,
+                one | {"mode": modes[one["host"]]},
+                rows[one["host"]],
+            )
+            for one in (A, B, C)
+        )
+    )
+    assert half_written
+    cloud.watch(2)
+    assert (rows[B["host"]].writes(), rows[C["host"]].writes()) == (True, False)

@@ -216,6 +216,7 @@ def test_fence_that_an_older_one_was_written_over_keeps_out_who_waited(
         with locks.held_for(cloud.load(volume)):
             row = database.rows_of(cloud.load(volume), cloud.target).volume
             exports.fence(row, Initiator(A["initiator"]), blind=False)
+            exports.fences.mark(volume, Initiator(A["initiator"]))
         done.append(cloud.acls(volume))
 
     meanwhile(between)

@@ -14,21 +14,10 @@ from taikun_cinder import database, durable, locks
 from taikun_cinder.access.model import Initiator
 from taikun_cinder.fences import Fences
 from tests.unit.cli.conftest import GoneLock
+from tests.unit.cli.overtaking import during_ensure, late_request
 from tests.unit.cloud import A, B
 
 FIRST, LATER = {"mountpoint": "/dev/vdb"}, {"mountpoint": "/dev/vdc"}
-
-
-def _during_ensure(cloud, monkeypatch, call):
-    """Do something just before the target is changed next."""
-    ensure = cloud.target.ensure
-
-    def stands_still(*arguments, **named):
-        monkeypatch.setattr(cloud.target, "ensure", ensure)
-        call()
-        return ensure(*arguments, **named)
-
-    monkeypatch.setattr(cloud.target, "ensure", stands_still)
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
@@ -64,43 +53,12 @@ def test_other_volume_of_the_host_is_there_after_a_boot(cloud, fence, monkeypatc
     cloud.attach(other, A | FIRST)
     cloud.watch(1)
     waiting = cloud.reserve(other)
-    _during_ensure(cloud, monkeypatch, lambda: fence(volume, A["host"]))
+    during_ensure(cloud, monkeypatch, lambda: fence(volume, A["host"]))
     with contextlib.suppress(exception.CinderException):
         cloud.connect(other, A | LATER, waiting)
     record = cloud.driver._exports._records.of(cloud.load(other))
     assert record.export is not None
     assert Initiator(A["initiator"]) in record.export.grant_of
-
-
-def _late_thread(cloud, monkeypatch, volume, waiting):
-    """Give a function that starts a request which waits for the lock, and its end."""
-    exports = cloud.driver._exports
-    locked = exports.locked
-    arrived, go = threading.Event(), threading.Event()
-    threads = []
-
-    def wait(volume):
-        if threading.current_thread() in threads:
-            monkeypatch.setattr(exports, "locked", locked)
-            arrived.set()
-            assert go.wait(20)
-        return locked(volume)
-
-    def connect():
-        with contextlib.suppress(Exception):
-            cloud.connect(volume, A | LATER, waiting)
-
-    def start():
-        monkeypatch.setattr(exports, "locked", wait)
-        threads.append(threading.Thread(target=connect))
-        threads[0].start()
-        assert arrived.wait(20)
-
-    def end():
-        go.set()
-        threads[0].join()
-
-    return start, end
 
 
 def test_request_that_comes_while_the_fence_has_the_lock_gets_nothing(
@@ -112,8 +70,8 @@ def test_request_that_comes_while_the_fence_has_the_lock_gets_nothing(
     cloud.attach(volume, A | FIRST)
     cloud.watch(1)
     waiting = cloud.reserve(volume)
-    start, end = _late_thread(cloud, monkeypatch, volume, waiting)
-    _during_ensure(cloud, monkeypatch, start)
+    start, end = late_request(cloud, monkeypatch, volume, A | LATER, waiting)
+    during_ensure(cloud, monkeypatch, start)
     done = fence(volume, A["host"])
     end()
     assert done.status == 0, done.complaints
@@ -127,7 +85,7 @@ def test_second_mark_that_cannot_be_written_is_told(cloud, fence, monkeypatch):
     cloud.attach(volume, A | FIRST)
     cloud.watch(1)
     waiting = cloud.reserve(volume)
-    start, end = _late_thread(cloud, monkeypatch, volume, waiting)
+    start, end = late_request(cloud, monkeypatch, volume, A | LATER, waiting)
     replace, revoke, full = durable.replace, cloud.target.revoke, []
 
     def slow(*arguments):
@@ -220,7 +178,7 @@ def test_what_a_late_attach_keeps_is_not_older_than_the_fence(
         assert not cloud.driver._exports.fences.of(volume)
 
     monkeypatch.setattr(locks, "of", lambda name_id: GoneLock())
-    _during_ensure(cloud, monkeypatch, call)
+    during_ensure(cloud, monkeypatch, call)
     said = None
     try:
         cloud.connect(volume, A | LATER, waiting)
@@ -261,7 +219,7 @@ def test_fence_that_is_over_keeps_out_who_a_late_operation_lets_in(
         assert not cloud.driver._exports.fences.of(volume)
 
     monkeypatch.setattr(locks, "of", lambda name_id: GoneLock())
-    _during_ensure(cloud, monkeypatch, call)
+    during_ensure(cloud, monkeypatch, call)
     if who == "pass":
         cloud.reconcile()
     else:
@@ -293,7 +251,7 @@ def test_mark_that_cannot_be_read_for_a_moment_cuts_nobody_off(
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return read(path)
 
-    _during_ensure(
+    during_ensure(
         cloud, monkeypatch, lambda: monkeypatch.setattr(Path, "read_bytes", fails)
     )
     with contextlib.suppress(exception.CinderException):
@@ -357,7 +315,7 @@ def test_own_connection_of_the_node_on_another_volume(cloud, fence, monkeypatch)
     backup = cloud.connect_only(cloud.load(other), A)
     cloud.watch(1)
     waiting = cloud.reserve(other)
-    _during_ensure(cloud, monkeypatch, lambda: fence(volume, A["host"]))
+    during_ensure(cloud, monkeypatch, lambda: fence(volume, A["host"]))
     with contextlib.suppress(exception.CinderException):
         cloud.connect(other, A | LATER, waiting)
     assert backup.alive
@@ -374,7 +332,7 @@ def test_new_attachment_of_the_fenced_volume_keeps_its_session(
     running = cloud.attach(volume, A | FIRST)
     cloud.watch(1)
     waiting = cloud.reserve(volume)
-    _during_ensure(cloud, monkeypatch, lambda: fence(other, A["host"]))
+    during_ensure(cloud, monkeypatch, lambda: fence(other, A["host"]))
     with contextlib.suppress(exception.CinderException):
         cloud.connect(volume, A | LATER, waiting)
     assert running.session.alive
@@ -388,7 +346,7 @@ def test_blind_fence_and_request_that_comes_while_it_has_the_lock(
     cloud.attach(volume, A | FIRST)
     cloud.watch(1)
     waiting = cloud.reserve(volume)
-    start, end = _late_thread(cloud, monkeypatch, volume, waiting)
+    start, end = late_request(cloud, monkeypatch, volume, A | LATER, waiting)
     look = type(cloud.driver._exports).look_without_rows
 
     def late(self, row):
