@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 import tenacity
+from cinder.exception import CinderException
 from oslo_log import log as logging
 
 from taikun_cinder import (
@@ -190,7 +191,7 @@ class Exports:
             self._refuse_cut_off(volume, requests, known)
             # Each: Cinder itself and a server may be on one host. And not before: who
             # is refused, or has to look first, comes here again.
-            self.migrations.count(volume, len(requests))
+            self.migrations.count(volume, own)
             granted = [
                 enforced.grant_of(
                     volume, request.initiator, readers_disk=admission.readers_disk
@@ -463,7 +464,8 @@ class Exports:
         # Once more: its older one may have been written over, or forgotten, just when
         # it was set anew.
         is_set = self.fences.set(volume.name_id, initiator)
-        if not blind:
+        # By the rows, one that is not written down is let in.
+        if is_set and not blind:
             known = self._settled(volume, self.look(volume))
             if not known.moved(volume):
                 self._ensure(volume, known, known.ledger, {initiator}, certain=True)
@@ -726,16 +728,26 @@ class Exports:
             new = {fence.initiator for fence in self._new_fences(volume, known)}
             now = self.fences.marks(volume["name_id"])
         except FencesUnreadable:
-            for initiator in hosts - known.let_in:
-                self.target.revoke(known.target, initiator)
+            self._revoke(known, hosts - known.let_in)
             raise
-        for initiator in new:
-            self.target.revoke(known.target, initiator)
+        self._revoke(known, new)
         if fenced := fenced_since(known.marks, now, hosts):
             self._do_over(volume, ledger, fenced)
             raise LockRanOut(
                 volume=volume["id"], hosts=", ".join(sorted(map(str, fenced)))
             )
+
+    def _revoke(self, known: Known, initiators: Iterable[Initiator]) -> None:
+        """End the access of hosts, and go on with what others asked for in any case."""
+        for initiator in initiators:
+            try:
+                self.target.revoke(known.target, initiator)
+            except CinderException as error:
+                LOG.warning(
+                    "The access of %(initiator)s to %(target)s is not ended yet: "
+                    "%(error)s The fence that is being made ends it, or the reconcile.",
+                    {"initiator": initiator, "target": known.target, "error": error},
+                )
 
     def _new_fences(self, volume: Any, known: Known) -> Iterator[Fence]:
         """Give the fences that are being made, and wait for the volume's lock."""

@@ -14,7 +14,7 @@ the source in the end. Its API calls such a migration one that can be aborted
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from taikun_cinder.access.model import Initiator
@@ -36,7 +36,7 @@ class Migrations:
         self._guard = threading.Lock()
         self._held: set[str] = set()
         #: By ``name_id``, how many were let in since its copy began.
-        self._let_in: dict[str, int] = {}
+        self._let_in: dict[str, set[str]] = {}
 
     @contextlib.contextmanager
     def held(self, volume: Any) -> Iterator[None]:
@@ -73,22 +73,27 @@ class Migrations:
         if held or (completes and set(initiators) - set(let_in)):
             raise VolumeMigrates(volume=volume["id"])
 
-    def count(self, volume: Any, number: int) -> None:
-        """Take note that as many requests let somebody in."""
+    def count(self, volume: Any, identities: Iterable[str]) -> None:
+        """Take note that requests let somebody in, each perhaps not for the first time.
+
+        Args:
+            volume: Cinder's.
+            identities: of their connections.
+        """
         name_id = volume["name_id"]
         with self._guard:
             if name_id in self._let_in:
-                self._let_in[name_id] += number
+                self._let_in[name_id].update(identities)
 
     def begin_copy(self, volume: Any) -> None:
         """Count from now on who is let in to a volume."""
         with self._guard:
-            self._let_in[volume["name_id"]] = 0
+            self._let_in[volume["name_id"]] = set()
 
     def end_copy(self, volume: Any) -> int:
         """Count no more; give how many there were, Cinder itself among them."""
         with self._guard:
-            return self._let_in.pop(volume["name_id"], 0)
+            return len(self._let_in.pop(volume["name_id"], ()))
 
 
 def refuse_busy(volume: Any, row: VolumeRow | None, left: str = "") -> None:

@@ -38,13 +38,11 @@ class _Left:
         owners: the volumes of other back ends that have its name.
         record: of it, None if there is none.
         export: of it, provably the back end's; None if there is none.
-        marks: see ``Fences.marks``.
     """
 
     owners: Collection[VolumeRow]
     record: Record | None
     export: Export | None
-    marks: Marks
 
 
 class Orphans:
@@ -120,11 +118,12 @@ class Orphans:
             the kinds of the differences that were put right, see ``Result``.
         """
         with self._lock(name_id):
+            marks = self._records.fences.marks(name_id)
             found = self._left(name_id)
             if found is None:
                 return ()
             if found.export is not None:
-                return self._settle(name_id, found, found.export, hold)
+                return self._settle(name_id, found, found.export, hold, marks)
             if not found.owners:
                 self._forget(name_id, found.record)
             return ()
@@ -137,7 +136,6 @@ class Orphans:
         owners = database.owners_of(name_id)
         if any(owner.host == self._backend for owner in owners):
             return None
-        marks = self._records.fences.marks(name_id)
         record = self._records.load(name_id)
         if self._is_anothers(record, owners):
             return None
@@ -146,7 +144,7 @@ class Orphans:
         export = (own.export if own else None) or self._shown(name_id)
         if export is not None and not self._is_ours(export, name_id):
             export = None
-        return _Left(owners, record, export, marks)
+        return _Left(owners, record, export)
 
     def _forget(self, name_id: str, record: Record | None) -> None:
         """Forget a record that no export goes by.
@@ -228,6 +226,7 @@ class Orphans:
         found: _Left,
         export: Export,
         hold: Hold,
+        marks: Marks,
     ) -> Sequence[str]:
         owners = found.owners
         state = self._target.read(export.target)
@@ -235,7 +234,7 @@ class Orphans:
         users = self._users(found, export, state)
         kept = users.union(hold(name_id, state.connected & hosts - users))
         if kept:
-            return self._keep(name_id, found, export, kept)
+            return self._keep(name_id, found, export, kept, marks)
         done = self._target.ensure(export.target, None)
         self._forget_all(name_id)
         LOG.warning(
@@ -288,6 +287,7 @@ class Orphans:
         found: _Left,
         export: Export,
         kept: Collection[Initiator],
+        marks: Marks,
     ) -> Sequence[str]:
         record = found.record
         LOG.warning(
@@ -308,7 +308,7 @@ class Orphans:
         self._records.save(name_id, dataclasses.replace(record, export=rest))
         # The lock may have run out, and a fence have been told to hold.
         now = self._records.fences.marks(name_id)
-        if fenced := fenced_since(found.marks, now, rest.grant_of):
+        if fenced := fenced_since(marks, now, rest.grant_of):
             rest = rest.without(fenced)
             self._target.ensure(export.target, rest)
             self._records.save(name_id, dataclasses.replace(record, export=rest))

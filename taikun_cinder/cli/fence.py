@@ -5,6 +5,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
+import tenacity
 from cinder.exception import CinderException
 
 from taikun_cinder import database, locks
@@ -19,6 +20,7 @@ from taikun_cinder.cli.verb import (
     add_volume,
     filled,
 )
+from taikun_cinder.exception import TargetBusy
 from taikun_cinder.survey import DATABASE_PATIENCE
 from taikun_cinder.words import of_error
 
@@ -45,8 +47,6 @@ _MEANWHILE = (
     "this, and look with 'volume show'"
 )
 
-_UNWRITTEN = f"not all of the fence can be written down (see the log). {_MEANWHILE}"
-
 #: What an operator does next; each line is a step.
 _NEXT = (
     "What to do next: the host's servers get input/output errors from this volume. "
@@ -61,6 +61,9 @@ _NEXT = (
 #: How long to wait for an operation on the volume, in seconds. The host is cut off
 #: before.
 _PATIENCE = 10.0
+
+#: How long to try to end an access while another call about it is at work, in seconds.
+_BUSY = 5.0
 
 _UNDER_WAY = "an operation on the volume has been under way for some seconds"
 
@@ -113,6 +116,7 @@ class FenceVerb(ListVerb):
         place = self._place(found, parsed_args.volume)
         if place is None:
             raise self.unknown(parsed_args.volume, found)
+        self._is_unwritten = False
         # What is wrong with other back ends is no matter of this host's.
         self.status = status.RIGHT
         goes_on = _KEPT_OUT if parsed_args.lift else _GOES_ON
@@ -179,10 +183,7 @@ class FenceVerb(ListVerb):
         began = time.monotonic()
         # First of all, so that whoever looks from now on lets the host in no more.
         if not place.backend.exports.fences.set(place.name_id, initiator):
-            self.wrong(
-                "the fence cannot be written down (see the log), so the next reconcile "
-                "lets the host in again. It is cut off all the same"
-            )
+            self._tell_unwritten()
         revoked = [self._revoke(place, initiator, place.target)]
         for name, state in place.former.items():
             if state is None:
@@ -201,10 +202,26 @@ class FenceVerb(ListVerb):
         was_logged_in = any(initiator in one.connected for one in all_shown)
         return place.volume.id, initiator.name, had, was_logged_in, seconds
 
+    def _tell_unwritten(self) -> None:
+        if not self._is_unwritten:
+            self._is_unwritten = True
+            self.wrong(
+                "the fence cannot be written down (see the log), so the next reconcile "
+                "or a request that waits lets the host in again. It is cut off all the "
+                "same. Give the folder room, and repeat this"
+            )
+
     def _revoke(self, place: Place, initiator: Initiator, name: str) -> bool:
         """End its access at one target; say whether it is ended."""
         try:
-            place.backend.target.revoke(name, initiator)
+            # An operation that finds the fence ends it just now, perhaps.
+            for attempt in tenacity.Retrying(
+                retry=tenacity.retry_if_exception_type(TargetBusy),
+                stop=tenacity.stop_after_delay(_BUSY),
+                reraise=True,
+            ):
+                with attempt:
+                    place.backend.target.revoke(name, initiator)
         except CinderException as error:
             self.wrong(
                 f"{of_error(error)} {initiator} may have access still. The reconcile "
@@ -237,12 +254,17 @@ class FenceVerb(ListVerb):
                 fences = place.backend.exports.fences
                 marked = [fences.mark(place.name_id, one) for one in initiators]
                 if not all(marked):
-                    self.wrong(_UNWRITTEN)
+                    self._tell_unwritten()
         now = place.backend.target.read(place.target).hosts
+        cause = (
+            "its fence is not written down"
+            if self._is_unwritten
+            else "a new attachment was made for it"
+        )
         for initiator in now.keys() & {*initiators}:
             self.wrong(
-                f"{initiator} has access all the same: a new attachment was made for "
-                "it. Repeat this to end that too"
+                f"{initiator} has access all the same: {cause}. Repeat this to end "
+                "that too"
             )
 
     def _end(self, place: Place, initiator: Initiator, *, blind: bool) -> None:
@@ -257,4 +279,4 @@ class FenceVerb(ListVerb):
             )
             is_written = exports.fence(place.volume, initiator, blind=True)
         if not is_written:
-            self.wrong(_UNWRITTEN)
+            self._tell_unwritten()
