@@ -126,8 +126,9 @@ class FencesUnreadable(exception.VolumeDriverException):
 
     message = (
         "Nothing was done about volume %(volume)s, since it cannot be read which hosts "
-        "are cut off from it by taikun-cinder fence: %(path)s: %(cause)s. %(cure)s "
-        "Then repeat the request. Who has access keeps it, and nobody else gets any."
+        "are cut off from it by taikun-cinder fence: %(path)s: %(cause)s. Give the "
+        "folder to the user of cinder-volume, or mend its disk, and repeat the "
+        "request. Who has access keeps it, and nobody else gets any."
     )
 
 

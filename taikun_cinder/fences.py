@@ -81,7 +81,6 @@ class Fences:
                 volume=name_id,
                 path=error.filename or self._folder / name_id,
                 cause=error.strerror,
-                cure=durable.CURE,
             ) from error
 
     def volumes(self) -> list[str]:
