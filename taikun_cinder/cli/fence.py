@@ -91,6 +91,7 @@ class FenceVerb(ListVerb):
         "a3c1e5d2-7e2a-4c0e-9b7f-0d5a6a0f4f11 compute1"
     )
     FIT = False
+    _is_unwritten = False
 
     def get_parser(self, prog_name: str) -> ArgumentParser:
         """Make what reads the verb's arguments."""
@@ -116,7 +117,6 @@ class FenceVerb(ListVerb):
         place = self._place(found, parsed_args.volume)
         if place is None:
             raise self.unknown(parsed_args.volume, found)
-        self._is_unwritten = False
         # What is wrong with other back ends is no matter of this host's.
         self.status = status.RIGHT
         goes_on = _KEPT_OUT if parsed_args.lift else _GOES_ON
