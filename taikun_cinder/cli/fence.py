@@ -65,6 +65,9 @@ _PATIENCE = 10.0
 #: How long to try to end an access while another call about it is at work, in seconds.
 _BUSY = 5.0
 
+#: Between two tries, in seconds: a target that has been busy for long says so at once.
+_PAUSE = 0.2
+
 _UNDER_WAY = "an operation on the volume has been under way for some seconds"
 
 _SILENT = "Cinder's database does not answer"
@@ -218,6 +221,7 @@ class FenceVerb(ListVerb):
             for attempt in tenacity.Retrying(
                 retry=tenacity.retry_if_exception_type(TargetBusy),
                 stop=tenacity.stop_after_delay(_BUSY),
+                wait=tenacity.wait_fixed(_PAUSE),
                 reraise=True,
             ):
                 with attempt:

@@ -365,3 +365,24 @@ def test_fence_and_attach_of_another_host_at_once_are_both_done(
         done = fence(volume, A["host"])
     thread.join()
     assert (done.status, failed) == (0, []), done.complaints
+
+
+def test_command_lets_a_target_be_that_stays_busy_between_two_tries(
+    cloud, fence, monkeypatch
+):
+    """One that has been busy for long says so at once."""
+    volume = cloud.volume()
+    cloud.attach(volume, A | FIRST)
+    tries = []
+
+    def busy(name, *_more):
+        tries.append(name)
+        raise TargetBusy(target=name, cause="the disk hangs")
+
+    monkeypatch.setattr("taikun_cinder.cli.fence._BUSY", 0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.target, "revoke", busy)
+        done = fence(volume, A["host"])
+    assert done.status == 1
+    assert "may have access still" in done.complaints
+    assert 1 < len(tries) < 10
