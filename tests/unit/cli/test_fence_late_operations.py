@@ -164,6 +164,18 @@ def test_late_orphan_pass_lets_no_fenced_host_in(cloud, fence, monkeypatch, late
     assert not any(A["initiator"] in one for one in both), both
 
 
+def _counted(cloud, outcome):
+    """Give the line that counts the attaches of an outcome."""
+    text = cloud.driver._monitor._metrics.text()
+    text = text.decode() if isinstance(text, bytes) else text
+    (line,) = [
+        one
+        for one in text.splitlines()
+        if one.startswith("taikun_cinder_attaches_total") and outcome in one
+    ]
+    return line
+
+
 def test_unreadable_fences_are_counted(cloud, monkeypatch):
     volume = cloud.volume()
     cloud.attach(volume, B)
@@ -180,14 +192,7 @@ def test_unreadable_fences_are_counted(cloud, monkeypatch):
     with pytest.raises(exception.CinderException, match="cut off"):
         cloud.connect(volume, A, waiting)
     monkeypatch.setattr(os, "listdir", listdir)
-    text = cloud.driver._monitor._metrics.text()
-    text = text.decode() if isinstance(text, bytes) else text
-    (line,) = [
-        one
-        for one in text.splitlines()
-        if one.startswith("taikun_cinder_attaches_total") and "fences_unreadable" in one
-    ]
-    assert line.endswith(" 1.0"), line
+    assert _counted(cloud, "fences_unreadable").endswith(" 1.0")
 
 
 def test_damaged_row_is_counted(cloud):
@@ -196,14 +201,7 @@ def test_damaged_row_is_counted(cloud):
     spoil(cloud.load(volume), models.Volume, _name_id="no id")
     with pytest.raises(exception.CinderException, match="name_id"):
         cloud.connect(volume, A, waiting)
-    text = cloud.driver._monitor._metrics.text()
-    text = text.decode() if isinstance(text, bytes) else text
-    (line,) = [
-        one
-        for one in text.splitlines()
-        if one.startswith("taikun_cinder_attaches_total") and "row_damaged" in one
-    ]
-    assert line.endswith(" 1.0"), line
+    assert _counted(cloud, "row_damaged").endswith(" 1.0")
 
 
 def test_fences_that_cannot_be_read_at_the_end_let_nobody_in(cloud, fence, monkeypatch):

@@ -13,6 +13,7 @@ from taikun_cinder.access.contents import Content, Look
 from taikun_cinder.access.model import Initiator
 from tests.contract.memory import LoginRefusedError
 from tests.unit.cli.conftest import GoneLock
+from tests.unit.cli.overtaking import late_request
 from tests.unit.cloud import A, B
 
 #: What Nova adds to the connectors of a host's servers.
@@ -154,34 +155,17 @@ def test_request_that_comes_before_the_fence_is_done_gets_nothing(
     cloud.attach(volume, A | FIRST)
     cloud.watch(1)
     waiting = cloud.reserve(volume)
-    exports = cloud.driver._exports
-    locked, revoke = exports.locked, cloud.target.revoke
-    arrived, go = threading.Event(), threading.Event()
-    threads = []
-
-    def wait(volume):
-        if threading.current_thread() in threads:
-            monkeypatch.setattr(exports, "locked", locked)
-            arrived.set()
-            assert go.wait(20)
-        return locked(volume)
-
-    def connect():
-        with contextlib.suppress(Exception):
-            cloud.connect(volume, A | LATER, waiting)
+    start, end = late_request(cloud, monkeypatch, volume, A | LATER, waiting)
+    revoke = cloud.target.revoke
 
     def slow(*arguments):
         monkeypatch.setattr(cloud.target, "revoke", revoke)
-        threads.append(threading.Thread(target=connect))
-        threads[0].start()
-        assert arrived.wait(20)
+        start()
         return revoke(*arguments)
 
-    monkeypatch.setattr(exports, "locked", wait)
     monkeypatch.setattr(cloud.target, "revoke", slow)
     done = fence(volume, A["host"])
-    go.set()
-    threads[0].join()
+    end()
     assert done.status == 0, done.complaints
     assert cloud.acls(volume) == {B["initiator"]}
 

@@ -153,11 +153,12 @@ def test_host_that_is_fenced_before_its_record_is_written_gets_nothing(
     assert (now, cloud.acls(volume)) == ({B["initiator"]}, {B["initiator"]})
 
 
-@pytest.mark.parametrize("first", ["cinder", "server"])
-def test_what_a_late_attach_keeps_is_not_older_than_the_fence(
-    cloud, fence, monkeypatch, first
-):
-    """The fence is over when the attach goes on, whose lock has run out."""
+def _fence_over_under(cloud, fence, monkeypatch, first):
+    """Let a fence be made and be over under the next operation; its lock runs out.
+
+    Give the volume, an attachment that waits, the fenced session, and the command's
+    outcome once there is one.
+    """
     volume = cloud.volume()
     cloud.attach(volume, B)
     if first == "cinder":
@@ -179,6 +180,15 @@ def test_what_a_late_attach_keeps_is_not_older_than_the_fence(
 
     monkeypatch.setattr(locks, "of", lambda name_id: GoneLock())
     during_ensure(cloud, monkeypatch, call)
+    return volume, waiting, session, done
+
+
+@pytest.mark.parametrize("first", ["cinder", "server"])
+def test_what_a_late_attach_keeps_is_not_older_than_the_fence(
+    cloud, fence, monkeypatch, first
+):
+    """The fence is over when the attach goes on, whose lock has run out."""
+    volume, waiting, session, done = _fence_over_under(cloud, fence, monkeypatch, first)
     said = None
     try:
         cloud.connect(volume, A | LATER, waiting)
@@ -199,27 +209,7 @@ def test_fence_that_is_over_keeps_out_who_a_late_operation_lets_in(
     cloud, fence, monkeypatch, who, first
 ):
     """The lock has run out under an operation that is not the host's own."""
-    volume = cloud.volume()
-    cloud.attach(volume, B)
-    if first == "cinder":
-        session = cloud.connect_only(cloud.load(volume), A | FIRST)
-    else:
-        running = cloud.attach(volume, A | FIRST)
-        session = running.session
-    cloud.watch(1)
-    waiting = cloud.reserve(volume)
-    done = []
-
-    def call():
-        done.append(fence(volume, A["host"]))
-        if first == "server":
-            cloud.forget(volume, running)
-        # Any operation of another process does.
-        cloud.driver.remove_export(cloud.context, cloud.load(volume))
-        assert not cloud.driver._exports.fences.of(volume)
-
-    monkeypatch.setattr(locks, "of", lambda name_id: GoneLock())
-    during_ensure(cloud, monkeypatch, call)
+    volume, waiting, session, done = _fence_over_under(cloud, fence, monkeypatch, first)
     if who == "pass":
         cloud.reconcile()
     else:
